@@ -1,0 +1,136 @@
+"""What the engine calls for each item: finds the processor, opens its clients, stores its value as text."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from jobs.engine import Failure
+from jobs.engine.context import current
+from jobs.processors import registry
+from jobs.processors.base import Context, InvalidInput, Processor
+from jobs.processors.storable import LIMIT, encode
+
+logger = logging.getLogger(__name__)
+
+Stored = tuple[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The payload of one item: its mapped inputs and the keys that go with it."""
+
+    inputs: dict[str, Any]
+    key: str = ""
+    idempotency_key: str = ""
+
+
+class Call:
+    """One processor with its parameters, as a picklable callable.
+
+    Nothing is looked up before the first item or `prepare`, so that it also works in a process that has yet to
+    import the user's `modules`. Each thread opens one client; `close` closes them all.
+    """
+
+    def __init__(
+        self,
+        processor_name: str,
+        parameters: Mapping[str, Any],
+        modules: tuple[str, ...] = (),
+        *,
+        limit: int = LIMIT,
+    ) -> None:
+        self.processor_name = processor_name
+        self.parameters = dict(parameters)
+        self.modules = tuple(modules)
+        self.limit = limit
+        self._ready: tuple[Processor, Mapping[str, Any]] | None = None
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._opened: list[Any] = []
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _call, (self.processor_name, self.parameters, self.modules, self.limit)
+
+    def __repr__(self) -> str:
+        # Without the parameters: one of them may be a secret, and this text reaches logs.
+        return f"<Call {self.processor_name}>"
+
+    def __call__(self, task: Task) -> Stored:
+        """The value as JSON text, and its keys where it is an object.
+
+        Raises InvalidInput, NotStorable, and whatever the processor raises.
+        """
+        processor, parameters = self.prepare()
+        if sentence := processor.validate(task.inputs):
+            raise InvalidInput(sentence)
+        attempt = current()
+        context = Context(
+            position=attempt.position,
+            key=task.key,
+            number=attempt.number,
+            idempotency_key=task.idempotency_key,
+            logger=attempt.logger,
+            client=self._client(processor, parameters),
+            parameters=parameters,
+        )
+        return encode(processor.process(processor.typed(task.inputs), context), self.limit)
+
+    def prepare(self) -> tuple[Processor, Mapping[str, Any]]:
+        """The processor and its cleaned parameters; raises UnknownProcessor, ParameterError, or an import error."""
+        if self._ready is None:
+            with self._lock:
+                registry.load(self.modules)
+                processor = registry.get(self.processor_name)
+                self._ready = processor, MappingProxyType(processor.clean(self.parameters))
+        return self._ready
+
+    def fallback(self, task: Task, failure: Failure) -> Stored | None:
+        """The value to keep beside a final failure, as text; None where there is none to be had."""
+        processor, parameters = self.prepare()
+        if not processor.has_fallback:
+            return None
+        try:
+            return encode(processor.fallback_for(task.inputs, failure, parameters), self.limit)
+        except Exception:
+            logger.warning("The fallback of %s failed.", self.processor_name, exc_info=True)
+            return None
+
+    def redact(self, text: str) -> str:
+        """`text` with the values of secret parameters blotted out; for failures and logs."""
+        processor, parameters = self.prepare()
+        secrets = {str(parameters[one.name]) for one in processor.parameters if one.secret and parameters[one.name]}
+        for secret in sorted(secrets, key=len, reverse=True):
+            text = text.replace(secret, "•••")
+        return text
+
+    def close(self) -> None:
+        """Closes every client that was opened; never raises. Calls that come later open new ones."""
+        with self._lock:
+            clients, self._opened = self._opened, []
+            self._local = threading.local()
+        for client in clients:
+            self._close(client)
+
+    def _client(self, processor: Processor, parameters: Mapping[str, Any]) -> Any:
+        local = self._local
+        if not hasattr(local, "client"):
+            client = processor.open(parameters)
+            with self._lock:
+                self._opened.append(client)
+            local.client = client
+        return local.client
+
+    def _close(self, client: Any) -> None:
+        try:
+            self.prepare()[0].close(client)
+        except Exception:
+            logger.warning("A client of %s could not be closed.", self.processor_name, exc_info=True)
+
+
+def _call(processor_name: str, parameters: Mapping[str, Any], modules: tuple[str, ...], limit: int) -> Call:
+    return Call(processor_name, parameters, modules, limit=limit)

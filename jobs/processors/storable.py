@@ -1,0 +1,147 @@
+"""Results as JSON text that every database takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import math
+import uuid
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+
+LIMIT = 1_000_000
+DEPTH = 100
+# Python refuses to print integers of more than 4300 digits; no reader takes half as many.
+BITS = 4096
+
+
+class NotStorable(ValueError):
+    """A result that cannot be kept as JSON; the text says why."""
+
+    failure_kind = "not storable"
+
+
+def encode(value: Any, limit: int = LIMIT) -> tuple[str, tuple[str, ...]]:
+    """`value` as JSON text of at most `limit` bytes, and its keys where it is an object; raises NotStorable."""
+    tree = _Plain(limit).convert(value)
+    text = json.dumps(tree, ensure_ascii=False, allow_nan=False)
+    if len(text) > limit or len(text.encode()) > limit:
+        raise _too_large(limit)
+    return text, tuple(tree) if isinstance(tree, dict) else ()
+
+
+def harmless(text: str) -> str:
+    """`text` without NUL and without lone halves of a surrogate pair, which databases and encoders refuse."""
+    if text.isascii():
+        return text.replace("\0", "\u2400")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Joins the halves that belong together and replaces the others.
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text.replace("\0", "\u2400")
+
+
+class _Plain:
+    """Turns one value into lists, dicts, texts and numbers, within a budget, so that a small graph cannot unfold
+    into a large tree."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.left = limit
+        self.parents: set[int] = set()
+
+    def convert(self, value: Any) -> Any:
+        self._spend(1)
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, (int, float)):
+            return _number(value)
+        if isinstance(value, (Mapping, list, tuple, set, frozenset)) or dataclasses.is_dataclass(value):
+            return self._container(value)
+        return self._text(_scalar(value)) if not isinstance(value, Enum) else self.convert(value.value)
+
+    def _text(self, value: str) -> str:
+        self._spend(len(value))
+        return harmless(value)
+
+    def _spend(self, size: int) -> None:
+        self.left -= size
+        if self.left < 0:
+            raise _too_large(self.limit)
+
+    def _container(self, value: Any) -> Any:
+        if id(value) in self.parents:
+            raise NotStorable("The result contains itself.")
+        if len(self.parents) >= DEPTH:
+            raise NotStorable(f"The result is nested deeper than {DEPTH} levels.")
+        self.parents.add(id(value))
+        pairs = _pairs(value)
+        made = self._list(value) if pairs is None else self._object(pairs)
+        self.parents.discard(id(value))
+        return made
+
+    def _list(self, values: Iterable[Any]) -> list[Any]:
+        made = [self.convert(one) for one in values]
+        # Sets have no order of their own; sorted, the same result is the same text.
+        return sorted(made, key=repr) if isinstance(values, (set, frozenset)) else made
+
+    def _object(self, pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for key, value in pairs:
+            name = self._text(_key(key))
+            if name in made:
+                raise NotStorable(f"The result has two keys that both read “{name[:40]}”.")
+            made[name] = self.convert(value)
+        return made
+
+
+def _pairs(value: Any) -> Iterable[tuple[Any, Any]] | None:
+    """The pairs of what becomes an object; None for what becomes a list."""
+    if isinstance(value, Mapping):
+        return value.items()
+    if dataclasses.is_dataclass(value):
+        return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return zip(value._fields, value, strict=True)
+    return None
+
+
+def _number(value: int | float) -> int | float:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise NotStorable(f"The result holds {float(value)}, which JSON has no number for.")
+    if isinstance(value, int) and value.bit_length() > BITS:
+        raise NotStorable("The result holds a whole number of more than a thousand digits.")
+    return value
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise NotStorable(f"The result holds {value}, which JSON has no number for.")
+    if isinstance(value, (Decimal, uuid.UUID, PurePath, datetime.timedelta)):
+        return str(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        raise NotStorable("The result holds bytes; decode them to text first.")
+    raise NotStorable(f"The result holds a {type(value).__name__}, which is no JSON.")
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    if key is None or isinstance(key, (bool, int, float)):
+        return json.dumps(key)
+    if isinstance(key, (datetime.date, uuid.UUID, Enum)):
+        return str(key.value if isinstance(key, Enum) else key)
+    raise NotStorable(f"The result has a key that is a {type(key).__name__}; keys are texts.")
+
+
+def _too_large(limit: int) -> NotStorable:
+    return NotStorable(f"The result is larger than {limit:,} bytes.")
