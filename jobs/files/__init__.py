@@ -1,0 +1,33 @@
+"""Rows in and rows out: recognises files, reads them row by row, and writes results. No Django."""
+
+from jobs.files.formula import guard, unguard
+from jobs.files.payload import cells, columns_of, value
+from jobs.files.reading import Reader, open_rows, read
+from jobs.files.report import Report, preflight
+from jobs.files.shape import LIMITS, Limits, Row, Shape, Unreadable
+from jobs.files.sniffing import sniff
+from jobs.files.writers import Result, csv_chunk, csv_line, jsonl_chunk, result_header
+
+__all__ = [
+    "LIMITS",
+    "Limits",
+    "Reader",
+    "Report",
+    "Result",
+    "Row",
+    "Shape",
+    "Unreadable",
+    "cells",
+    "columns_of",
+    "csv_chunk",
+    "csv_line",
+    "guard",
+    "jsonl_chunk",
+    "open_rows",
+    "preflight",
+    "read",
+    "result_header",
+    "sniff",
+    "unguard",
+    "value",
+]

@@ -1,0 +1,122 @@
+"""Rows of JSON Lines: one JSON value a line, mostly objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from jobs.files.encoding import undecodable
+from jobs.files.lines import Lines
+from jobs.files.payload import BARE, first_surrogate, quote, shortened
+from jobs.files.shape import Limits, Row, Shape
+
+SPACE = " \t\r\n"
+
+
+class _NotJson(ValueError):
+    """A line that Python would read and JSON does not allow."""
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise _NotJson(f"{constant} is no JSON value")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse).decode
+
+
+class Columns:
+    """The union of all keys in the order in which they appeared, as far as the limit on columns goes."""
+
+    def __init__(self, known: tuple[str, ...], limit: int) -> None:
+        self._names = dict.fromkeys(known)
+        self._limit = limit
+
+    def add(self, value: Any) -> None:
+        """Notes what is new in this row."""
+        fields = value if type(value) is dict else {BARE: value}
+        if fields.keys() <= self._names.keys():
+            return
+        for name in fields:
+            if len(self._names) < self._limit and not first_surrogate(name) and "\0" not in name:
+                self._names.setdefault(name)
+
+    def names(self) -> tuple[str, ...]:
+        """What was seen up to now."""
+        return tuple(self._names)
+
+
+def rows(lines: Lines, shape: Shape, limits: Limits, columns: Columns) -> Iterator[Row | None]:
+    """The file's rows, None for each blank line; new keys go to `columns`."""
+    for line in lines:
+        if lines.is_too_long(line):
+            if lines.is_cut(line):
+                sum(map(len, lines.skip()))
+            yield _bad(line, f"is longer than {limits.row_bytes:,} bytes")
+            continue
+        text = line.strip(SPACE)
+        yield _row(text, shape, limits, columns) if text else None
+
+
+def _row(text: str, shape: Shape, limits: Limits, columns: Columns) -> Row:
+    if first_surrogate(text):
+        return _bad(text, undecodable(text, shape.encoding))
+    value, reason = parse(text, limits)
+    if reason:
+        return _bad(text, reason)
+    columns.add(value)
+    return Row(text)
+
+
+def _bad(text: str, reason: str) -> Row:
+    return Row(quote(shortened([text], 1)[0]), reason)
+
+
+def parse(text: str, limits: Limits) -> tuple[Any, str]:
+    """The value of one line and an empty reason, or None and why it is not one."""
+    try:
+        value = _decode(text)
+    except json.JSONDecodeError as error:
+        message = error.msg[:1].lower() + error.msg[1:].removesuffix(" at")
+        return None, f"is not valid JSON: {message} at character {error.pos + 1}"
+    except RecursionError:
+        return None, _too_deep(limits)
+    except _NotJson as error:
+        return None, f"is not valid JSON: {error}"
+    except ValueError:
+        return None, "holds a number of more than 4,300 digits"
+    return value, _over(text, value, limits)
+
+
+def _over(text: str, value: Any, limits: Limits) -> str:
+    # Counting brackets is far cheaper than walking the value, and nearly always enough.
+    if text.count("[") + text.count("{") > limits.json_depth and depth(value) > limits.json_depth:
+        return _too_deep(limits)
+    if not isinstance(value, dict):
+        return ""
+    if len(value) > limits.columns:
+        return f"has {len(value):,} keys, the limit is {limits.columns:,}"
+    if len(text) > limits.cell_chars:
+        return _long_string(value, limits)
+    return ""
+
+
+def _long_string(value: dict[str, Any], limits: Limits) -> str:
+    for key, item in value.items():
+        if isinstance(item, str) and len(item) > limits.cell_chars:
+            return f"has {len(item):,} characters in column {key}, the limit is {limits.cell_chars:,}"
+    return ""
+
+
+def _too_deep(limits: Limits) -> str:
+    return f"is nested deeper than {limits.json_depth:,} levels"
+
+
+def depth(value: Any) -> int:
+    """How many arrays and objects lie in one another; without recursion."""
+    levels = 0
+    layer = [value]
+    while layer := [item for item in layer if isinstance(item, (dict, list))]:
+        levels += 1
+        layer = [inner for item in layer for inner in (item.values() if isinstance(item, dict) else item)]
+    return levels

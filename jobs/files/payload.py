@@ -1,0 +1,100 @@
+"""Between a row and its payload, the JSON text under which it is stored."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from json import encoder
+from typing import Any
+
+from jobs.files.shape import Shape
+
+BARE = "value"  # the column of a JSON Lines file whose lines are no objects
+SHOWN = 1_000  # characters of a bad row's cell that are kept
+
+quote = encoder.encode_basestring  # a string as JSON text, characters outside of ASCII as they are
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class _Number(float):
+    """A float that remembers how it was written, so that 10.50 stays 10.50 in a result."""
+
+    text: str
+
+
+def _number(text: str) -> _Number:
+    number = _Number(text)
+    number.text = text
+    return number
+
+
+_plain = json.JSONDecoder().decode
+_as_written = json.JSONDecoder(parse_float=_number).decode
+
+
+def first_surrogate(text: str) -> str:
+    """The first half of a surrogate pair that stands alone (what an undecodable byte became), or an empty string."""
+    if text.isascii():
+        return ""
+    found = _SURROGATE.search(text)
+    return found.group() if found else ""
+
+
+def harmless(text: str) -> str:
+    """The text with nothing that a database or an encoder refuses: lone surrogates and NUL get stand-ins."""
+    if "\0" in text:
+        text = text.replace("\0", "\u2400")
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def array_text(cells: Iterable[str]) -> str:
+    """The cells as a JSON array; several times faster than json.dumps."""
+    return "[" + ",".join(map(quote, cells)) + "]"
+
+
+def shortened(cells: Sequence[str], columns: int) -> list[str]:
+    """Harmless copies of a bad row's cells, as many and as long as is worth keeping."""
+    return [harmless(cell if len(cell) <= SHOWN else cell[:SHOWN] + "…") for cell in cells[:columns]]
+
+
+def columns_of(payload: str, shape: Shape) -> list[str]:
+    """The columns that this row fills: a tabular file's own, an object's keys, or `value`."""
+    if shape.tabular:
+        return list(shape.columns)
+    value = json.loads(payload)
+    return list(value) if isinstance(value, dict) else [BARE]
+
+
+def cells(payload: str, shape: Shape, columns: Sequence[str]) -> list[str]:
+    """The row's cells under `columns`; missing ones are empty, nested JSON values stay JSON text."""
+    if shape.tabular:
+        row: list[str] = _plain(payload)
+        width = len(columns)
+        return row if len(row) == width else (row + [""] * width)[:width]
+    fields = _fields(_as_written(payload))
+    return [cell_text(fields.get(column)) for column in columns]
+
+
+def value(payload: str, columns: Sequence[str], shape: Shape) -> dict[str, Any]:
+    """What a processor sees of the row: column to value. JSON values keep their types; a missing one is None."""
+    if shape.tabular:
+        return dict(zip(columns, cells(payload, shape, columns), strict=True))
+    fields = _fields(json.loads(payload))
+    return {column: fields.get(column) for column in columns}
+
+
+def cell_text(item: Any) -> str:
+    """A JSON value as one cell: strings as they are, null as nothing, the rest as JSON."""
+    if isinstance(item, str):
+        return harmless(item)
+    if item is None:
+        return ""
+    if isinstance(item, _Number):
+        return item.text
+    return harmless(json.dumps(item, ensure_ascii=False))
+
+
+def _fields(item: Any) -> dict[str, Any]:
+    return item if isinstance(item, dict) else {BARE: item}

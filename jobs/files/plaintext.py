@@ -1,0 +1,35 @@
+"""Rows of plain text: each line that is not blank is one item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jobs.files.encoding import undecodable
+from jobs.files.lines import Lines
+from jobs.files.payload import array_text, first_surrogate, shortened
+from jobs.files.shape import Limits, Row, Shape
+
+COLUMN = "text"
+
+
+def rows(lines: Lines, shape: Shape, limits: Limits) -> Iterator[Row | None]:
+    """The file's rows, None for each blank line."""
+    for line in lines:
+        if lines.is_cut(line):
+            sum(map(len, lines.skip()))
+        text = line.rstrip("\r\n")
+        if not text.strip(" \t"):
+            yield None
+            continue
+        reason = _reason(text, shape, limits)
+        yield Row(array_text(shortened([text], 1)), reason) if reason else Row(array_text((_without_nul(text),)))
+
+
+def _reason(text: str, shape: Shape, limits: Limits) -> str:
+    if len(text) > limits.cell_chars:
+        return f"is longer than {limits.cell_chars:,} characters"
+    return undecodable(text, shape.encoding) if first_surrogate(text) else ""
+
+
+def _without_nul(text: str) -> str:
+    return text.replace("\0", "\u2400") if "\0" in text else text

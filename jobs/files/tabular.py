@@ -1,0 +1,115 @@
+"""Rows of CSV and TSV. The standard library's csv parses; here the lines are cut, bounded and checked."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+
+from jobs.files.encoding import undecodable
+from jobs.files.lines import Lines
+from jobs.files.payload import SHOWN, array_text, first_surrogate, shortened
+from jobs.files.shape import Limits, Row, Shape
+
+NAMED = 8  # columns that a reason names
+
+
+class OpenQuote(Exception):
+    """A quote was opened in the record that begins on this line and not closed in time."""
+
+    def __init__(self, line: int, at_end: bool) -> None:
+        super().__init__(line)
+        self.line = line
+        self.at_end = at_end
+
+
+class _Feed:
+    """Hands lines to the csv parser and sees what it cannot tell: a line asked for inside a record means an open quote.
+
+    `size` is the length of the record so far. The caller sets it to 0 when it has the record.
+    """
+
+    def __init__(self, lines: Lines, limits: Limits) -> None:
+        self._lines = lines
+        self._limits = limits
+        self._long = min(lines.long, csv.field_size_limit())
+        self.size = 0
+        self.start = 1
+        self.too_long = False
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines:
+            self.size += len(line)
+            if self.size > self._long:
+                line = self._bounded(line)
+            if "\0" in line:
+                line = line.replace("\0", "\u2400")
+            yield line
+        if self.size:
+            raise OpenQuote(self.start, at_end=True)
+
+    def _bounded(self, line: str) -> str:
+        # The module's limit is one for the whole process: it is only ever raised, and only when a long record comes.
+        if self.size > csv.field_size_limit():
+            csv.field_size_limit(self._limits.row_bytes + 2)
+            self._long = self._lines.long
+        if self.size > len(line) and self.size > self._limits.row_bytes:
+            raise OpenQuote(self.start, at_end=False)
+        if not self._lines.is_too_long(line):
+            return line
+        quotes = line.count('"')
+        if self._lines.is_cut(line):
+            quotes += sum(piece.count('"') for piece in self._lines.skip())
+        if quotes % 2:
+            raise OpenQuote(self.start, at_end=False)
+        self.too_long = True
+        return line[:SHOWN].replace('"', "") + "\n"
+
+
+def rows(lines: Lines, shape: Shape, limits: Limits) -> Iterator[Row | None]:
+    """The file's rows, None for each blank line."""
+    feed = _Feed(lines, limits)
+    records = csv.reader(feed, delimiter=shape.delimiter)
+    check = _Check(shape, limits)
+    header = shape.header
+    for record in records:
+        size, feed.size, feed.start = feed.size, 0, records.line_num + 1
+        if not record or (len(record) == 1 and check.width > 1 and not record[0].strip()):
+            yield None
+        elif header:
+            header = False
+        elif feed.too_long:
+            feed.too_long = False
+            yield Row(array_text(shortened(record, 1)), f"is longer than {limits.row_bytes:,} bytes")
+        else:
+            yield check.row(record, size)
+
+
+class _Check:
+    def __init__(self, shape: Shape, limits: Limits) -> None:
+        self.width = len(shape.columns)
+        self._shape = shape
+        self._limits = limits
+
+    def row(self, record: list[str], size: int) -> Row:
+        payload = array_text(record)
+        if len(record) == self.width and size <= self._limits.cell_chars and not first_surrogate(payload):
+            return Row(payload)
+        reason = self._reason(record)
+        return Row(array_text(shortened(record, self._limits.columns)), reason) if reason else Row(payload)
+
+    def _reason(self, record: list[str]) -> str:
+        if len(record) != self.width:
+            return wrong_width(len(record), self._shape.columns)
+        for column, cell in zip(self._shape.columns, record, strict=True):
+            if first_surrogate(cell):
+                return f"{undecodable(cell, self._shape.encoding)} in column {column}"
+            if len(cell) > self._limits.cell_chars:
+                return f"has {len(cell):,} characters in column {column}, the limit is {self._limits.cell_chars:,}"
+        return ""
+
+
+def wrong_width(found: int, columns: Sequence[str]) -> str:
+    """Why a row of so many cells does not fit these columns."""
+    names = ", ".join(columns[:NAMED]) + (", …" if len(columns) > NAMED else "")
+    word = "column" if len(columns) == 1 else "columns"
+    return f"has {found:,} cell{'' if found == 1 else 's'}, expected {len(columns):,} ({word} {names})"
