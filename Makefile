@@ -1,0 +1,83 @@
+# Needs Python 3.11 to 3.13 with venv, and make. Everything else is fetched into .venv and .cache.
+# `make test PYTHON=python3.13` takes another Python, `make run PORT=8001` another port.
+PYTHON ?= python3
+PY = .venv/bin/python
+PYTEST = $(PY) -m pytest
+POSTGRES = $(PY) -m tests.services.postgres
+QUICK = not flow and not browser
+
+.PHONY: run test test-quick bench setup lock clean has-python setup-run setup-dev \
+	check-style check-types check-layers check-migrations check-container check-pages \
+	test-sqlite test-postgres flow-sqlite flow-postgres
+MAKEFLAGS += --no-print-directory
+
+run: setup-run
+	@exec $(PY) manage.py up
+
+# Side by side what is safe side by side, then what measures time or drives a browser, alone. Everything runs, also
+# after a failure; the status tells.
+test: setup-dev
+	@failed=0; \
+	$(MAKE) -k -j2 --output-sync check-types check-style check-layers check-migrations check-container check-pages \
+		test-sqlite test-postgres || failed=1; \
+	$(MAKE) flow-sqlite || failed=1; \
+	$(MAKE) flow-postgres || failed=1; \
+	if [ $$failed = 0 ]; then echo "make test: everything passed"; else echo "make test: something failed, see above"; fi; \
+	exit $$failed
+
+test-quick: setup-dev
+	@$(PY) -m ruff check .
+	@$(PYTEST) -m "$(QUICK) and not slow"
+
+bench: setup-dev
+	@$(PY) -m benchmarks
+
+setup: setup-dev
+
+# Pins what the .in files ask for. `make lock ARGS=--upgrade` takes the newest.
+lock: setup-dev
+	@$(PY) bin/setup.py lock $(ARGS)
+
+# The data in var/ stay.
+clean:
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+has-python:
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 || { \
+		echo "batchweb needs Python 3.11, 3.12 or 3.13, and '$(PYTHON)' is none of them." \
+			"Install one, or name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+
+setup-run setup-dev: setup-%: has-python
+	@"$(PYTHON)" bin/setup.py $*
+
+check-style:
+	@$(PY) -m ruff check .
+
+check-types:
+	@$(PY) -m mypy batchweb jobs tests
+
+check-layers:
+	@$(PY) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
+
+check-migrations:
+	@DATA_DIR=.cache/migrations $(PY) manage.py makemigrations --check --dry-run
+
+check-container:
+	@.venv/bin/hadolint Dockerfile
+	@$(PY) -m check_jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+check-pages:
+	@[ ! -d tests/js ] || .venv/bin/node --test "tests/js/**/*.{js,mjs}"
+
+test-sqlite:
+	@$(PYTEST) -p no:cacheprovider -m "$(QUICK)"
+
+test-postgres:
+	@$(POSTGRES) $(PYTEST) -p no:cacheprovider -m "$(QUICK)"
+
+flow-sqlite:
+	@$(PYTEST) -m "flow or browser"
+
+flow-postgres:
+	@$(POSTGRES) $(PYTEST) -m "flow and not browser"
