@@ -1,0 +1,34 @@
+"""One call of the user's function, of which nothing escapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+from jobs.engine import context, failures
+from jobs.engine.context import Ticket
+from jobs.engine.types import THROTTLED, Failure, RetryLater
+
+
+def perform(process: Callable[[Any], Any], ticket: Ticket, surroundings: Context) -> None:
+    """Call `process` with the ticket's payload and note on the ticket what came of it. Never raises.
+
+    SystemExit and KeyboardInterrupt too are the item's own failure: in a pool thread they cannot come from Ctrl-C, and
+    there they would end a thread that other items need.
+    """
+    try:
+        # A copy for each attempt (about 0.1 µs): what one item sets, the next does not see.
+        ticket.value = surroundings.copy().run(_call, process, ticket)
+    except RetryLater as wait:
+        ticket.later = wait.seconds
+        ticket.failure = Failure(THROTTLED, str(wait), "")
+    except BaseException as error:
+        ticket.failure = failures.describe(error)
+    if ticket.logger is not None:
+        ticket.log = ticket.logger.text
+
+
+def _call(process: Callable[[Any], Any], ticket: Ticket) -> Any:
+    context.enter(ticket)
+    return process(ticket.payload)

@@ -1,0 +1,88 @@
+"""What the code that processes an item may know about its attempt."""
+
+from __future__ import annotations
+
+import logging
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.engine.failures import clip
+from jobs.engine.types import Failure
+
+LOG_BYTES = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptContext:
+    """The attempt that runs: whatever is logged through `logger` becomes the attempt's log."""
+
+    position: int
+    number: int
+    logger: logging.Logger
+
+
+class AttemptLogger(logging.Logger):
+    """Keeps what is logged as text, up to 16 kB; it needs no handler and passes nothing on."""
+
+    def __init__(self) -> None:
+        super().__init__("jobs.engine.attempt")
+        self._lines: list[str] = []
+        self._size = 0
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Keep the line unless the log is full already."""
+        if self._size > LOG_BYTES:
+            return
+        line = clip(_line(record), LOG_BYTES)
+        self._size += len(line.encode()) + 1
+        self._lines.append(line)
+
+    @property
+    def text(self) -> str:
+        """All that was logged, one record after the other."""
+        return clip("\n".join(self._lines), LOG_BYTES)
+
+
+def _line(record: logging.LogRecord) -> str:
+    try:
+        return _formatter.format(record)
+    except Exception:
+        # A wrong number of arguments is the log line's trouble, not the item's.
+        return f"{record.levelname} {record.msg!r:.2000}"
+
+
+_formatter = logging.Formatter("%(levelname)s %(message)s")
+
+
+class Ticket:
+    """One attempt on its way through the pool: what to do at first, what came of it in the end."""
+
+    __slots__ = ("expired", "failure", "later", "log", "logger", "number", "payload", "position", "seconds", "started", "value")
+
+    value: Any
+    seconds: float
+
+    def __init__(self, position: int, payload: Any, number: int) -> None:
+        self.position = position
+        self.payload = payload
+        self.number = number
+        self.started = 0.0
+        self.expired = False
+        self.failure: Failure | None = None
+        self.later: float | None = None
+        self.logger: AttemptLogger | None = None
+        self.log = ""
+
+
+_running: ContextVar[Ticket] = ContextVar("jobs.engine.attempt")
+enter = _running.set
+
+
+def current() -> AttemptContext:
+    """The attempt that this code runs in; LookupError outside of one."""
+    ticket = _running.get()
+    # Most items never log, so the logger is made when it is asked for.
+    if ticket.logger is None:
+        ticket.logger = AttemptLogger()
+    return AttemptContext(ticket.position, ticket.number, ticket.logger)

@@ -1,0 +1,294 @@
+"""The one thread that decides: what is pulled, when it starts, when it has taken too long, and what comes next."""
+
+from __future__ import annotations
+
+import enum
+import heapq
+import random
+import time
+from collections import deque
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any
+
+from jobs.engine import backoff
+from jobs.engine.context import Ticket
+from jobs.engine.pace import Pace
+from jobs.engine.threads import Pool
+from jobs.engine.types import STOP, THROTTLED, TIMEOUT, Attempt, Beat, Failure, Policy, Pulse
+
+BEAT = 0.25
+# Items for each worker that are pulled ahead: at least, and while they are quick, so that the threads have work for
+# SPARE seconds while the caller writes to its database.
+WINDOW, WINDOW_MAX, SPARE = 4, 16, 0.1
+# Items for each worker that may wait in memory for their next attempt before no new ones are pulled.
+WAITING = 64
+# How long to pull before what was pulled is handed over: a slow source must not keep the workers waiting.
+SLICE = 0.002
+
+
+class NotYet(enum.Enum):
+    """The type of NOT_YET."""
+
+    NOT_YET = "not yet"
+
+
+# An item source may yield this when it has nothing to give for the moment; it is asked again after the next result.
+NOT_YET = NotYet.NOT_YET
+
+
+class Coordinator:
+    """One run. All of it happens in the thread of the caller, between two of its `next()`."""
+
+    def __init__(self, items: Iterator[Any], pool: Pool, policy: Policy, beat: Beat | None, hold: float) -> None:
+        self.items = items
+        self.pool = pool
+        self.policy = policy
+        self.beat = beat
+        self.hold = hold
+        self.pace = Pace(policy.rate) if policy.rate else None
+        self.ready: deque[Ticket] = deque()
+        self.retries: list[tuple[float, int, Ticket]] = []
+        self.open = 0  # Pulled and not settled, those in `retries` not counted.
+        self.running = 0  # Handed over and not settled.
+        self.settled = 0
+        self.exhausted = False
+        self.stopping = False
+        self.error: Exception | None = None
+        self.throttled_until = 0.0
+        self.serial = 0
+        self.window = WINDOW * policy.workers
+        now = monotonic()
+        self.epoch = time.time() - now
+        self.beat_at = now + BEAT
+        self.measured = (now, 0)
+        self.expiry_at = now
+        self.start_at = now
+
+    def attempts(self) -> Iterator[Attempt]:
+        """Yield attempts as they finish, until all items are done or the run is stopped."""
+        try:
+            yield from self._flow()
+            if self.beat is not None:
+                self.beat(self._pulse())
+            if self.error is not None:
+                raise self.error
+        except KeyboardInterrupt:
+            # What is done already is handed out before the batch stops.
+            self.stop()
+            yield from self._finished()
+            raise
+        finally:
+            self.pool.close()
+
+    def stop(self) -> None:
+        """Start nothing more: what runs is still finished and yielded, all else is dropped."""
+        self.stopping = self.exhausted = True
+        taken = self.pool.recall()
+        self.running -= len(taken)
+        self.open -= len(taken) + len(self.ready)
+        self.ready.clear()
+        self.retries.clear()
+
+    def _flow(self) -> Iterator[Attempt]:
+        pool = self.pool
+        todo = pool.todo
+        while True:
+            for attempt in self._finished():
+                yield attempt
+                # The caller may hold this generator for long, so the turn is looked for after each attempt.
+                if len(todo) * 2 < self.window or monotonic() >= self.beat_at:
+                    self._turn()
+            self._turn()
+            if self.exhausted and not self.open and not self.retries:
+                return
+            if not pool.done:
+                pool.bell.sleep(self._patience(), pool.done)
+
+    def _finished(self) -> Iterator[Attempt]:
+        done = self.pool.done
+        while done:
+            ticket = done.popleft()
+            if ticket.expired:
+                # It was reported at its deadline; its thread is back now.
+                self.pool.lost.pop(ticket, None)
+                continue
+            self.open -= 1
+            self.running -= 1
+            self.settled += 1
+            limit = self.policy.timeout
+            if limit is not None and ticket.seconds > limit and ticket.failure is None:
+                ticket.failure = _too_long(limit)
+            if ticket.failure is None:
+                yield Attempt(
+                    ticket.position, ticket.number, ticket.started + self.epoch, ticket.seconds, ticket.value, None, ticket.log
+                )
+            else:
+                yield self._failed(ticket, ticket.failure)
+
+    def _failed(self, ticket: Ticket, failure: Failure) -> Attempt:
+        policy = self.policy
+        wait: float | None = None
+        number = ticket.number
+        if ticket.later is not None and failure.kind == THROTTLED:
+            wait = ticket.later
+            self._throttle(ticket.started + ticket.seconds + wait)
+        elif number < policy.attempts and policy.retries(failure.kind):
+            wait = backoff.delay(number, policy.backoff, policy.backoff_max, random.random())  # noqa: S311
+            number += 1
+        retry_at = None
+        if wait is not None:
+            retry_at = time.time() + wait
+            if wait <= self.hold and not self.stopping:
+                self.serial += 1
+                heapq.heappush(self.retries, (monotonic() + wait, self.serial, Ticket(ticket.position, ticket.payload, number)))
+        started = ticket.started + self.epoch
+        return Attempt(ticket.position, ticket.number, started, ticket.seconds, None, failure, ticket.log, retry_at)
+
+    def _throttle(self, until: float) -> None:
+        self.throttled_until = max(self.throttled_until, until)
+        self._recall()
+
+    def _recall(self) -> None:
+        taken = self.pool.recall()
+        self.running -= len(taken)
+        self.ready.extendleft(reversed(taken))
+
+    # One turn: everything that depends on the clock.
+
+    def _turn(self) -> None:
+        now = monotonic()
+        if now >= self.beat_at:
+            self._beat(now)
+        if self.policy.timeout is not None and now >= self.expiry_at:
+            self._expire(now, self.policy.timeout)
+        while self.retries and self.retries[0][0] <= now:
+            self.ready.append(heapq.heappop(self.retries)[2])
+            self.open += 1
+        self._hand_over(now)
+        if self.open < self.window:
+            self._pull(now)
+
+    def _beat(self, now: float) -> None:
+        self.beat_at = now + BEAT
+        self.epoch = time.time() - now
+        if self.beat is None:
+            return
+        answer = self.beat(self._pulse())
+        if answer is STOP:
+            self.stop()
+        elif isinstance(answer, Policy):
+            self._adopt(answer)
+
+    def _pulse(self) -> Pulse:
+        waiting = len(self.retries) + len(self.ready) + len(self.pool.todo)
+        throttled = self.throttled_until + self.epoch if self.throttled_until > monotonic() else None
+        return Pulse(len(self.pool.running()), waiting, throttled, len(self.pool.lost))
+
+    def _adopt(self, policy: Policy) -> None:
+        if policy.rate != self.policy.rate:
+            self.pace = Pace(policy.rate, self.pace.recent if self.pace else ()) if policy.rate else None
+            self._recall()
+        if policy.workers != self.policy.workers:
+            self.pool.resize(policy.workers)
+            self.window = WINDOW * policy.workers
+        self.policy = policy
+        self.expiry_at = 0.0
+
+    def _expire(self, now: float, limit: float) -> None:
+        nearest = now
+        running = self.pool.running()
+        for worker, ticket in running:
+            if now - ticket.started < limit:
+                nearest = min(nearest, ticket.started)
+                continue
+            stand_in = Ticket(ticket.position, ticket.payload, ticket.number)
+            stand_in.started, stand_in.seconds, stand_in.failure = ticket.started, now - ticket.started, _too_long(limit)
+            self.pool.expire(worker, ticket)
+            self.pool.done.append(stand_in)
+        self.expiry_at = nearest + limit
+        if len(self.pool.lost) >= self.policy.lost_limit and not self.stopping:
+            self.stop()
+        self.pool.staff()
+
+    def _pull(self, now: float) -> None:
+        self._measure(now)
+        begun = now
+        room = WAITING * self.policy.workers
+        while not self.exhausted and self.open < self.window and len(self.retries) < room:
+            try:
+                item = next(self.items)
+                if item is NOT_YET:
+                    break
+                self.ready.append(_ticket(item))
+            except StopIteration:
+                self.exhausted = True
+                break
+            except Exception as error:
+                self.error = error
+                self.exhausted = True
+                break
+            self.open += 1
+            if monotonic() - begun > SLICE:
+                begun = monotonic()
+                self._hand_over(begun)
+                if self.pool.done or begun >= self.beat_at:
+                    return
+        self._hand_over(monotonic())
+
+    def _measure(self, now: float) -> None:
+        since, settled = self.measured
+        if now - since < SPARE / 2:
+            return
+        wanted = int((self.settled - settled) / (now - since) * SPARE)
+        workers = self.policy.workers
+        self.window = min(max(wanted, WINDOW * workers), WINDOW_MAX * workers)
+        self.measured = (now, self.settled)
+
+    def _hand_over(self, now: float) -> None:
+        if not self.ready:
+            return
+        self.start_at = max(self.throttled_until, self.pool.not_before)
+        if now < self.start_at:
+            return
+        if self.pace is None:
+            self.running += len(self.ready)
+            self.pool.push(self.ready)
+            self.ready.clear()
+        else:
+            self._meter(self.pace, now)
+
+    def _meter(self, pace: Pace, now: float) -> None:
+        # Under a rate a ticket is handed over only to a worker that is free, so that it starts at once.
+        while self.ready and self.running < self.policy.workers:
+            wait = pace.wait(now)
+            if wait > 0:
+                self.start_at = now + wait
+                return
+            ticket = self.ready.popleft()
+            pace.note(ticket, now)
+            self.running += 1
+            self.pool.push((ticket,))
+        self.start_at = now + BEAT
+
+    def _patience(self) -> float:
+        until = self.beat_at
+        if self.retries:
+            until = min(until, self.retries[0][0])
+        if self.policy.timeout is not None:
+            until = min(until, self.expiry_at)
+        if self.ready:
+            until = min(until, self.start_at)
+        return until - monotonic()
+
+
+def _ticket(item: Any) -> Ticket:
+    if len(item) == 2:
+        position, payload = item
+        return Ticket(position, payload, 1)
+    position, payload, made = item
+    return Ticket(position, payload, made + 1)
+
+
+def _too_long(limit: float) -> Failure:
+    return Failure(TIMEOUT, f"Took longer than {limit:g} seconds.", "")

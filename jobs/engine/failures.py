@@ -1,0 +1,56 @@
+"""Exceptions made into plain text, whatever the exception does to prevent it."""
+
+from __future__ import annotations
+
+import traceback
+
+from jobs.engine.types import Failure
+
+MESSAGE_BYTES = 2_000
+TRACE_BYTES = 8_000
+KIND_CHARACTERS = 200
+
+
+def describe(error: BaseException) -> Failure:
+    """The failure that an exception stands for. Never raises."""
+    return Failure(kind_of(error), clip(_message(error), MESSAGE_BYTES), clip(_trace(error), TRACE_BYTES, keep_end=True))
+
+
+def kind_of(error: BaseException) -> str:
+    """The exception's `failure_kind` if it names one, else the name of its class."""
+    try:
+        kind = getattr(error, "failure_kind", None)
+    except BaseException:
+        kind = None
+    name = kind if isinstance(kind, str) and kind else type(error).__name__
+    return clip(str.__str__(name), KIND_CHARACTERS)
+
+
+def clip(text: str, size: int, *, keep_end: bool = False) -> str:
+    """The text in at most `size` bytes of UTF-8, free of what databases refuse (NUL and lone surrogates)."""
+    raw = text.replace("\0", "\u2400").encode("utf-8", "replace")
+    if len(raw) <= size:
+        return raw.decode()
+    room = size - len("…".encode())
+    kept = raw[-room:] if keep_end else raw[:room]
+    piece = kept.decode("utf-8", "ignore")
+    return "…" + piece if keep_end else piece + "…"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        # str() may hand back a subclass with habits of its own; a plain copy has none.
+        return str.__str__(str(error))
+    except BaseException:
+        return f"<{type(error).__name__} that cannot be printed>"
+
+
+def _trace(error: BaseException) -> str:
+    # Frames of the engine say nothing to a person, so the trace starts where the user's code was called.
+    place = error.__traceback__
+    while place is not None and place.tb_frame.f_globals.get("__name__", "").startswith("jobs.engine."):
+        place = place.tb_next
+    try:
+        return "".join(traceback.format_exception(type(error), error, place))
+    except BaseException:
+        return ""
