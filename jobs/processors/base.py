@@ -33,6 +33,18 @@ class InvalidInput(ValueError):
     failure_kind = "invalid input"
 
 
+class Failed(Exception):
+    """A failure that names its kind: `raise Failed("no answer", "The service answered with nothing.")`."""
+
+    def __init__(self, kind: str, sentence: str) -> None:
+        super().__init__(kind, sentence)
+        self.failure_kind = kind
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """One value that a processor takes from each item; a column is mapped to it."""
