@@ -1,0 +1,251 @@
+"""Settings, all from the environment; with none at all a private system on this machine.
+
+`PRODUCTION=1` turns the strict half on: a missing secret or host then stops the start with a sentence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.FileAwareEnv()
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "var"))).resolve()
+PRODUCTION = env.bool("PRODUCTION", False)
+DEBUG = env.bool("DEBUG", False)
+
+
+def private_dir(path: Path) -> Path:
+    """The folder, made on first use and readable by its owner only."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def kept_secret(path: Path) -> str:
+    """A random secret that outlives a restart: made once, then read from `path`."""
+    private_dir(path.parent)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text()
+    with os.fdopen(handle, "w") as file:
+        file.write(secret := secrets.token_urlsafe(50))
+    return secret
+
+
+def needed(name: str) -> str:
+    """The variable `name`, which production cannot do without."""
+    value = env.str(name, "")
+    if not value:
+        raise ImproperlyConfigured(f"{name} must be set when PRODUCTION=1. The README says what to put there.")
+    return value
+
+
+def socket_path() -> Path:
+    """Where the embedded Valkey listens. A Unix socket's path may have about 108 bytes, and folders can be deep."""
+    path = DATA_DIR / "valkey.sock"
+    if len(os.fsencode(path)) <= 100:
+        return path
+    digest = hashlib.sha256(os.fsencode(DATA_DIR)).hexdigest()[:16]
+    return private_dir(Path(tempfile.gettempdir()) / f"batchweb-{os.getuid()}-{digest}") / "valkey.sock"
+
+
+# Security
+SECRET_KEY = needed("SECRET_KEY") if PRODUCTION else env.str("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret_key")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+if PRODUCTION and not ALLOWED_HOSTS:
+    needed("ALLOWED_HOSTS")
+HTTPS = env.bool("HTTPS", PRODUCTION)
+SECURE_SSL_REDIRECT = HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", False) else None
+# The probe of a container knows no host name and no HTTPS; the answer holds nothing.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_NAME = "batchweb_session"
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CONTENT_SECURITY_POLICY: dict[str, Any] = {
+    "DIRECTIVES": {
+        "default-src": [SELF], "script-src": [SELF], "style-src": [SELF], "img-src": [SELF], "font-src": [SELF],
+        "connect-src": [SELF], "object-src": [NONE], "base-uri": [NONE], "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}  # fmt: skip
+
+# Applications
+INSTALLED_APPS = [
+    "jobs",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "channels",
+    "csp",
+    "django_htmx",
+    "template_partials",
+    "sesame",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "batchweb.urls"
+ASGI_APPLICATION = "batchweb.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# People
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "sesame.backends.ModelBackend"]
+SESAME_ONE_TIME = True
+SESAME_MAX_AGE = env.int("SIGN_IN_LINK_SECONDS", 600)
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "jobs:list"
+LOGOUT_REDIRECT_URL = "login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
+vars().update(EMAIL_CONFIG)
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "batchweb@localhost")
+
+
+def database() -> dict[str, Any]:
+    """DATABASE_URL, or SQLite in the data folder, with the options that several processes need."""
+    private_dir(DATA_DIR)
+    config: dict[str, Any] = env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
+    if config["ENGINE"].endswith("sqlite3"):
+        # A transaction that reads first and then writes fails at once with "database is locked", whatever the
+        # timeout, unless it takes the write lock when it begins.
+        config["OPTIONS"] = {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        }
+    else:
+        config["CONN_HEALTH_CHECKS"] = True
+        config["CONN_MAX_AGE"] = 60
+    return config
+
+
+DATABASES = {"default": database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Broker and wake-ups: REDIS_URL, or the Valkey that `manage.py up` embeds
+REDIS_URL = env.str("REDIS_URL", "")
+EMBEDDED_VALKEY = not REDIS_URL
+VALKEY_SOCKET = socket_path()
+if EMBEDDED_VALKEY:
+    REDIS_URL = f"unix://{VALKEY_SOCKET}"
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL]},
+    }
+}
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "") or REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "work"
+CELERY_TASK_ROUTES = {"jobs.load_file": {"queue": "load"}}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 6
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 6 * 3600,
+    "socket_connect_timeout": 2,
+    "socket_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.5}
+WORKER_PROCESSES = env.int("WORKER_PROCESSES", 4)
+
+# Files
+STATIC_URL = "static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
+WHITENOISE_USE_FINDERS = not PRODUCTION
+MEDIA_ROOT = DATA_DIR / "uploads"
+FILE_UPLOAD_PERMISSIONS = 0o600
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "jobs.storage.HashedStatic"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+# The product's own settings; the README has one table of them
+ADDRESS_FILE = DATA_DIR / "address"
+JOBS_MAX_UPLOAD_BYTES = env.int("JOBS_MAX_UPLOAD_MB", 512) * 1024 * 1024
+JOBS_MAX_WORKERS = env.int("JOBS_MAX_WORKERS", 200)
+JOBS_PROCESSORS = env.list("JOBS_PROCESSORS", default=[])
+JOBS_SOCKETS_PER_PERSON = env.int("JOBS_SOCKETS_PER_PERSON", 20 if PRODUCTION else 1000)
+JOBS_SHARD_SIZE = env.int("JOBS_SHARD_SIZE", 2000)
+JOBS_LEASE_SECONDS = env.float("JOBS_LEASE_SECONDS", 30.0)
+JOBS_LOST_THREADS = env.int("JOBS_LOST_THREADS", 16)
+JOBS_TURN_SECONDS = env.float("JOBS_TURN_SECONDS", 10.0)
+# Hanging and crashing on demand is for trying the product out, never for a system that others rely on.
+os.environ.setdefault("SIMULATE_ALLOW_FAULTS", "0" if PRODUCTION else "1")
+
+# Language, time, logs
+LANGUAGE_CODE = "en"
+TIME_ZONE = env.str("TZ", "UTC") or "UTC"
+USE_I18N = False
+USE_TZ = True
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
+    # httpx logs each request with its whole URL, and URLs may hold secrets.
+    "loggers": {"httpx": {"level": "WARNING"}, "httpcore": {"level": "WARNING"}},
+}

@@ -1,0 +1,12 @@
+from django.contrib import admin
+from django.urls import include, path
+
+from batchweb import views
+
+urlpatterns = [
+    path("healthz", views.healthz, name="healthz"),
+    path("enter/", views.enter, name="enter"),
+    path("accounts/", include("django.contrib.auth.urls")),
+    path("admin/", admin.site.urls),
+    path("", include("jobs.urls")),
+]

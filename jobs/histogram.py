@@ -1,0 +1,53 @@
+"""Durations by logarithmic bucket, small enough to stand on each shard.
+
+20 buckets for each factor of ten from 0.1 ms to 10,000 s: a quantile read from it is off by at most 6 %
+(half of the bucket's width of 10^(1/20) = 1.122).
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable
+from typing import Final
+
+BUCKETS: Final = 160
+PER_DECADE: Final = 20
+SHORTEST: Final = 1e-4  # seconds
+
+
+def empty() -> array[int]:
+    return array("I", bytes(4 * BUCKETS))
+
+
+def load(data: bytes | memoryview) -> array[int]:
+    """The counts stored as `data`; nothing stored means none."""
+    return array("I", bytes(data)) if data else empty()
+
+
+def add(counts: array[int], durations: Iterable[float]) -> array[int]:
+    """`counts` with one more for each of `durations`, in seconds."""
+    for seconds in durations:
+        bucket = int(PER_DECADE * math.log10(max(seconds, SHORTEST) / SHORTEST))
+        counts[min(bucket, BUCKETS - 1)] += 1
+    return counts
+
+
+def total(histograms: Iterable[bytes | memoryview]) -> array[int]:
+    """The sum of stored histograms."""
+    result = empty()
+    for data in histograms:
+        if data:
+            result = array("I", map(int.__add__, result, load(data)))
+    return result
+
+
+def quantile(counts: array[int], share: float) -> float | None:
+    """The duration in seconds that `share` of the attempts stayed below; None without attempts."""
+    wanted = share * sum(counts)
+    seen = 0
+    for bucket, count in enumerate(counts):
+        seen += count
+        if count and seen >= wanted:
+            return float(SHORTEST * 10 ** ((bucket + 0.5) / PER_DECADE))
+    return None

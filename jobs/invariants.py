@@ -1,0 +1,74 @@
+"""Recounts a job from its rows and says where anything does not add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.db.models import Count, Max, Min, Q, Sum
+
+from jobs import store
+from jobs.models import Batch, Cause, Item, ItemState, Job, JobState, Shard
+from jobs.models.states import ENDED
+
+
+def differences(job: Job) -> Iterator[str]:
+    """One sentence for each thing that is wrong."""
+    shards = list(Shard.objects.filter(job=job).order_by("start"))
+    yield from _positions(job, shards)
+    for shard in shards:
+        yield from _shard(job, shard)
+    yield from _causes(job)
+    yield from _state(job)
+
+
+def _positions(job: Job, shards: list[Shard]) -> Iterator[str]:
+    found = Item.objects.filter(job=job).aggregate(n=Count("pk"), low=Min("position"), high=Max("position"))
+    if found["n"] != job.total:
+        yield f"{found['n']} items are stored, the job counts {job.total}"
+    if found["n"] and (found["low"], found["high"]) != (0, found["n"] - 1):
+        yield f"positions go from {found['low']} to {found['high']}, not from 0 to {found['n'] - 1}"
+    edges = [0, *(shard.stop for shard in shards)]
+    if [shard.start for shard in shards] != edges[:-1] or edges[-1] != job.total:
+        yield "the shards do not cover the positions"
+
+
+def _shard(job: Job, shard: Shard) -> Iterator[str]:
+    items = Item.objects.filter(job=job, position__gte=shard.start, position__lt=shard.stop)
+    cells = bytes(shard.cells)
+    rows = bytes(store.FALLBACK_CELL if s == ItemState.FAILED and f else s for s, f in
+                 items.order_by("position").values_list("state", "fallback"))  # fmt: skip
+    plain = bytes(ItemState.PENDING if cell in store.PENDING_CELLS else cell for cell in cells)
+    if rows != plain:
+        wrong = [shard.start + at + 1 for at, (a, b) in enumerate(zip(rows, plain, strict=False)) if a != b]
+        yield f"shard {shard.number}: the cells differ from the rows ({len(rows)}, {len(plain)}) at rows {wrong[:5]}"
+    for name, count in store.counts(cells).items():
+        if getattr(shard, name) != count:
+            yield f"shard {shard.number}: {name} is {getattr(shard, name)}, the cells say {count}"
+    made = items.aggregate(n=Sum("attempts", default=0))["n"]
+    if shard.attempts != made:
+        yield f"shard {shard.number}: attempts is {shard.attempts}, the rows say {made}"
+    if not shard.token and (shard.claimed != "[]" or shard.share or shard.running):
+        yield f"shard {shard.number}: it is free, yet something is claimed in it"
+
+
+def _causes(job: Job) -> Iterator[str]:
+    failed = Q(items__state=ItemState.FAILED, items__job=job)
+    for cause in Cause.objects.filter(job=job).annotate(found=Count("items", filter=failed)):
+        if cause.count != cause.found:  # type: ignore[attr-defined]
+            yield f"cause {cause.pk}: count is {cause.count}, the rows say {cause.found}"  # type: ignore[attr-defined]
+    if Item.objects.filter(job=job, state=ItemState.FAILED, cause=None).exists():
+        yield "a failed item has no cause"
+
+
+def _state(job: Job) -> Iterator[str]:
+    counts = job.counts()
+    leased = Shard.objects.leased().filter(job=job).exists()
+    if job.state == JobState.FINISHED and counts["pending"]:
+        yield f"the job is finished, and {counts['pending']} items are pending"
+    if job.state in ENDED and not leased and counts["running"]:
+        yield "the job has ended, and items are running"
+    newest = Batch.objects.filter(job=job).aggregate(n=Max("seq"))["n"]
+    if newest is not None and newest != job.seq:
+        yield f"the newest batch is {newest}, the job is at {job.seq}"
+    if counts["succeeded"] and Item.objects.filter(job=job, state=ItemState.SUCCEEDED, finished=None).exists():
+        yield "an item succeeded without a time"

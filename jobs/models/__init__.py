@@ -1,0 +1,27 @@
+"""The rows: what is stored is the truth, everything else is a hint."""
+
+from jobs.models.activity import Activity
+from jobs.models.batch import Batch
+from jobs.models.cause import Cause
+from jobs.models.item import Attempt, Item
+from jobs.models.job import Job
+from jobs.models.run import Run
+from jobs.models.shard import Shard
+from jobs.models.states import ItemState, JobState
+from jobs.models.upload import Upload
+from jobs.models.worker import Worker
+
+__all__ = [
+    "Activity",
+    "Attempt",
+    "Batch",
+    "Cause",
+    "Item",
+    "ItemState",
+    "Job",
+    "JobState",
+    "Run",
+    "Shard",
+    "Upload",
+    "Worker",
+]

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+
+class Activity(models.Model):
+    """Who did what to a job, in words."""
+
+    job = models.ForeignKey("jobs.Job", on_delete=models.CASCADE, related_name="activities")
+    at = models.DateTimeField(default=timezone.now)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    verb = models.CharField(max_length=20)
+    text = models.CharField(max_length=500)
+
+    objects: ClassVar[models.Manager[Activity]]
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "activities"
+
+    def __str__(self) -> str:
+        return self.text

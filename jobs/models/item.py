@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from jobs.models.states import ItemState
+
+
+class ItemQuerySet(models.QuerySet["Item"]):
+    def pending(self) -> ItemQuerySet:
+        return self.filter(state=ItemState.PENDING)
+
+    def succeeded(self) -> ItemQuerySet:
+        return self.filter(state=ItemState.SUCCEEDED)
+
+    def failed(self) -> ItemQuerySet:
+        return self.filter(state=ItemState.FAILED)
+
+    def rejected(self) -> ItemQuerySet:
+        return self.filter(state=ItemState.REJECTED)
+
+
+class Item(models.Model):
+    """One row of the file. Its position is given while reading and never changes.
+
+    `payload`, `result` and `fallback` are JSON text, not jsonb, which would reorder keys and rewrite numbers. A table's
+    payload is an array of cells beside the job's columns.
+    """
+
+    job = models.ForeignKey("jobs.Job", on_delete=models.CASCADE, related_name="items", db_index=False)
+    position = models.PositiveIntegerField()
+    state = models.SmallIntegerField(choices=ItemState, db_default=ItemState.PENDING)
+    payload = models.TextField()
+    label = models.CharField(max_length=200, db_default="")
+    key = models.CharField(max_length=200, db_default="")
+    # Only read through its item, so neither an index nor a constraint is worth its price on each insert.
+    run = models.ForeignKey(
+        "jobs.Run", null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    attempts = models.PositiveIntegerField(db_default=0, help_text="All tries of this item.")
+    tries = models.PositiveIntegerField(db_default=0, help_text="Tries in its present run; the policy limits these.")
+    strikes = models.PositiveSmallIntegerField(db_default=0, help_text="Unexplained deaths of a worker that held it.")
+    due = models.DateTimeField(null=True, help_text="Not to be tried before this time.")
+    finished = models.DateTimeField(null=True)
+    seconds = models.FloatField(null=True, help_text="Duration of the last attempt.")
+    worker = models.ForeignKey(
+        "jobs.Worker", null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    result = models.TextField(db_default="")
+    fallback = models.TextField(db_default="")
+    error_kind = models.CharField(max_length=100, db_default="")
+    error = models.TextField(db_default="")
+    cause = models.ForeignKey(
+        "jobs.Cause", null=True, on_delete=models.DO_NOTHING, related_name="items", db_index=False, db_constraint=False
+    )
+
+    objects: ClassVar[ItemQuerySet] = ItemQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "position"], name="item_position_in_job"),
+            models.CheckConstraint(condition=models.Q(state__in=ItemState.values), name="item_state_known"),
+        ]
+        indexes = [
+            models.Index(fields=["job", "state", "position"], name="item_by_state"),
+            models.Index(
+                fields=["job", "cause", "position"], name="item_by_cause", condition=models.Q(cause__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"row {self.row}"
+
+    @property
+    def row(self) -> int:
+        """The number that people see: rows are counted from 1."""
+        return self.position + 1
+
+
+class Attempt(models.Model):
+    """One try of one item.
+
+    A first try that succeeded and logged nothing has no row of its own: the item says all there is to know of it.
+    """
+
+    job = models.ForeignKey("jobs.Job", on_delete=models.CASCADE, related_name="+", db_index=False)
+    position = models.PositiveIntegerField()
+    run = models.ForeignKey(
+        "jobs.Run", null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    number = models.PositiveIntegerField()
+    worker = models.ForeignKey(
+        "jobs.Worker", null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    started = models.DateTimeField()
+    seconds = models.FloatField()
+    kind = models.CharField(max_length=100, db_default="", help_text="Kind of the failure; empty for a success.")
+    message = models.TextField(db_default="")
+    trace = models.TextField(db_default="")
+    log = models.TextField(db_default="")
+    retry_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[models.Manager[Attempt]]
+
+    class Meta:
+        indexes = [models.Index(fields=["job", "position"], name="attempt_of_item")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number}"

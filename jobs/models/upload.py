@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import hashlib
+import uuid
+from datetime import timedelta
+from typing import ClassVar
+
+from django.conf import settings
+from django.core.files.base import File
+from django.db import models, transaction
+from django.utils import timezone
+
+
+def stored_path(upload: Upload, name: str) -> str:
+    """A path of our own making: nothing of the person's file name reaches the disk."""
+    return f"{timezone.now():%Y/%m}/{uuid.uuid4().hex}"
+
+
+class UploadQuerySet(models.QuerySet["Upload"]):
+    def unreferenced(self, older_than: timedelta = timedelta(hours=1)) -> UploadQuerySet:
+        """Uploads that no job refers to, and that nobody is likely to be filling in a form about."""
+        return self.filter(job=None, created__lt=timezone.now() - older_than)
+
+    def discard(self) -> int:
+        """Removes rows and files. A row that a job took meanwhile stays, and so does its file."""
+        removed = 0
+        for upload in self:
+            with transaction.atomic():
+                count, _ = Upload.objects.filter(pk=upload.pk, job=None).delete()
+                if count:
+                    transaction.on_commit(lambda file=upload.file: file.storage.delete(file.name))
+            removed += bool(count)
+        return removed
+
+
+class Upload(models.Model):
+    """A stored file. Jobs refer to it; it goes an hour after its last reference went."""
+
+    class State(models.TextChoices):
+        STORED = "stored", "Stored"
+        BROKEN = "broken", "Cannot be read"
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    name = models.CharField(max_length=255)
+    file = models.FileField(upload_to=stored_path, max_length=255)
+    size = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    state = models.CharField(max_length=10, choices=State, default=State.STORED)
+    created = models.DateTimeField(default=timezone.now)
+
+    objects: ClassVar[UploadQuerySet] = UploadQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        indexes = [models.Index(fields=["owner", "sha256"], name="upload_owner_sha256")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def keep(cls, file: File[bytes], name: str, owner: models.Model) -> Upload:
+        """Stores `file` under a path of our own; `name` is kept only to be shown."""
+        digest = hashlib.sha256()
+        size = 0
+        for chunk in file.chunks():
+            digest.update(chunk)
+            size += len(chunk)
+        file.seek(0)
+        upload = cls(owner=owner, name=clean_name(name), size=size, sha256=digest.hexdigest())
+        upload.file.save("upload", file, save=False)
+        try:
+            upload.save()
+        except BaseException:
+            upload.file.storage.delete(str(upload.file.name))
+            raise
+        return upload
+
+
+def clean_name(name: str) -> str:
+    """The last part of a file name without control characters, short enough to be shown."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(char for char in last if char.isprintable())[:200].strip() or "rows"

@@ -1,0 +1,358 @@
+"""The set-based SQL of the hot path, SQLite and PostgreSQL side by side.
+
+Every function runs in its caller's transaction. Locks are always taken in the order shards, causes, items, job, so
+that no two transactions wait for each other.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from django.db import connection
+from django.utils import timezone
+
+from jobs import histogram
+from jobs.models.states import CELL_RETRYING, ItemState
+
+FALLBACK_CELL: Final = 7  # failed, with a fallback beside the failure; frames say failed
+PENDING_CELLS: Final = (int(ItemState.PENDING), CELL_RETRYING)
+
+
+class LostLease(Exception):
+    """The shard belongs to somebody else by now; nothing of this transaction may be stored."""
+
+
+@dataclass(slots=True)
+class Lease:
+    """A shard held by this worker. `cursor` is the next position to read, `claimed` what may have been started."""
+
+    shard: int
+    number: int
+    start: int
+    stop: int
+    token: str
+    cursor: int
+    claimed: set[int] = field(default_factory=set)
+    read_all: bool = False
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is to be stored for one item: a final state, or PENDING with the time of its next attempt."""
+
+    position: int
+    state: int
+    cell: int
+    tries: int
+    made: int
+    seconds: float
+    finished: datetime | None
+    due: datetime | None = None
+    result: str = ""
+    fallback: str = ""
+    error_kind: str = ""
+    error: str = ""
+    cause: int | None = None
+
+
+@dataclass(slots=True)
+class AttemptRow:
+    position: int
+    number: int
+    started: datetime
+    seconds: float
+    kind: str
+    message: str
+    trace: str
+    log: str
+    retry_at: datetime | None
+
+
+def postgres() -> bool:
+    return connection.vendor == "postgresql"
+
+
+def later(seconds: float) -> str:
+    """SQL for `seconds` after now by the database's clock."""
+    if postgres():
+        return f"clock_timestamp() + interval '{seconds:f} seconds'"
+    return f"strftime('%Y-%m-%d %H:%M:%f', 'now', '+{seconds:f} seconds')"
+
+
+def adapted(value: datetime | None) -> Any:
+    return connection.ops.adapt_datetimefield_value(value)  # type: ignore[arg-type]
+
+
+def execute(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """The rows of a statement that returns some, else an empty list."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def write_many(
+    sqlite: str, postgres_sql: str, casts: Sequence[str], rows: Sequence[Sequence[Any]], extra: Sequence[Any]
+) -> int:
+    """Runs one statement for all `rows` and returns how many it touched.
+
+    On SQLite it is `sqlite` once a row with the row's values and then `extra`; on PostgreSQL `postgres_sql`, whose
+    `{rows}` becomes an unnest of one array a column, each with its cast.
+    """
+    if not rows:
+        return 0
+    with connection.cursor() as cursor:
+        if postgres():
+            unnest = "unnest(" + ", ".join(f"%s::{cast}[]" for cast in casts) + ")"
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            cursor.execute(postgres_sql.replace("{rows}", unnest), [*columns, *extra])
+        else:
+            cursor.executemany(sqlite, [(*row, *extra) for row in rows])
+        return int(cursor.rowcount)
+
+
+# Loading
+
+
+def add_items(job: int, rows: Sequence[tuple[int, int, str, str, str, str, str]]) -> None:
+    """Inserts (position, state, payload, label, key, error kind, error) rows."""
+    names = "position, state, payload, label, key, error_kind, error"
+    write_many(
+        f"INSERT INTO jobs_item ({names}, job_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        f"INSERT INTO jobs_item ({names}, job_id) SELECT u.*, %s FROM {{rows}} AS u",
+        ("int", "smallint", "text", "text", "text", "text", "text"),
+        rows,
+        [job],
+    )
+
+
+# Leases
+
+
+def claim_shard(job: int, worker: int, share: int, lease_seconds: float) -> Lease | None:
+    """Takes the job's first shard that is free and has something to do now, under a fresh token."""
+    token = secrets.token_hex(16)
+    rows = execute(
+        f"""UPDATE jobs_shard SET token = %s, worker_id = %s, share = %s, expires = {later(lease_seconds)},
+                   claimed = '[]', due = NULL
+             WHERE id = (SELECT id FROM jobs_shard
+                          WHERE job_id = %s AND token = '' AND pending > 0 AND (due IS NULL OR due <= {later(0)})
+                          ORDER BY number LIMIT 1 {"FOR UPDATE SKIP LOCKED" if postgres() else ""})
+         RETURNING id, number, start, stop""",
+        [token, worker, share, job],
+    )
+    return Lease(*rows[0], token=token, cursor=rows[0][2]) if rows else None
+
+
+def read_pending(job: int, lease: Lease, limit: int, alone: bool = False) -> list[tuple[int, str, str, int]]:
+    """The next (position, payload, key, tries) of the lease that may be started now, at most `limit`.
+
+    Items that held a worker when it died twice are left out, or with `alone` are the only ones read.
+    """
+    rows = execute(
+        f"""SELECT position, payload, key, tries FROM jobs_item
+             WHERE job_id = %s AND state = 0 AND position >= %s AND position < %s
+               AND (due IS NULL OR due <= {later(0)}) AND strikes {">=" if alone else "<"} 2
+             ORDER BY position LIMIT %s""",
+        [job, lease.cursor, lease.stop, limit],
+    )
+    if rows:
+        lease.cursor = rows[-1][0] + 1
+    lease.read_all = len(rows) < limit
+    return rows
+
+
+def lock_shards(leases: Iterable[Lease]) -> dict[int, tuple[bytearray, bytes, int]]:
+    """Shard → (cells, histogram, attempts), locked until the transaction ends. Raises LostLease."""
+    found = {}
+    for lease in sorted(leases, key=lambda lease: lease.shard):
+        rows = execute(
+            f"SELECT cells, histogram, attempts FROM jobs_shard WHERE id = %s AND token = %s {for_update()}",
+            [lease.shard, lease.token],
+        )
+        if not rows:
+            raise LostLease(f"shard {lease.number}")
+        found[lease.shard] = (bytearray(rows[0][0]), bytes(rows[0][1]), rows[0][2])
+    return found
+
+
+def for_update() -> str:
+    return "FOR UPDATE" if postgres() else ""
+
+
+def counts(cells: bytes | bytearray) -> dict[str, int]:
+    """A shard's counts, which are those of its cells."""
+    retrying, fallbacks = cells.count(CELL_RETRYING), cells.count(FALLBACK_CELL)
+    return {
+        "pending": cells.count(ItemState.PENDING) + retrying,
+        "retrying": retrying,
+        "succeeded": cells.count(ItemState.SUCCEEDED),
+        "failed": cells.count(ItemState.FAILED) + fallbacks,
+        "rejected": cells.count(ItemState.REJECTED),
+        "fallbacks": fallbacks,
+    }
+
+
+def save_shard(shard: int, cells: bytes | bytearray, **fields: Any) -> None:
+    """Writes cells, the counts that follow from them, and `fields`. A value of type Raw is put in as SQL."""
+    values = {"cells": bytes(cells), **counts(cells), **fields}
+    sets = ", ".join(f"{name} = {value.sql if isinstance(value, Raw) else '%s'}" for name, value in values.items())
+    parameters = [value for value in values.values() if not isinstance(value, Raw)]
+    execute(f"UPDATE jobs_shard SET {sets} WHERE id = %s", [*parameters, shard])
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """SQL of our own, never of a person's."""
+
+    sql: str
+
+
+def renew(leases: Iterable[Lease], seconds: float) -> None:
+    """Prolongs the leases. Raises LostLease where one is gone."""
+    for lease in leases:
+        rows = execute(
+            f"UPDATE jobs_shard SET expires = {later(seconds)} WHERE id = %s AND token = %s RETURNING id",
+            [lease.shard, lease.token],
+        )
+        if not rows:
+            raise LostLease(f"shard {lease.number}")
+
+
+def next_due(job: int, lease: Lease) -> Any:
+    """When the earliest pending item of the shard may be tried; None if one may be tried now."""
+    now, first = execute(
+        """SELECT COUNT(*) - COUNT(due), MIN(due) FROM jobs_item
+            WHERE job_id = %s AND state = 0 AND position >= %s AND position < %s""",
+        [job, lease.start, lease.stop],
+    )[0]
+    return None if now else first
+
+
+# Recording
+
+
+def save_outcomes(job: int, run: int | None, worker: int, outcomes: Sequence[Outcome]) -> int:
+    """Writes what became of items that are still pending; returns how many rows that were."""
+    rows = [
+        (o.state, o.tries, o.made, o.seconds, adapted(o.finished), adapted(o.due), o.result, o.fallback,
+         o.error_kind, o.error, o.cause, o.position)
+        for o in outcomes
+    ]  # fmt: skip
+    by = f"strikes = 0, run_id = {run or 'NULL'}, worker_id = {worker}"
+    return write_many(
+        f"""UPDATE jobs_item SET state = %s, tries = %s, attempts = attempts + %s, seconds = %s, finished = %s,
+                   due = %s, result = %s, fallback = %s, error_kind = %s, error = %s, cause_id = %s, {by}
+             WHERE position = %s AND job_id = %s AND state = 0""",
+        f"""UPDATE jobs_item SET state = u.state, tries = u.tries, attempts = attempts + u.made, seconds = u.seconds,
+                   finished = u.finished, due = u.due, result = u.result, fallback = u.fallback,
+                   error_kind = u.error_kind, error = u.error, cause_id = u.cause, {by}
+              FROM {{rows}} AS u(state, tries, made, seconds, finished, due, result, fallback, error_kind, error,
+                               cause, position)
+             WHERE jobs_item.job_id = %s AND jobs_item.position = u.position AND jobs_item.state = 0""",
+        ("smallint", "int", "int", "float8", "timestamptz", "timestamptz", "text", "text", "text", "text",
+         "bigint", "int"),
+        rows,
+        [job],
+    )  # fmt: skip
+
+
+def save_attempts(job: int, run: int | None, worker: int, attempts: Sequence[AttemptRow]) -> None:
+    names = "position, number, started, seconds, kind, message, trace, log, retry_at, job_id, run_id, worker_id"
+    rows = [
+        (a.position, a.number, adapted(a.started), a.seconds, a.kind, a.message, a.trace, a.log, adapted(a.retry_at))
+        for a in attempts
+    ]
+    write_many(
+        f"INSERT INTO jobs_attempt ({names}) VALUES ({', '.join(['%s'] * 12)})",
+        f"INSERT INTO jobs_attempt ({names}) SELECT u.*, %s, %s, %s FROM {{rows}} AS u",
+        ("int", "int", "timestamptz", "float8", "text", "text", "text", "text", "timestamptz"),
+        rows,
+        [job, run, worker],
+    )
+
+
+def count_causes(job: int, causes: Iterable[tuple[str, str, str, str, int, int, int]]) -> dict[str, int]:
+    """Adds to the causes (signature, kind, title, sample, count, first, last); returns signature → id."""
+    ids: dict[str, int] = {}
+    for signature, kind, title, sample, count, first, last in sorted(causes):
+        low, high = ("LEAST", "GREATEST") if postgres() else ("MIN", "MAX")
+        rows = execute(
+            f"""INSERT INTO jobs_cause (job_id, signature, kind, title, sample, count, first, last, since)
+                VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+                ON CONFLICT (job_id, signature) DO UPDATE SET count = jobs_cause.count + excluded.count,
+                    first = {low}(jobs_cause.first, excluded.first), last = {high}(jobs_cause.last, excluded.last)
+                RETURNING id""",
+            [job, signature, kind, title, sample, count, first, last, adapted(timezone.now())],
+        )
+        ids[signature] = rows[0][0]
+    return ids
+
+
+def add_batch(job: int, delta: bytes, rows: Sequence[dict[str, Any]]) -> int:
+    """Gives the transaction its number and stores what it changed. Taken last: it locks the job's row."""
+    (seq,) = execute("UPDATE jobs_job SET seq = seq + 1 WHERE id = %s RETURNING seq", [job])[0]
+    execute(
+        "INSERT INTO jobs_batch (job_id, seq, created, delta, rows) VALUES (%s, %s, %s, %s, %s)",
+        [job, seq, adapted(timezone.now()), delta, json.dumps(rows)],
+    )
+    return int(seq)
+
+
+def add_result_keys(job: int, keys: Iterable[str]) -> None:
+    """Adds keys to those that the job's results have, under the lock of the job's row."""
+    (stored,) = execute(f"SELECT result_keys FROM jobs_job WHERE id = %s {for_update()}", [job])[0]
+    known: list[str] = stored if isinstance(stored, list) else json.loads(stored)
+    known += [key for key in keys if key not in known]
+    execute("UPDATE jobs_job SET result_keys = %s WHERE id = %s", [json.dumps(known), job])
+
+
+# Trying again
+
+
+def retry_failed(job: int, cause: int | None = None) -> list[int]:
+    """Makes failed items (of one cause) pending again, cells and counts included; returns their positions."""
+    where = "AND cause_id = %s" if cause else ""
+    parameters = [job, cause] if cause else [job]
+    shards = execute(
+        f"SELECT id, start, stop, cells FROM jobs_shard WHERE job_id = %s AND failed > 0 ORDER BY id {for_update()}",
+        [job],
+    )
+    positions = [
+        row[0]
+        for row in execute(
+            f"""UPDATE jobs_item SET state = 0, tries = 0, strikes = 0, due = NULL, cause_id = NULL, finished = NULL,
+                       fallback = '', error_kind = '', error = ''
+                 WHERE job_id = %s AND state = 3 {where} RETURNING position""",
+            parameters,
+        )
+    ]
+    execute(f"UPDATE jobs_cause SET count = 0 WHERE job_id = %s {where.replace('cause_id', 'id')}", parameters)
+    taken = set(positions)
+    for shard, start, _stop, stored in shards:
+        cells = bytearray(stored)
+        changed = [at for at, cell in enumerate(cells) if cell in (3, FALLBACK_CELL) and start + at in taken]
+        for at in changed:
+            cells[at] = ItemState.PENDING
+        if changed:
+            save_shard(shard, cells, due=None)
+    return positions
+
+
+def strike(job: int, positions: Sequence[int]) -> list[int]:
+    """Notes that a worker died while it may have had these items; returns those struck for the third time."""
+    marks = ", ".join(["%s"] * len(positions))
+    rows = execute(
+        f"""UPDATE jobs_item SET strikes = strikes + 1
+             WHERE job_id = %s AND state = 0 AND position IN ({marks}) RETURNING position, strikes""",
+        [job, *positions],
+    )
+    return [position for position, strikes in rows if strikes >= 3]
+
+
+def observe(histogram_data: bytes, durations: Iterable[float]) -> bytes:
+    return histogram.add(histogram.load(histogram_data), durations).tobytes()

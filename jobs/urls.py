@@ -1,0 +1,23 @@
+from django.urls import path
+
+from jobs.views import downloads, items, jobs, new
+
+app_name = "jobs"
+urlpatterns = [
+    path("", jobs.index, name="list"),
+    path("jobs/new/", new.new, name="new"),
+    path("jobs/preview/", new.preview, name="preview"),
+    path("jobs/processor/", new.processor_fields, name="processor_fields"),
+    path("jobs/sample/", new.sample, name="sample"),
+    path("jobs/list.json", jobs.list_snapshot, name="list_snapshot"),
+    path("jobs/<str:code>/", jobs.detail, name="detail"),
+    path("jobs/<str:code>/snapshot.json", jobs.snapshot, name="snapshot"),
+    path("jobs/<str:code>/items/", items.items, name="items"),
+    path("jobs/<str:code>/items/<int:row>/", items.item, name="item"),
+    path("jobs/<str:code>/results.<str:format>", downloads.result, name="results"),
+    path("jobs/<str:code>/failed.csv", downloads.failed, name="failed"),
+    *[
+        path(f"jobs/<str:code>/{verb}/", jobs.act, {"verb": verb}, name=verb)
+        for verb in ("start", "pause", "resume", "cancel", "retry")
+    ],
+]
