@@ -5,6 +5,7 @@ PY = .venv/bin/python
 PYTEST = $(PY) -m pytest
 POSTGRES = $(PY) -m tests.services.postgres
 QUICK = not flow and not browser
+TOGETHER = -k -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
 .PHONY: run test test-quick bench setup lock clean has-python setup-run setup-dev \
 	check-style check-types check-layers check-migrations check-container check-pages \
@@ -18,7 +19,7 @@ run: setup-run
 # after a failure; the status tells.
 test: setup-dev
 	@failed=0; \
-	$(MAKE) -k -j2 --output-sync check-types check-style check-layers check-migrations check-container check-pages \
+	$(MAKE) $(TOGETHER) check-types check-style check-layers check-migrations check-container check-pages \
 		test-sqlite test-postgres || failed=1; \
 	$(MAKE) flow-sqlite || failed=1; \
 	$(MAKE) flow-postgres || failed=1; \
