@@ -21,7 +21,9 @@ def enter(request: HttpRequest) -> HttpResponse:
     """Signs in by the link that `manage.py up` prints. The link works once and for ten minutes."""
     user = auth.authenticate(request, sesame=request.GET.get("sesame", ""))
     if user is None:
-        messages.error(request, "This sign-in link has been used or is too old. Sign in below, or start batchweb again.")
+        messages.error(
+            request, "This sign-in link has been used or is too old. Sign in below, or start batchweb again."
+        )
         return redirect("login")
     auth.login(request, user)
     return redirect("jobs:list")

@@ -3,7 +3,9 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.conf import settings
 
-from jobs import processors
+from jobs import checks, processors
+
+__all__ = ["JobsConfig", "checks"]
 
 
 class JobsConfig(AppConfig):

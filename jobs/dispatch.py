@@ -39,7 +39,7 @@ def send(name: str, *args: Any) -> bool:
 
 def send_work(job: Job) -> None:
     """On commit, one wake-up for each task that the job is split over."""
-    for _ in recorder.wanted(job):
+    for _ in job.shares():
         transaction.on_commit(lambda: send(WORK))
 
 
@@ -132,8 +132,8 @@ def claim(worker: Worker, stopping: Callable[[], bool]) -> recorder.Recorder | N
 def claim_in(job: Job, worker: Worker, stopping: Callable[[], bool]) -> recorder.Recorder | None:
     """Takes a share of the job's workers and its first free shard, if both are to be had."""
     job = Job.objects.select_for_update(of=("self",)).select_related("run").get(pk=job.pk)
-    shares = recorder.wanted(job)
-    used = job.counts_of_leases()
+    shares = job.shares()
+    used = job.workers_leased()
     share = min(shares[0], job.workers - used)
     if not job.workable or share < 1 or (len(shares) == 1 and used):
         return None

@@ -9,8 +9,8 @@ from django import forms
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
-from jobs import dispatch, files, processors
-from jobs.models import Job, Upload
+from jobs import files, processors
+from jobs.models import Upload
 from jobs.processors import Parameter, ParameterError, Processor
 
 HEAD = 256 * 1024  # bytes that are enough to recognise a file
@@ -186,15 +186,3 @@ class JobForm(forms.Form):
         if file and not self.errors.get("file"):
             return Upload.keep(file, file.name, self.owner)
         return Upload.objects.filter(owner=self.owner, pk=self._upload_key()).first()
-
-    def submit(self) -> Job:
-        upload = self.keep_upload()
-        assert upload
-        assert self.shape
-        data = self.cleaned_data
-        return dispatch.submit(
-            upload, self.owner, name=data["name"] or upload.name, processor=self.chosen.name,
-            parameters=data["parameters"], mapping=data["mapping"], shape=self.shape.to_dict(),
-            columns=list(self.shape.columns), workers=data["workers"], attempts=data["attempts"],
-            timeout=data["timeout"], rate=data["rate"],
-        )  # fmt: skip

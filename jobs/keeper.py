@@ -133,5 +133,3 @@ def tidy() -> None:
         if len(chunk) < 5000:
             break
     Worker.objects.filter(seen__lt=timezone.now() - timedelta(days=7), shards=None).delete()
-
-

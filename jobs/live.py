@@ -92,7 +92,13 @@ def waiting_for(job: Job, rate: float | None) -> str:
     if job.state == JobState.RUNNING:
         return ""
     ahead = Job.objects.workable().filter(created__lt=job.created).count()
-    return "Waiting for a worker." if not ahead else f"Waiting: {ahead} jobs are ahead." if ahead > 1 else "Waiting: 1 job is ahead."
+    return (
+        "Waiting for a worker."
+        if not ahead
+        else f"Waiting: {ahead} jobs are ahead."
+        if ahead > 1
+        else "Waiting: 1 job is ahead."
+    )
 
 
 def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None = None) -> dict[str, Any]:
@@ -130,7 +136,9 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
 def newest(job: Job) -> list[dict[str, Any]]:
     """The newest attempts, from the newest batches."""
     rows: list[dict[str, Any]] = []
-    for text in Batch.objects.filter(job=job).exclude(rows="[]").order_by("-seq").values_list("rows", flat=True)[:NEWEST]:
+    for text in (
+        Batch.objects.filter(job=job).exclude(rows="[]").order_by("-seq").values_list("rows", flat=True)[:NEWEST]
+    ):
         rows += json.loads(text)
         if len(rows) >= NEWEST:
             break

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from jobs import files, recorder, store
+from jobs import files, store
 from jobs.models import ItemState, Job, JobState, Run, Shard
 from jobs.store import LostLease
 
@@ -53,7 +53,7 @@ def take(job: Job) -> str:
 
 
 def read_all(job: Job, token: str, reader: files.Reader) -> None:
-    size = settings.JOBS_SHARD_SIZE // (WIDE if len(recorder.wanted(job)) > 1 else 1)
+    size = settings.JOBS_SHARD_SIZE // (WIDE if len(job.shares()) > 1 else 1)
     rows: Iterator[files.Row] = islice(reader, job.total, None)
     while chunk := list(islice(rows, size)):
         records = [record(job, job.total + at, row) for at, row in enumerate(chunk)]

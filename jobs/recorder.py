@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,11 +18,7 @@ from django.conf import settings
 from django.db import transaction
 
 from jobs import engine, events, files, processors, store
-try:
-    from jobs.engine.progress import ProgressBar
-except ImportError:
-    from tqdm import tqdm as _t
-    def ProgressBar(total=None): return _t(total=None, disable=False, file=open('/dev/null','w'))
+from jobs.engine.progress import Feed
 from jobs.models import ItemState, Job, Worker
 from jobs.models.cause import normalised, signature
 from jobs.models.states import CELL_RETRYING, WORKABLE
@@ -54,7 +50,7 @@ class Recorder:
         self.stopping = stopping
         self.call = Call(job.processor, job.parameters, tuple(settings.JOBS_PROCESSORS))
         self.processor = processors.get(job.processor)
-        self.bar = ProgressBar(total=None)
+        self.bar = Feed(self._show)
         self.columns = tuple(job.columns)
         self.shape = job.file_shape
         self.keys = set(job.result_keys)
@@ -67,7 +63,11 @@ class Recorder:
         self._attempts: list[engine.Attempt] = []
         self._new_keys: list[str] = []
         self._in_flight = 0
+        self._rate = 0.0
         self._saved = self._renewed = self._looked = time.monotonic()
+
+    def _show(self, numbers: Mapping[str, Any]) -> None:
+        self._rate = numbers["rate"] or 0.0
 
     # Feeding the engine
 
@@ -168,7 +168,9 @@ class Recorder:
 
     def _look(self) -> Any:
         before = self.job.policy
-        self.job.refresh_from_db(fields=["run", "state", "workers", "attempts", "timeout", "rate", "backoff", "backoff_max"])
+        self.job.refresh_from_db(
+            fields=["run", "state", "workers", "attempts", "timeout", "rate", "backoff", "backoff_max"]
+        )
         if self.job.state not in WORKABLE:
             self.ended = True
         if self.ended:
@@ -180,7 +182,7 @@ class Recorder:
 
     def _share_out(self, before: int) -> None:
         """A job of one task follows the dial at once; a wider one keeps its shares until its next turn."""
-        if len(wanted(self.job)) == 1 and self.share == before:
+        if len(self.job.shares()) == 1 and self.share == before:
             self.share = self.job.workers
 
     # Storing
@@ -252,7 +254,10 @@ class Recorder:
         return stored[0]
 
     def _save(
-        self, outcomes: list[store.Outcome], attempts: list[engine.Attempt], shards: dict[int, tuple[bytearray, bytes, int]]
+        self,
+        outcomes: list[store.Outcome],
+        attempts: list[engine.Attempt],
+        shards: dict[int, tuple[bytearray, bytes, int]],
     ) -> dict[int, int]:
         """Writes items, attempts and causes and marks the cells; returns position → cell of what changed."""
         job, worker, run = self.job.pk, self.worker.pk, self.job.run_id
@@ -314,7 +319,7 @@ class Recorder:
         return {
             "claimed": json.dumps(sorted(lease.claimed)),
             "running": min(self._in_flight, len(lease.claimed)) if last else 0,
-            "rate": (self.bar.format_dict["rate"] or 0.0) if last else 0.0,
+            "rate": self._rate if last else 0.0,
             "expires": store.Raw(store.later(settings.JOBS_LEASE_SECONDS)),
         }
 
@@ -344,12 +349,6 @@ class Recorder:
             for lease in self.leases:
                 store.save_shard(lease.shard, shards[lease.shard][0], **self._give_back(lease))
         self.leases = []
-
-
-def wanted(job: Job) -> list[int]:
-    """The workers of each task that the job is split over: one task up to 50 workers, and with a rate always one."""
-    tasks = 1 if job.rate else -(-job.workers // 50)
-    return [job.workers // tasks + (number < job.workers % tasks) for number in range(tasks)]
 
 
 def replaced(policy: engine.Policy, **changes: Any) -> engine.Policy:

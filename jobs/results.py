@@ -32,7 +32,9 @@ def chunks(job: Job, format: str) -> Iterator[str]:
 
 def failed_chunks(job: Job) -> Iterator[str]:
     """Exactly the failed rows as CSV: the file's own columns, then what went wrong."""
-    yield files.csv_line([*job.columns, *(name if name not in job.columns else f"batchweb.{name}" for name in FAILURE_COLUMNS)])
+    yield files.csv_line(
+        [*job.columns, *(name if name not in job.columns else f"batchweb.{name}" for name in FAILURE_COLUMNS)]
+    )
     for rows in results(job, [ItemState.FAILED]):
         yield "".join(
             files.csv_line(

@@ -60,11 +60,11 @@ def take_turn(recorder: Recorder) -> None:
                     recorder.add(attempt)
             recorder.close()
         except LostLease as error:
-            logger.warning("Job %s: %s went to another worker; its unsaved results are dropped", recorder.job.code, error)
+            logger.warning(
+                "Job %s: %s went to another worker; its unsaved results are dropped", recorder.job.code, error
+            )
     recorder.job.finish()
     if lost >= settings.JOBS_LOST_THREADS:
         # A thread cannot be killed: the process that holds hung ones ends, and the pool starts a fresh one.
         logger.warning("%d threads hang; this worker process is replaced", lost)
         os._exit(RECYCLE_EXIT)
-
-

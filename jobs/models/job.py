@@ -23,6 +23,7 @@ from jobs.models.upload import Upload
 
 # Without 0, 1, l and o, which people misread.
 ALPHABET: Final = "23456789abcdefghijkmnpqrstuvwxyz"
+WORKERS_PER_TASK: Final = 50
 COUNTS: Final = ("pending", "retrying", "succeeded", "failed", "rejected", "fallbacks", "attempts", "running")
 
 # Which verb is possible in which state; the sentence says why not in the others.
@@ -152,7 +153,12 @@ class Job(models.Model):
     def workable(self) -> bool:
         return self.state in WORKABLE
 
-    def counts_of_leases(self) -> int:
+    def shares(self) -> list[int]:
+        """The workers of each task it is split over: one task up to 50 workers, and with a rate always one."""
+        tasks = 1 if self.rate else -(-self.workers // WORKERS_PER_TASK)
+        return [self.workers // tasks + (number < self.workers % tasks) for number in range(tasks)]
+
+    def workers_leased(self) -> int:
         """How many of the job's workers its living leases use."""
         used: int = self.shards.aggregate(used=Sum("share", default=0))["used"]
         return used

@@ -113,7 +113,9 @@ def item(request: HttpRequest, code: str, row: int) -> HttpResponse:
             "mapped": set(job.mapping.values()),
             "result": pretty(found.result),
             "fallback": pretty(found.fallback),
-            "attempts": Attempt.objects.filter(job=job, position=found.position).select_related("worker").order_by("pk"),
+            "attempts": Attempt.objects.filter(job=job, position=found.position)
+            .select_related("worker")
+            .order_by("pk"),
             "previous": found.row - 1 if found.position else None,
             "next": found.row + 1 if found.row < job.total else None,
             "next_failed": failed.row if failed else None,

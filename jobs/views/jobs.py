@@ -61,7 +61,9 @@ def index(request: HttpRequest) -> HttpResponse:
 
 def searched(jobs: JobQuerySet, words: str) -> JobQuerySet:
     for word in words.split()[:5]:
-        jobs = jobs.filter(Q(name__icontains=word) | Q(upload__name__icontains=word) | Q(code__istartswith=word.lstrip("#")))
+        jobs = jobs.filter(
+            Q(name__icontains=word) | Q(upload__name__icontains=word) | Q(code__istartswith=word.lstrip("#"))
+        )
     return jobs
 
 

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from jobs import dispatch, files, processors, samples
 from jobs.forms import HEAD, JobForm, guess
-from jobs.models import Upload
+from jobs.models import Job, Upload
 from jobs.views.access import person
 
 
@@ -26,11 +26,25 @@ def new(request: HttpRequest) -> HttpResponse:
         return render(request, "jobs/new.html", context(JobForm(owner=person(request))))
     form = JobForm(request.POST, request.FILES, owner=person(request))
     if form.is_valid():
-        job = form.submit()
+        job = submit(form)
         url = job.get_absolute_url()
         return JsonResponse({"url": url}) if wants_json(request) else redirect(url)
     form.kept = form.keep_upload()  # type: ignore[attr-defined]
     return render(request, "jobs/new.html", context(form) | shown(form), status=422)
+
+
+def submit(form: JobForm) -> Job:
+    """The job that a valid form describes."""
+    upload = form.keep_upload()
+    assert upload
+    assert form.shape
+    data = form.cleaned_data
+    return dispatch.submit(
+        upload, form.owner, name=data["name"] or upload.name, processor=form.chosen.name,
+        parameters=data["parameters"], mapping=data["mapping"], shape=form.shape.to_dict(),
+        columns=list(form.shape.columns), workers=data["workers"], attempts=data["attempts"],
+        timeout=data["timeout"], rate=data["rate"],
+    )  # fmt: skip
 
 
 def wants_json(request: HttpRequest) -> bool:

@@ -33,7 +33,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise CommandError(
             f"batchweb cannot listen on {host} port {port} ({reason}). Try another one: PORT=8001 make run"
         ) from error

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from jobs import results, terminal
+from jobs.models import Job
+
+
+class Command(terminal.JobCommand):
+    help = "Writes exactly the failed rows of a job as CSV, with what went wrong."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("out")
+
+    def act(self, job: Job, **options: Any) -> str:
+        terminal.write(results.failed_chunks(job), options["out"])
+        return "" if options["out"] == "-" else f"{job.counts()['failed']:,} failed rows."

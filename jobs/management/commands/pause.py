@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from typing import Any
+
+from jobs import dispatch
+from jobs.models import Job
+from jobs.terminal import JobCommand
+
+
+class Command(JobCommand):
+    help = "Starts no new items; what is in flight is recorded."
+    runs_something = False
+
+    def act(self, job: Job, **options: Any) -> str:
+        dispatch.pause(job)
+        return "Paused."

@@ -1,0 +1,126 @@
+"""`manage.py submit FILE --processor NAME`: makes a job of a file, the same as the page does."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.files.base import File
+from django.core.management.base import BaseCommand, CommandError
+
+from jobs import dispatch, files, processors, terminal
+from jobs.forms import HEAD, guess
+from jobs.models import Job, Upload
+from jobs.processors import ParameterError, Processor
+
+
+class Command(BaseCommand):
+    help = "Makes a job of a file and starts it. Prints the job's address."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", help="CSV, TSV, JSON Lines or text")
+        parser.add_argument("--processor", required=True)
+        parser.add_argument("--map", action="append", default=[], metavar="INPUT=COLUMN")
+        parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
+        parser.add_argument("--name", default="")
+        parser.add_argument("--workers", type=int, help="items at a time")
+        parser.add_argument("--attempts", type=int)
+        parser.add_argument("--timeout", type=float, help="seconds for one attempt; 0 for no limit")
+        parser.add_argument("--rate", type=float, help="starts per second")
+        parser.add_argument("--user", default="", help="the owner; the first administrator unless named")
+        parser.add_argument("--watch", action="store_true", help="draw a bar until the job ends")
+        parser.add_argument("--results", default="", metavar="OUT", help="write the ordered result (.csv or .jsonl)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        job = self.submit(options)
+        self.stdout.write(terminal.address(job))
+        if options["watch"] or options["results"]:
+            terminal.watch(job, quiet=not options["watch"])
+            self.stderr.write(terminal.sentence(job))
+            if options["results"]:
+                terminal.write_results(job, options["results"])
+            sys.exit(terminal.status(job))
+
+    def submit(self, options: dict[str, Any]) -> Job:
+        try:
+            processor = processors.get(options["processor"])
+            parameters = processor.clean(pairs(options["param"], "--param"))
+            shape = recognise(Path(options["file"]))
+            mapping = mapped(processor, shape, pairs(options["map"], "--map"))
+            policy = policy_of(processor, options)
+        except (processors.UnknownProcessor, ParameterError, files.Unreadable, ValueError) as error:
+            raise CommandError(str(error), returncode=terminal.NOT_DONE) from error
+        owner = owner_of(options["user"])
+        path = Path(options["file"])
+        with path.open("rb") as stream:
+            upload = Upload.keep(File(stream), path.name, owner)
+        return dispatch.submit(
+            upload, owner, name=options["name"] or upload.name, processor=processor.name, parameters=parameters,
+            mapping=mapping, shape=shape.to_dict(), columns=list(shape.columns), **policy,
+        )  # fmt: skip
+
+
+def pairs(texts: list[str], option: str) -> dict[str, str]:
+    for text in texts:
+        if "=" not in text:
+            raise ValueError(f"{option} wants NAME=VALUE, not “{text}”.")
+    return dict(text.split("=", 1) for text in texts)
+
+
+def recognise(path: Path) -> files.Shape:
+    """The shape of the file at `path`. Raises Unreadable, also where there is no such file."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(HEAD)
+            return files.sniff(head, path.name, complete=not stream.read(1))
+    except OSError as error:
+        raise files.Unreadable(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def mapped(processor: Processor, shape: files.Shape, given: dict[str, str]) -> dict[str, str]:
+    """Input → column: as given, else by name. Raises ValueError with a sentence."""
+    names = {one.name for one in processor.inputs}
+    for name, column in given.items():
+        if name not in names:
+            raise ValueError(f"{processor.name} has no input “{name}”. It has: {', '.join(sorted(names)) or 'none'}.")
+        if column not in shape.columns:
+            raise ValueError(f"The file has no column “{column}”. It has: {', '.join(shape.columns)}.")
+    mapping = guess(processor, shape.columns) | given
+    for one in processor.inputs:
+        if one.required and one.name not in mapping:
+            raise ValueError(
+                f"No column fits the input “{one.name}”. Name one with --map {one.name}=COLUMN; "
+                f"the file has: {', '.join(shape.columns)}."
+            )
+    return mapping
+
+
+def policy_of(processor: Processor, options: dict[str, Any]) -> dict[str, Any]:
+    """Workers, attempts, timeout and rate: as given, else the processor's own. Raises ValueError."""
+    workers = options["workers"] if options["workers"] is not None else processor.policy.workers
+    attempts = options["attempts"] if options["attempts"] is not None else processor.policy.attempts
+    if not 1 <= workers <= settings.JOBS_MAX_WORKERS:
+        raise ValueError(f"--workers must be from 1 to {settings.JOBS_MAX_WORKERS}, not {workers}.")
+    if not 1 <= attempts <= 20:
+        raise ValueError(f"--attempts must be from 1 to 20, not {attempts}.")
+    timeout = options["timeout"] if options["timeout"] is not None else processor.policy.timeout or 60.0
+    if timeout < 0 or (options["rate"] is not None and options["rate"] <= 0):
+        raise ValueError("--timeout and --rate must be above 0.")
+    return {"workers": workers, "attempts": attempts, "timeout": timeout or None, "rate": options["rate"]}
+
+
+def owner_of(name: str) -> Any:
+    people = get_user_model().objects
+    owner = people.filter(username=name).first() if name else people.filter(is_superuser=True).order_by("pk").first()
+    if owner is None:
+        missing = (
+            f"There is no person called “{name}”."
+            if name
+            else "There is no administrator yet; `manage.py up` makes one."
+        )
+        raise CommandError(missing, returncode=terminal.NOT_DONE)
+    return owner
