@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any
@@ -32,3 +33,17 @@ def perform(process: Callable[[Any], Any], ticket: Ticket, surroundings: Context
 def _call(process: Callable[[Any], Any], ticket: Ticket) -> Any:
     context.enter(ticket)
     return process(ticket.payload)
+
+
+class Unpickling:
+    """A function that came pickled, for payloads that come pickled; what fails to load fails with the item."""
+
+    def __init__(self, pickled: bytes) -> None:
+        self._pickled = pickled
+        self._process: Callable[[Any], Any] | None = None
+
+    def __call__(self, payload: bytes) -> Any:
+        """Call the function with the payload."""
+        if self._process is None:
+            self._process = pickle.loads(self._pickled)  # noqa: S301
+        return self._process(pickle.loads(payload))  # noqa: S301

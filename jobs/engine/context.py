@@ -58,7 +58,19 @@ _formatter = logging.Formatter("%(levelname)s %(message)s")
 class Ticket:
     """One attempt on its way through the pool: what to do at first, what came of it in the end."""
 
-    __slots__ = ("expired", "failure", "later", "log", "logger", "number", "payload", "position", "seconds", "started", "value")
+    __slots__ = (
+        "expired",
+        "failure",
+        "later",
+        "log",
+        "logger",
+        "number",
+        "payload",
+        "position",
+        "seconds",
+        "started",
+        "value",
+    )
 
     value: Any
     seconds: float

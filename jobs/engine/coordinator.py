@@ -7,7 +7,7 @@ import heapq
 import random
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from time import monotonic
 from typing import Any
 
@@ -15,12 +15,12 @@ from jobs.engine import backoff
 from jobs.engine.context import Ticket
 from jobs.engine.pace import Pace
 from jobs.engine.threads import Pool
-from jobs.engine.types import STOP, THROTTLED, TIMEOUT, Attempt, Beat, Failure, Policy, Pulse
+from jobs.engine.types import STOP, THROTTLED, TIMEOUT, Attempt, Beat, Failure, Policy, Pulse, success
 
 BEAT = 0.25
 # Items for each worker that are pulled ahead: at least, and while they are quick, so that the threads have work for
 # SPARE seconds while the caller writes to its database.
-WINDOW, WINDOW_MAX, SPARE = 4, 16, 0.1
+WINDOW, WINDOW_MAX, SPARE = 4, 16, 0.15
 # Items for each worker that may wait in memory for their next attempt before no new ones are pulled.
 WAITING = 64
 # How long to pull before what was pulled is handed over: a slow source must not keep the workers waiting.
@@ -57,7 +57,8 @@ class Coordinator:
         self.error: Exception | None = None
         self.throttled_until = 0.0
         self.serial = 0
-        self.window = WINDOW * policy.workers
+        self.window = self.low = 0
+        self._widen(0)
         now = monotonic()
         self.epoch = time.time() - now
         self.beat_at = now + BEAT
@@ -65,7 +66,7 @@ class Coordinator:
         self.expiry_at = now
         self.start_at = now
 
-    def attempts(self) -> Iterator[Attempt]:
+    def attempts(self) -> Generator[Attempt, None, None]:
         """Yield attempts as they finish, until all items are done or the run is stopped."""
         try:
             yield from self._flow()
@@ -92,12 +93,11 @@ class Coordinator:
 
     def _flow(self) -> Iterator[Attempt]:
         pool = self.pool
-        todo = pool.todo
         while True:
             for attempt in self._finished():
                 yield attempt
                 # The caller may hold this generator for long, so the turn is looked for after each attempt.
-                if len(todo) * 2 < self.window or monotonic() >= self.beat_at:
+                if self.open <= self.low or monotonic() >= self.beat_at:
                     self._turn()
             self._turn()
             if self.exhausted and not self.open and not self.retries:
@@ -120,9 +120,8 @@ class Coordinator:
             if limit is not None and ticket.seconds > limit and ticket.failure is None:
                 ticket.failure = _too_long(limit)
             if ticket.failure is None:
-                yield Attempt(
-                    ticket.position, ticket.number, ticket.started + self.epoch, ticket.seconds, ticket.value, None, ticket.log
-                )
+                began = ticket.started + self.epoch
+                yield success(ticket.position, ticket.number, began, ticket.seconds, ticket.value, ticket.log)
             else:
                 yield self._failed(ticket, ticket.failure)
 
@@ -141,7 +140,8 @@ class Coordinator:
             retry_at = time.time() + wait
             if wait <= self.hold and not self.stopping:
                 self.serial += 1
-                heapq.heappush(self.retries, (monotonic() + wait, self.serial, Ticket(ticket.position, ticket.payload, number)))
+                again = Ticket(ticket.position, ticket.payload, number)
+                heapq.heappush(self.retries, (monotonic() + wait, self.serial, again))
         started = ticket.started + self.epoch
         return Attempt(ticket.position, ticket.number, started, ticket.seconds, None, failure, ticket.log, retry_at)
 
@@ -166,7 +166,7 @@ class Coordinator:
             self.ready.append(heapq.heappop(self.retries)[2])
             self.open += 1
         self._hand_over(now)
-        if self.open < self.window:
+        if self.open <= self.low:
             self._pull(now)
 
     def _beat(self, now: float) -> None:
@@ -191,8 +191,8 @@ class Coordinator:
             self._recall()
         if policy.workers != self.policy.workers:
             self.pool.resize(policy.workers)
-            self.window = WINDOW * policy.workers
         self.policy = policy
+        self._widen(0)
         self.expiry_at = 0.0
 
     def _expire(self, now: float, limit: float) -> None:
@@ -203,7 +203,8 @@ class Coordinator:
                 nearest = min(nearest, ticket.started)
                 continue
             stand_in = Ticket(ticket.position, ticket.payload, ticket.number)
-            stand_in.started, stand_in.seconds, stand_in.failure = ticket.started, now - ticket.started, _too_long(limit)
+            stand_in.started, stand_in.seconds = ticket.started, now - ticket.started
+            stand_in.failure = _too_long(limit)
             self.pool.expire(worker, ticket)
             self.pool.done.append(stand_in)
         self.expiry_at = nearest + limit
@@ -240,10 +241,14 @@ class Coordinator:
         since, settled = self.measured
         if now - since < SPARE / 2:
             return
-        wanted = int((self.settled - settled) / (now - since) * SPARE)
+        self._widen(int((self.settled - settled) / (now - since) * SPARE))
+        self.measured = (now, self.settled)
+
+    def _widen(self, wanted: int) -> None:
         workers = self.policy.workers
         self.window = min(max(wanted, WINDOW * workers), WINDOW_MAX * workers)
-        self.measured = (now, self.settled)
+        # Refilled in lumps: each hand-over may cost a switch of threads.
+        self.low = self.window - self.window // 4
 
     def _hand_over(self, now: float) -> None:
         if not self.ready:

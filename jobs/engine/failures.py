@@ -13,7 +13,8 @@ KIND_CHARACTERS = 200
 
 def describe(error: BaseException) -> Failure:
     """The failure that an exception stands for. Never raises."""
-    return Failure(kind_of(error), clip(_message(error), MESSAGE_BYTES), clip(_trace(error), TRACE_BYTES, keep_end=True))
+    trace = clip(_trace(error), TRACE_BYTES, keep_end=True)
+    return Failure(kind_of(error), clip(_message(error), MESSAGE_BYTES), trace)
 
 
 def kind_of(error: BaseException) -> str:

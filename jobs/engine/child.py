@@ -1,0 +1,95 @@
+"""What runs in a child process: `python -m jobs.engine.child REQUESTS ANSWERS`, two numbers of open pipes.
+
+The first message says how to become like the parent and what to call; then each message is one attempt. Answers are
+("ready",), ("value", pickled value, log) or ("failure", kind, message, trace, seconds to wait or None, log).
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import pickle
+import runpy
+import select
+import signal
+import sys
+import threading
+import time
+from types import ModuleType
+from typing import Any, BinaryIO
+
+from jobs.engine import calls, wire
+from jobs.engine.context import Ticket
+from jobs.engine.failures import describe
+
+# How long a child whose parent is gone may take to notice by itself.
+GRACE = 1.0
+
+
+def main(requests: int, answers: int) -> None:
+    """Serve attempts until the parent closes the pipe."""
+    # Programs that the user's code starts must not keep the pipes open after this process.
+    os.set_inheritable(requests, False)
+    os.set_inheritable(answers, False)
+    threading.Thread(target=_die_with_parent, args=(requests,), daemon=True).start()
+    with open(requests, "rb") as inlet, open(answers, "wb") as outlet:
+        try:
+            process = _become(wire.receive(inlet))
+        except EOFError:
+            return
+        wire.send(outlet, ("ready",))
+        surroundings = contextvars.copy_context()
+        while True:
+            try:
+                request = wire.receive(inlet)
+            except EOFError:
+                return
+            _answer(outlet, process, request, surroundings)
+
+
+def _answer(outlet: BinaryIO, process: Any, request: tuple[int, int, bytes], surroundings: contextvars.Context) -> None:
+    position, number, payload = request
+    ticket = Ticket(position, payload, number)
+    calls.perform(process, ticket, surroundings)
+    if ticket.failure is None:
+        try:
+            wire.send(outlet, ("value", pickle.dumps(ticket.value, pickle.HIGHEST_PROTOCOL), ticket.log))
+            return
+        except BaseException as error:
+            # A result that cannot be pickled is the item's failure.
+            ticket.failure = describe(error)
+    failure = ticket.failure
+    wire.send(outlet, ("failure", failure.kind, failure.message, failure.trace, ticket.later, ticket.log))
+
+
+def _become(setup: dict[str, Any]) -> Any:
+    sys.path[:] = setup["path"]
+    if setup["pythonpath"] is None:
+        os.environ.pop("PYTHONPATH", None)
+    else:
+        os.environ["PYTHONPATH"] = setup["pythonpath"]
+    if setup["main"] is not None:
+        _load_main(*setup["main"])
+    return calls.Unpickling(setup["process"])
+
+
+def _load_main(how: str, where: str) -> None:
+    """Run the parent's script under another name, as multiprocessing does, so that `if __name__ == …` stays quiet."""
+    module = ModuleType("__mp_main__")
+    load = runpy.run_module if how == "name" else runpy.run_path
+    module.__dict__.update(load(where, run_name="__mp_main__"))
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
+
+
+def _die_with_parent(requests: int) -> None:
+    watch = select.poll()
+    watch.register(requests, 0)
+    # Without wishes poll returns only when the other end is closed.
+    watch.poll()
+    time.sleep(GRACE)
+    # The child leads its own group, so that what it started goes with it.
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
