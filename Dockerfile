@@ -17,6 +17,6 @@ VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-m", "batchweb.probe"]
 CMD ["uvicorn", "batchweb.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
-     "--http", "httptools", "--ws", "websockets", "--ws-max-size", "65536", \
+     "--http", "httptools", "--ws", "websockets-sansio", "--ws-max-size", "65536", \
      "--ws-ping-interval", "10", "--ws-ping-timeout", "10", "--lifespan", "off", \
      "--timeout-graceful-shutdown", "5", "--log-level", "warning", "--no-access-log", "--no-server-header"]

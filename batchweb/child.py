@@ -24,7 +24,8 @@ LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 class Service:
     """What to run. Times are in seconds.
 
-    Services of a higher `level` stop before those of a lower one; those of one level stop side by side.
+    Services of a higher `level` stop before those of a lower one; those of one level stop side by side. Lines that hold
+    one of the `hidden` texts tell a person nothing and are left out of the log.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Service:
     start_within: float = 60.0
     stop_within: float = 1.0
     pass_fds: tuple[int, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 def die_with_parent() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import IO
 
 COLOURS = (36, 33, 35, 32, 34, 31)
@@ -38,12 +39,16 @@ class Log:
         label = f"{name:<7} | "
         return f"\x1b[{COLOURS[self.names.index(name) % len(COLOURS)]}m{label}\x1b[0m" if self.colour else label
 
-    def feed(self, name: str, source: int, data: bytes) -> None:
-        """Takes what was read from `source` and writes the lines that are complete. No data: the end."""
+    def feed(self, name: str, source: int, data: bytes, hidden: Sequence[str] = ()) -> None:
+        """Takes what was read from `source` and writes the lines that are complete. No data: the end.
+
+        Leaves out blank lines and those that hold one of the `hidden` texts.
+        """
         *lines, rest = (self.rests.pop(source, b"") + data).split(b"\n")
         if rest and not data:
             lines.append(rest)
         elif rest:
             self.rests[source] = rest
-        for line in lines:
-            self.write(name, line.decode(errors="replace").rstrip())
+        for text in (line.decode(errors="replace").rstrip() for line in lines):
+            if text and not any(part in text for part in hidden):
+                self.write(name, text)

@@ -148,15 +148,14 @@ class Supervisor:
     def begin(self, child: Child) -> None:
         process = child.process = Process(child.service, self.tree, self.clock())
         self.tell(f"+{process.popen.pid}")
-        name = child.service.name
-        self.selector.register(process.output, selectors.EVENT_READ, lambda: self.read(name, process.output))
+        self.selector.register(process.output, selectors.EVENT_READ, lambda: self.read(child.service, process.output))
 
-    def read(self, name: str, stream: IO[bytes]) -> None:
+    def read(self, service: Service, stream: IO[bytes]) -> None:
         try:
             data = os.read(stream.fileno(), 65536)
         except BlockingIOError:
             return
-        self.log.feed(name, stream.fileno(), data)
+        self.log.feed(service.name, stream.fileno(), data, service.hidden)
         if not data:
             self.selector.unregister(stream)
             stream.close()

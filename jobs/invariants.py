@@ -13,6 +13,7 @@ from jobs.models.states import ENDED
 
 def differences(job: Job) -> Iterator[str]:
     """One sentence for each thing that is wrong."""
+    job.refresh_from_db()
     shards = list(Shard.objects.filter(job=job).order_by("start"))
     yield from _positions(job, shards)
     for shard in shards:

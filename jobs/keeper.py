@@ -92,7 +92,7 @@ def condemn(shard: Shard, cells: bytearray, positions: list[int]) -> None:
     cause = store.count_causes(shard.job_id, [row])[mark]
     now = timezone.now()
     outcomes = [
-        store.Outcome(position, ItemState.FAILED, int(ItemState.FAILED), 1, 1, 0.0, now, error_kind=kind, error=DEATH,
+        store.Outcome(position, int(ItemState.FAILED), int(ItemState.FAILED), 1, 1, 0.0, now, error_kind=kind, error=DEATH,
                       cause=cause)
         for position in positions
     ]  # fmt: skip

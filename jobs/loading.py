@@ -63,11 +63,11 @@ def read_all(job: Job, token: str, reader: files.Reader) -> None:
 def record(job: Job, position: int, row: files.Row) -> Record:
     """A row as it is stored. A row that cannot be read keeps its place as rejected, with the reason."""
     if row.reason:
-        return position, ItemState.REJECTED, row.payload, "", "", "rejected", row.reason
+        return position, int(ItemState.REJECTED), row.payload, "", "", "rejected", row.reason
     values = files.value(row.payload, job.columns, job.file_shape)
     label = values.get(job.label_column or next(iter(job.mapping.values()), "")) or next(iter(values.values()), "")
     key = next((values[name] for name in (job.key_column, *KEY_COLUMNS) if values.get(name)), "")
-    return position, ItemState.PENDING, row.payload, short(label), short(key), "", ""
+    return position, int(ItemState.PENDING), row.payload, short(label), short(key), "", ""
 
 
 def short(value: object) -> str:

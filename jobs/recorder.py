@@ -227,13 +227,13 @@ class Recorder:
             return store.Outcome(attempt.position, cell, cell, tries, made, attempt.seconds, ended, result=text)
         failure = attempt.failure
         outcome = store.Outcome(
-            attempt.position, ItemState.PENDING, CELL_RETRYING, tries, made, attempt.seconds, None,
+            attempt.position, int(ItemState.PENDING), CELL_RETRYING, tries, made, attempt.seconds, None,
             error_kind=clean(failure.kind)[:100], error=clean(self.call.redact(failure.message)),
         )  # fmt: skip
         if attempt.retry_at is not None:
             outcome.due = moment(attempt.retry_at)
             return outcome
-        outcome.state, outcome.finished = ItemState.FAILED, ended
+        outcome.state, outcome.finished = int(ItemState.FAILED), ended
         outcome.fallback = self._fallback(attempt)
         outcome.cell = store.FALLBACK_CELL if outcome.fallback else int(ItemState.FAILED)
         return outcome

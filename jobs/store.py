@@ -96,12 +96,12 @@ def execute(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
 
 
 def write_many(
-    sqlite: str, postgres_sql: str, casts: Sequence[str], rows: Sequence[Sequence[Any]], extra: Sequence[Any]
+    sqlite: str, postgres_sql: str, casts: Sequence[str], rows: Sequence[Sequence[Any]], extra: Sequence[Any] = ()
 ) -> int:
     """Runs one statement for all `rows` and returns how many it touched.
 
     On SQLite it is `sqlite` once a row with the row's values and then `extra`; on PostgreSQL `postgres_sql`, whose
-    `{rows}` becomes an unnest of one array a column, each with its cast.
+    `{rows}` becomes an unnest of one array a column, each with its cast. Its placeholders of `extra` come after those.
     """
     if not rows:
         return 0
@@ -122,11 +122,10 @@ def add_items(job: int, rows: Sequence[tuple[int, int, str, str, str, str, str]]
     """Inserts (position, state, payload, label, key, error kind, error) rows."""
     names = "position, state, payload, label, key, error_kind, error"
     write_many(
-        f"INSERT INTO jobs_item ({names}, job_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-        f"INSERT INTO jobs_item ({names}, job_id) SELECT u.*, %s FROM {{rows}} AS u",
+        f"INSERT INTO jobs_item ({names}, job_id) VALUES (%s, %s, %s, %s, %s, %s, %s, {job})",
+        f"INSERT INTO jobs_item ({names}, job_id) SELECT u.*, {job} FROM {{rows}} AS u",
         ("int", "smallint", "text", "text", "text", "text", "text"),
         rows,
-        [job],
     )
 
 
@@ -262,17 +261,17 @@ def save_outcomes(job: int, run: int | None, worker: int, outcomes: Sequence[Out
 
 
 def save_attempts(job: int, run: int | None, worker: int, attempts: Sequence[AttemptRow]) -> None:
+    by = f"{job}, {run or 'NULL'}, {worker}"
     names = "position, number, started, seconds, kind, message, trace, log, retry_at, job_id, run_id, worker_id"
     rows = [
         (a.position, a.number, adapted(a.started), a.seconds, a.kind, a.message, a.trace, a.log, adapted(a.retry_at))
         for a in attempts
     ]
     write_many(
-        f"INSERT INTO jobs_attempt ({names}) VALUES ({', '.join(['%s'] * 12)})",
-        f"INSERT INTO jobs_attempt ({names}) SELECT u.*, %s, %s, %s FROM {{rows}} AS u",
+        f"INSERT INTO jobs_attempt ({names}) VALUES ({', '.join(['%s'] * 9)}, {by})",
+        f"INSERT INTO jobs_attempt ({names}) SELECT u.*, {by} FROM {{rows}} AS u",
         ("int", "int", "timestamptz", "float8", "text", "text", "text", "text", "timestamptz"),
         rows,
-        [job, run, worker],
     )
 
 

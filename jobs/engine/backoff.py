@@ -12,7 +12,7 @@ def ceiling(number: int, base: float, cap: float) -> float:
 
 
 def delay(number: int, base: float, cap: float, chance: float) -> float:
-    """The wait in seconds after attempt `number`: between half of the ceiling and all of it, as `chance` in [0, 1) says.
+    """The wait in seconds after attempt `number`: from half of the ceiling up to all of it, as `chance` in [0, 1) says.
 
     This is the "equal jitter" of M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015: items that
     failed together do not come back together, and none comes back at once.

@@ -15,7 +15,7 @@ from jobs.engine.coordinator import NOT_YET
 from jobs.engine.failures import describe, kind_of
 from jobs.engine.progress import ConsoleBar
 from jobs.engine.runner import run
-from jobs.engine.types import TIMEOUT, Failure, Policy, Pulse
+from jobs.engine.types import TIMEOUT, Attempt, Failure, Policy, Pulse
 
 Process = Callable[[Any], Any]
 Fallback = Callable[[Any, BaseException], Any]
@@ -68,16 +68,15 @@ def batch_process_large_dataset(
     """Yield what `batch_process_parallel` would return, in order, while it is being worked on.
 
     `items` may be endless: at most `batch_size` of them (32 for each worker unless given) are worked on or wait for
-    their turn, so one slow item holds the others up only when they are that far ahead. There are no pauses between batches.
+    their turn, so one slow item holds the others up only when they are that far ahead. No batch waits for another.
     """
     workers = _workers(max_workers)
     if batch_size is not None and (not isinstance(batch_size, int) or isinstance(batch_size, bool)):
         raise TypeError(f"batch_size must be a whole number, not {type(batch_size).__name__}.")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
-    return _in_order(
-        _Batch(items, process_fn, workers, desc, fallback_fn, timeout, executor, batch_size or AHEAD * workers)
-    )
+    ahead = batch_size or AHEAD * workers
+    return _in_order(_Batch(items, process_fn, workers, desc, fallback_fn, timeout, executor, ahead))
 
 
 def _in_order(batch: _Batch) -> Iterator[Any]:
@@ -128,19 +127,20 @@ class _Batch:
 
     def results(self) -> Generator[tuple[int, Any], None, None]:
         """Yield position and result of each item as they finish."""
-        under_way = self.under_way
         try:
             with closing(self.attempts) as attempts:
                 for attempt in attempts:
-                    item = under_way.pop(attempt.position)
-                    self.finished += 1
-                    value = attempt.value
-                    if attempt.failure is not None:
-                        value = self._instead(attempt.position, item, attempt.failure)
-                    yield attempt.position, value
+                    yield attempt.position, self._result(attempt)
             yield from self._left_over()
         finally:
             self._close()
+
+    def _result(self, attempt: Attempt) -> Any:
+        item = self.under_way.pop(attempt.position)
+        self.finished += 1
+        if attempt.failure is None:
+            return attempt.value
+        return self._instead(attempt.position, item, attempt.failure)
 
     def _source(self) -> Iterator[Any]:
         position = 0
@@ -235,6 +235,10 @@ def _workers_of_environment() -> int:
     return number
 
 
+# Built-in exceptions that cannot be made from a message alone.
+_DEMANDING = (UnicodeError, BaseExceptionGroup)
+
+
 def _exception(failure: Failure, error: BaseException | None) -> BaseException:
     """What a fallback is given: the exception itself, or one like it where only its text came back."""
     if error is not None and kind_of(error) == failure.kind:
@@ -242,10 +246,6 @@ def _exception(failure: Failure, error: BaseException | None) -> BaseException:
     if failure.kind == TIMEOUT:
         return TimeoutError(failure.message)
     known = getattr(builtins, failure.kind, None)
-    if (
-        isinstance(known, type)
-        and issubclass(known, Exception)
-        and not issubclass(known, (UnicodeError, BaseExceptionGroup))
-    ):
+    if isinstance(known, type) and issubclass(known, Exception) and not issubclass(known, _DEMANDING):
         return known(failure.message)
     return RuntimeError(f"{failure.kind}: {failure.message}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 
 from jobs.engine.types import Failure
 
 MESSAGE_BYTES = 2_000
 TRACE_BYTES = 8_000
-KIND_CHARACTERS = 200
+KIND_BYTES = 200
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def describe(error: BaseException) -> Failure:
@@ -24,12 +27,12 @@ def kind_of(error: BaseException) -> str:
     except BaseException:
         kind = None
     name = kind if isinstance(kind, str) and kind else type(error).__name__
-    return clip(str.__str__(name), KIND_CHARACTERS)
+    return clip(str.__str__(name), KIND_BYTES)
 
 
 def clip(text: str, size: int, *, keep_end: bool = False) -> str:
     """The text in at most `size` bytes of UTF-8, free of what databases refuse (NUL and lone surrogates)."""
-    raw = text.replace("\0", "\u2400").encode("utf-8", "replace")
+    raw = _SURROGATE.sub("\ufffd", text.replace("\0", "\u2400")).encode()
     if len(raw) <= size:
         return raw.decode()
     room = size - len("…".encode())

@@ -22,8 +22,9 @@ from jobs.engine.context import Ticket
 
 # Threads are made only when submitted to, so the executor's own limit can be out of the way.
 UNLIMITED = 1_000_000
-# How long a run that ends waits for its threads. Those that are busy then end by themselves after their item.
-GRACE = 0.5
+# How long a run that ends waits for its idle threads and for killed children. A busy thread is not waited for: it ends
+# by itself after its item.
+GRACE = 5.0
 
 
 class Worker:
@@ -98,6 +99,7 @@ class Pool:
         self._caller = caller
         self._idle: deque[Worker] = deque()
         self._waking = False
+        self.closed = False
         self._alive: set[Worker] = set()
         self._executor: ThreadPoolExecutor | None = None
 
@@ -122,6 +124,7 @@ class Pool:
         surplus = self.workers[width:]
         del self.workers[width:]
         self._dismiss(surplus)
+        self.staff()
 
     def recall(self) -> list[Ticket]:
         """Take back what was handed over and has not started."""
@@ -146,14 +149,14 @@ class Pool:
 
     def close(self) -> None:
         """Tell all threads to stop, and wait a moment for those that can."""
+        self.closed = True
         self.recall()
         self._dismiss(self.workers)
-        for worker, _ in self.running():
-            self._caller.reclaim(worker)
+        hanging = {worker.thread for worker in self.lost.values()}
+        hanging |= {worker.thread for worker, _ in self.running() if not self._caller.reclaim(worker)}
         if self._executor is None:
             return
         self._executor.shutdown(wait=False)
-        hanging = {worker.thread for worker in self.lost.values()}
         limit = monotonic() + GRACE
         for thread in _threads_of(self._executor) - hanging:
             thread.join(max(0.0, limit - monotonic()))
@@ -211,6 +214,8 @@ class Pool:
             prepare(worker)
             ticket.started = monotonic()
             worker.ticket = ticket
+            if self.closed:
+                break
             call(worker, ticket)
             ticket.seconds = monotonic() - ticket.started
             worker.ticket = None

@@ -93,7 +93,7 @@ def _refuse_binary(head: bytes) -> None:
 def _looks_like_utf16(start: bytes) -> bool:
     """Whether nearly every second byte is NUL and hardly one between."""
     few, many = sorted((start[::2].count(0), start[1::2].count(0)))
-    return many * 4 > len(start) and few * 20 < len(start)
+    return len(start) >= 8 and many * 4 > len(start) and few * 20 < len(start)
 
 
 def _refuse_other_encoding(head: bytes, complete: bool) -> None:

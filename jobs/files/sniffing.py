@@ -123,9 +123,13 @@ def _refuse_document(text: str, filled: Sequence[str], complete: bool) -> None:
 
 def _is_document(text: str, filled: Sequence[str], complete: bool) -> bool:
     """Whether this is one JSON value written over several lines, or an array of objects on one."""
-    if not _DOCUMENT.match(text) or (_is_json(filled[0]) and len(filled) > 1):
+    if not _DOCUMENT.match(text):
         return False
-    return _is_json(text) if complete else not _is_json(filled[0])
+    if _is_json(filled[0]):
+        return len(filled) == 1 and filled[0].startswith("[")
+    if complete:
+        return _is_json(text)
+    return sum(map(_is_json, filled)) * 2 <= len(filled)
 
 
 def _is_json(line: str) -> bool:

@@ -75,13 +75,16 @@ def rows(lines: Lines, shape: Shape, limits: Limits) -> Iterator[Row | None]:
         size, feed.size, feed.start = feed.size, 0, records.line_num + 1
         if not record or (len(record) == 1 and check.width > 1 and not record[0].strip()):
             yield None
-        elif header:
+            continue
+        if header:
             header = False
-        elif feed.too_long:
-            feed.too_long = False
-            yield Row(array_text(shortened(record, 1)), f"is longer than {limits.row_bytes:,} bytes")
-        else:
-            yield check.row(record, size)
+            continue
+        yield check.row(record, size) if not feed.too_long else _too_long(feed, record, limits)
+
+
+def _too_long(feed: _Feed, record: list[str], limits: Limits) -> Row:
+    feed.too_long = False
+    return Row(array_text(shortened(record, 1)), f"is longer than {limits.row_bytes:,} bytes")
 
 
 class _Check:

@@ -9,14 +9,15 @@ from django.utils import timezone
 class Batch(models.Model):
     """What one transaction changed: the next number in its job's sequence, for viewers that follow it.
 
-    `delta` holds the items that changed as (position, state) in the encoding of `jobs.events`; `rows` the newest of
+    `delta` holds the items that changed as (position, state) in the encoding of `jobs.events`, or nothing at all where
+    they were too many to list, and viewers fetch the snapshot; `rows` holds the newest of
     them as JSON, at most 25.
     """
 
     job = models.ForeignKey("jobs.Job", on_delete=models.CASCADE, related_name="batches", db_index=False)
     seq = models.PositiveIntegerField()
     created = models.DateTimeField(default=timezone.now)
-    delta = models.BinaryField(default=b"")
+    delta = models.BinaryField(null=True, default=b"")
     rows = models.TextField(default="[]")
 
     objects: ClassVar[models.Manager[Batch]]

@@ -49,7 +49,7 @@ class Page:
 class Fetcher:
     """Fetches pages for one thread. It keeps no cookies and asks the environment for no proxy."""
 
-    def __init__(self, guard: Guard, seconds: float) -> None:
+    def __init__(self, guard: Guard, seconds: float, network: httpcore.NetworkBackend | None = None) -> None:
         self._guard = guard
         self._seconds = seconds
         self._deadline = Deadline()
@@ -57,7 +57,7 @@ class Fetcher:
             ssl_context=_certificates(),
             max_connections=4,
             keepalive_expiry=5.0,
-            network_backend=GuardedBackend(guard, self._deadline),
+            network_backend=GuardedBackend(guard, self._deadline, network),
         )
 
     def get(self, address: str) -> Page:

@@ -74,10 +74,10 @@ class Deadline:
 class GuardedBackend(httpcore.NetworkBackend):
     """Opens connections for httpcore, which keeps the name for the Host header, SNI and the certificate."""
 
-    def __init__(self, guard: Guard, deadline: Deadline) -> None:
+    def __init__(self, guard: Guard, deadline: Deadline, inner: httpcore.NetworkBackend | None = None) -> None:
         self._guard = guard
         self._deadline = deadline
-        self._inner = httpcore.SyncBackend()
+        self._inner = inner or httpcore.SyncBackend()
 
     def connect_tcp(
         self,

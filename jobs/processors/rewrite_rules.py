@@ -15,7 +15,7 @@ SWAPS = tuple(
         (r"(i|we) (just )?(want|need) to (know|find out|understand)( about)?", ""),
         (r"(do you happen to|do you|does anyone|does anybody) know( if| whether)?", ""),
         (
-            r"(could|can|would|will) you( please| kindly)?( (tell|show|give|explain to|help) (me|us))?( out)?( with)?",
+            r"(could|can|would|will) you( please| kindly)?( (tell|show|give|explain to|help) (me|us))?( with| about)?",
             "",
         ),
         (r"(please )?(tell|show|explain to) (me|us)( about)?", ""),
@@ -42,13 +42,12 @@ ENTITY = re.compile(r"(?<!^)(?<![.?!] )\b[A-Z][\w'’-]{0,40}(?: [A-Z][\w'’-]{
 DOMAIN = re.compile(r"\b(?:[a-z0-9-]{1,63}\.){1,4}(?:com|org|net|edu|gov|io|dev|info|de|fr|uk|eu)\b", re.IGNORECASE)
 SITES = {"wikipedia": "wikipedia.org", "reddit": "reddit.com", "github": "github.com", "youtube": "youtube.com"}
 FILES = {"pdf": "pdf", "spreadsheet": "xlsx", "excel": "xlsx", "slides": "pptx", "powerpoint": "pptx", "csv": "csv"}
-STOPWORDS = frozenset(
-    """
+COMMON = """
     a an and are as at be been best between but by can could did do does for from had has have how i if in into is
     it its many me much my not now of on or our should so than that the their then there these they this those to us
     was we were what when where which who whom whose why will with would you your
-    """.split()
-)
+"""
+STOPWORDS = frozenset(COMMON.split())
 GENERAL = (
     (r"^how (best )?to\b", "What general methods are there to {}?"),
     (r"^why\b", "What usually leads to {}?"),

@@ -17,6 +17,7 @@ LIMIT = 1_000_000
 DEPTH = 100
 # Python refuses to print integers of more than 4300 digits; no reader takes half as many.
 BITS = 4096
+CONTAINERS = (Mapping, list, tuple, set, frozenset)
 
 
 class NotStorable(ValueError):
@@ -63,7 +64,7 @@ class _Plain:
             return self._text(value)
         if isinstance(value, (int, float)):
             return _number(value)
-        if isinstance(value, (Mapping, list, tuple, set, frozenset)) or dataclasses.is_dataclass(value):
+        if isinstance(value, CONTAINERS) or _is_record(value):
             return self._container(value)
         return self._text(_scalar(value)) if not isinstance(value, Enum) else self.convert(value.value)
 
@@ -106,11 +107,15 @@ def _pairs(value: Any) -> Iterable[tuple[Any, Any]] | None:
     """The pairs of what becomes an object; None for what becomes a list."""
     if isinstance(value, Mapping):
         return value.items()
-    if dataclasses.is_dataclass(value):
+    if _is_record(value):
         return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return zip(value._fields, value, strict=True)
     return None
+
+
+def _is_record(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
 
 
 def _number(value: int | float) -> int | float:

@@ -24,7 +24,7 @@ def test_it_is_free_again_when_it_is_closed(tmp_path: Path) -> None:
 
 def test_it_is_free_when_its_holder_was_killed(tmp_path: Path) -> None:
     code = "import pathlib, sys; from batchweb import lock; lock.hold(pathlib.Path(sys.argv[1])); print(1); input()"
-    command = [sys.executable, "-c", code, tmp_path / "lock"]
+    command = [sys.executable, "-c", code, str(tmp_path / "lock")]
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with holder:
         assert holder.stdout is not None

@@ -43,6 +43,12 @@ def test_it_keeps_the_halves_of_two_sources_apart() -> None:
     assert out.getvalue() == "keeper  | b\nweb     | ac\n"
 
 
+def test_it_leaves_out_blank_and_hidden_lines() -> None:
+    out = io.StringIO()
+    Log(out).feed("web", 7, b"\nkeep\n  \ndrop this\n", hidden=("drop",))
+    assert out.getvalue() == "web     | keep\n"
+
+
 def test_it_survives_bytes_that_are_no_text() -> None:
     out = io.StringIO()
     Log(out).feed("web", 7, b"\xff\xfe\n")

@@ -25,6 +25,9 @@ from batchweb.supervisor import NotReady, Supervisor
 VALKEY, WORKERS, KEEPER, WEB = range(4)  # the order of starting; stopping goes the other way
 # What an earlier `up` left running is ended by its guardian in this time, in seconds.
 TIDY = 10.0
+# Advice for administrators of servers, which these processes are not: about the kernel, about root, about Ctrl-C.
+HIDDEN = ("Memory overcommit", "Hitting Ctrl+C again")
+SILENT = ("ignore:You're running the worker with superuser", "ignore:No directory at")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -58,6 +61,12 @@ def python(*arguments: str) -> list[str]:
     return [sys.executable, *arguments]
 
 
+def quietly(**more: str) -> dict[str, str]:
+    """The environment of a Python process that does not repeat the warnings in SILENT."""
+    asked = os.environ.get("PYTHONWARNINGS", "")
+    return {"PYTHONWARNINGS": ",".join(filter(None, (asked, *SILENT))), **more}
+
+
 def valkey() -> Service:
     path = Path(settings.VALKEY_SOCKET)
     embedded.retire(path)
@@ -68,6 +77,7 @@ def valkey() -> Service:
         healthy=lambda: embedded.answers(path),
         start_within=20.0,
         stop_within=0.8,
+        hidden=HIDDEN,
     )
 
 
@@ -90,7 +100,8 @@ def worker(name: str, queue: str, processes: int) -> Service:
         name,
         python("-m", "celery", "-q", "-A", "batchweb", "worker", *options, *quiet),
         level=WORKERS,
-        env={"REMAP_SIGTERM": "SIGQUIT"},
+        env=quietly(REMAP_SIGTERM="SIGQUIT"),
+        hidden=HIDDEN,
         stop_within=6.6,
     )
 
@@ -106,7 +117,7 @@ def web(listener: socket.socket) -> Service:
     options = {
         "fd": str(listener.fileno()),
         "http": "httptools",
-        "ws": "websockets",
+        "ws": "websockets-sansio",
         "ws-max-size": "65536",
         "ws-ping-interval": "10",
         "ws-ping-timeout": "10",
@@ -119,6 +130,7 @@ def web(listener: socket.socket) -> Service:
         "web",
         python("-m", "uvicorn", "batchweb.asgi:application", *flags, "--no-access-log", "--no-server-header"),
         level=WEB,
+        env=quietly(),
         healthy=lambda: probe.well(reachable(host), port, name),
         start_within=float("inf"),
         stop_within=1.5,
@@ -135,7 +147,7 @@ def first_admin() -> AbstractBaseUser:
     """The oldest active superuser; on the first start `admin`, who has no password yet and comes in by the link."""
     people = get_user_model()._default_manager
     found = people.filter(is_superuser=True, is_active=True).order_by("pk").first()
-    return found or people.create_superuser(username="admin")  # type: ignore[attr-defined]
+    return found or people.create_superuser(username="admin")
 
 
 class Command(BaseCommand):
@@ -148,7 +160,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
         os.chdir(settings.BASE_DIR)
         tidy = hold(Path(settings.DATA_DIR))
-        with listen(host, port) as listener, Supervisor(out=self.stdout._out, keep_fds=(tidy,)) as supervisor:
+        with listen(host, port) as listener, Supervisor(keep_fds=(tidy,)) as supervisor:
             try:
                 self.start(supervisor, listener)
                 supervisor.watch()
@@ -158,6 +170,7 @@ class Command(BaseCommand):
                 Path(settings.ADDRESS_FILE).unlink(missing_ok=True)
 
     def start(self, supervisor: Supervisor, listener: socket.socket) -> None:
+        supervisor.log.say(f"batchweb starts; its data are in {settings.DATA_DIR}")
         if settings.EMBEDDED_VALKEY:
             supervisor.start(valkey())
         call_command("migrate", verbosity=0, interactive=False)

@@ -1,0 +1,27 @@
+"""Loaded by pytest before any setting is read: a data folder and a Valkey of the run's own."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import tempfile
+from contextlib import ExitStack
+
+from tests.services.valkey import valkey
+
+_services = ExitStack()
+atexit.register(_services.close)
+# Threads that publish to a Valkey that is gone by then have nobody left to tell.
+atexit.register(lambda: setattr(logging, "raiseExceptions", False))
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "batchweb.settings"
+os.environ["DATA_DIR"] = _services.enter_context(tempfile.TemporaryDirectory(prefix="bw-test-"))
+os.environ["REDIS_URL"] = _services.enter_context(valkey())
+for name in ("PRODUCTION", "SECRET_KEY", "ALLOWED_HOSTS", "CELERY_BROKER_URL", "DEBUG", "PORT"):
+    os.environ.pop(name, None)
+if os.environ.get("TEST_DATABASE") != "postgres":
+    os.environ.pop("DATABASE_URL", None)
+os.environ["FETCH_ALLOW_PRIVATE"] = "0"
+# Playwright keeps an event loop running in the thread that Django's tests use the database from.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
