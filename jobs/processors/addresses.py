@@ -16,8 +16,9 @@ WITHHELD = tuple(
     ip_network(block)
     for block in (
         "168.63.129.16/32",  # Azure's own service, the same for every machine there
+        "192.0.0.0/24",  # protocol assignments; Oracle's metadata live there
         "192.88.99.0/24",
-        "2001::/32",  # Teredo: hides an IPv4 address
+        "2001::/23",  # protocol assignments, with Teredo, which hides an IPv4 address
         "3fff::/20",
     )
 )
