@@ -17,7 +17,7 @@ NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 Process = Callable[[Mapping[str, Any], Context], Any]
 Fallback = Callable[..., Any]
 Function = TypeVar("Function", bound=Process)
-Registrable = TypeVar("Registrable", Processor, type[Processor])
+Registrable = TypeVar("Registrable", bound=Processor | type[Processor])
 
 _processors: dict[str, Processor] = {}
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from tqdm import tqdm
-
-from jobs.engine import Attempt, Failure, Policy, run
+from jobs.engine import Attempt, Failure, Policy, Pulse, run
+from jobs.engine.progress import ConsoleBar
 from jobs.processors.base import Context, Input, Parameter, Processor
 from jobs.processors.call import Call, Task
 from jobs.processors.chat import PASSING, Chat, configured
 from jobs.processors.environment import setting
 from jobs.processors.rewrite_rules import RULES
+from jobs.processors.values import shown
 
 PROMPTS = {
     "conciseness": "Make it as short as possible: keep every fact and name, drop politeness, fillers and repetition.",
@@ -87,31 +88,34 @@ def batch_process_queries(
     """
     if isinstance(queries, (str, bytes, Mapping)) or not isinstance(queries, Iterable):
         raise TypeError(f"queries must be an iterable of texts, not {type(queries).__name__}.")
-    workers = int(setting("MAX_WORKERS") or 5) if max_workers is None else max_workers
-    policy = replace(RewriteQuery.policy, workers=workers)
+    policy = replace(RewriteQuery.policy, workers=_workers() if max_workers is None else max_workers)
     call = Call(RewriteQuery.name, {"strategy": strategy})
-    _, parameters = call.prepare()
+    call.prepare()
     tasks = [Task({"query": query}) for query in queries]
-    results: list[dict[str, str]] = [{}] * len(tasks)
-    try:
-        for attempt in _shown(run(enumerate(tasks), call, policy), len(tasks), strategy):
-            results[attempt.position] = _result(tasks[attempt.position], attempt, parameters)
-    finally:
-        call.close()
+    # What is there from the start stays where nothing better comes, also when so much hangs that the engine gives up.
+    results = [rewriting(str(task.inputs["query"]), str(task.inputs["query"]), strategy, "fallback") for task in tasks]
+    if results:
+        for attempt in _final(tasks, call, policy, f"Rewriting for {strategy}"):
+            if attempt.failure is None:
+                results[attempt.position] = json.loads(attempt.value[0])
     return results
 
 
-def _shown(attempts: Iterator[Attempt], total: int, strategy: str) -> Iterator[Attempt]:
-    """The final attempts, each moving the bar."""
-    with tqdm(total=total, desc=f"Rewriting for {strategy}", disable=not total) as bar:
-        for attempt in attempts:
+def _final(tasks: list[Task], call: Call, policy: Policy, title: str) -> Iterator[Attempt]:
+    """The last attempt of each task as it comes, each moving the bar."""
+    with closing(call), ConsoleBar(total=len(tasks), desc=title) as bar:
+
+        def beat(pulse: Pulse) -> None:
+            bar.refresh()
+
+        for attempt in run(enumerate(tasks), call, policy, beat=beat):
             if attempt.retry_at is None:
                 bar.update()
                 yield attempt
 
 
-def _result(task: Task, attempt: Attempt, parameters: Mapping[str, Any]) -> dict[str, str]:
-    if attempt.failure is not None:
-        return RewriteQuery().fallback(task.inputs, attempt.failure, parameters)
-    result: dict[str, str] = json.loads(attempt.value[0])
-    return result
+def _workers() -> int:
+    text = setting("MAX_WORKERS") or "5"
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"MAX_WORKERS must be a whole number of at least 1, not {shown(text)}.")
+    return int(text)

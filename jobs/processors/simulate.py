@@ -57,7 +57,7 @@ class Simulate(Processor):
         self._crash = crash or _crash
 
     def kind_of(self, parameters: Mapping[str, Any]) -> Literal["io", "cpu"]:
-        return "cpu" if parameters["cpu"] > 0 else "io"
+        return "cpu" if float(parameters.get("cpu") or 0) > 0 else "io"
 
     def clean(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         cleaned = super().clean(parameters)

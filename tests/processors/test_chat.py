@@ -44,7 +44,7 @@ def failure(status: int, body: bytes = b"{}") -> Failed:
 
 def wait(**headers: str) -> float:
     with pytest.raises(RetryLater) as caught:
-        ask(429, **headers)
+        ask(429, b"{}", **headers)
     return caught.value.seconds
 
 

@@ -190,7 +190,10 @@ def test_it_fails_for_now_when_nobody_answers() -> None:
 
 @pytest.mark.parametrize("noise", [b"SSH-2.0-x\r\n", b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"])
 def test_it_fails_for_now_when_the_answer_is_no_http(noise: bytes) -> None:
-    assert failure(lambda handler: handler.wfile.write(noise) and None).failure_kind == "connection failed"
+    def server(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(noise)
+
+    assert failure(server).failure_kind == "connection failed"
 
 
 def test_it_fails_for_good_when_a_certificate_is_wrong() -> None:

@@ -166,13 +166,24 @@ def test_it_shows_its_progress(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Rewriting for conciseness: 100%" in capsys.readouterr().err
 
 
-def test_it_takes_the_number_of_workers_from_the_environment(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_takes_the_number_of_workers_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_WORKERS", "1")
-    opened: list[Any] = []
-    plain = RewriteQuery.open
-    monkeypatch.setattr(RewriteQuery, "open", lambda self, parameters: opened.append(1) or plain(self, parameters))
+    opened: list[RewriteQuery] = []
+    monkeypatch.setattr(RewriteQuery, "open", lambda self, parameters: opened.append(self))
     batch_process_queries(["a", "b", "c", "d"])
     assert len(opened) == 1
+
+
+@pytest.mark.parametrize("text", ["many", "0", "-1", "2.5"])
+def test_it_refuses_a_wrong_number_of_workers_of_the_environment(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_WORKERS", text)
+    with pytest.raises(ValueError, match="MAX_WORKERS must be a whole number of at least 1"):
+        batch_process_queries(["a"])
+
+
+def test_it_keeps_every_query_when_the_engine_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.processors.rewrite_query.run", lambda *arguments, **more: iter(()))
+    assert [result["rewritten_query"] for result in batch_process_queries(["a", "b"])] == ["a", "b"]
 
 
 @pytest.mark.parametrize("queries", ["one query", b"bytes", {"a": 1}, None, 5])
