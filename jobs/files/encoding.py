@@ -50,7 +50,7 @@ def decode(head: bytes, encoding: str, complete: bool) -> str:
     errors = "surrogatepass" if encoding.startswith("utf-16") else "surrogateescape"
     try:
         return codecs.getincrementaldecoder(encoding)(errors).decode(head, complete)
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise Unreadable(f"The file is not valid {title(encoding)}.") from None
 
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -156,7 +157,7 @@ def _table(lines: Sequence[str], delimiter: str) -> Table:
     single = next(table for table in tables if table.delimiter in (delimiter or ","))
     best = next((table for table in tables if table.width > 1), single)
     # One column is what remains when no delimiter divides the records into about as many cells each.
-    return best if best.fit >= _fit_as_one_column(single) else single
+    return best if best.fit >= _fit_as_one_column(best) else single
 
 
 def _fit_as_one_column(table: Table) -> float:
@@ -167,17 +168,16 @@ def _fit_as_one_column(table: Table) -> float:
 def _records(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
     reader = csv.reader((line.replace("\0", "\u2400") for line in lines), delimiter=delimiter)
     found = 0
-    try:
+    # A cell over the parser's limit ends the sample: what came before it is enough.
+    with suppress(csv.Error):
         for record in reader:
             if record and (len(record) > 1 or record[0].strip()):
                 found += 1
                 yield record
             if found == SAMPLE:
                 return
-    except csv.Error:
-        # A cell over the parser's limit: what came before it is sample enough.
-        if not found:
-            yield ["…"]
+    if not found:
+        yield [""]
 
 
 def _is_table(table: Table, text: str, extension: str) -> bool:

@@ -1,0 +1,102 @@
+"""Files that are made to hurt. None of them is ever in memory as a whole, here or there."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from jobs.files import Limits, Unreadable, open_rows, preflight
+from tests.files.corpus import Endless
+
+MB = 1_000_000
+SMALL = Limits(row_bytes=MB, cell_chars=100_000)
+
+
+@contextmanager
+def peak_below(megabytes: int) -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < megabytes * MB
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("start", "piece", "name"),
+    [
+        (b"id,q\n1,a\n2,", b"x", "a.csv"),
+        (b'{"a": 1}\n{"a": "', b"x", "a.jsonl"),
+        (b"first\n", "é".encode() * 2, "a.txt"),
+    ],
+)
+def test_it_rejects_a_line_of_500_mb(start: bytes, piece: bytes, name: str) -> None:
+    report = preflight(Endless(start, piece, 500 * MB), name)
+
+    assert (report.rows, [row for row, _ in report.bad]) == (2, [2])
+
+
+@pytest.mark.parametrize(
+    ("start", "name"), [(b"id,q\n1,a\n2,", "a.csv"), (b'{"a": 1}\n{"a": "', "a.jsonl"), (b"first\n", "a.txt")]
+)
+def test_it_stays_small_over_a_long_line(start: bytes, name: str) -> None:
+    with peak_below(20):
+        preflight(Endless(start, b"x", 100 * MB), name, SMALL)
+
+
+def test_it_stays_small_over_an_open_quote() -> None:
+    with peak_below(20), pytest.raises(Unreadable, match="quote that opens in row 2"):
+        preflight(Endless(b'id,q\n1,a\n2,"', b"some words, and more\n", 100 * MB), "a.csv", SMALL)
+
+
+def test_it_stays_small_over_a_file_without_any_line_end() -> None:
+    with peak_below(30):
+        report = preflight(Endless(b"a", b"b", 100 * MB), "a.txt", SMALL)
+
+    assert report.bad_total == 1
+
+
+def test_it_stays_small_over_many_rows() -> None:
+    with peak_below(5):
+        assert preflight(Endless(b"id,q\n", b"1,some words to read\n", 5 * MB), "a.csv").rows > 200_000
+
+
+@pytest.mark.parametrize("piece", [b",", b"a,", b'"a",'])
+def test_it_refuses_a_million_columns(piece: bytes) -> None:
+    with peak_below(60), pytest.raises(Unreadable, match="columns"):
+        preflight(Endless(b"x,", piece, 2 * MB), "a.csv", SMALL)
+
+
+def test_it_rejects_a_row_of_a_million_cells() -> None:
+    report = preflight(Endless(b"id,q\n1,a\n", b",", MB), "a.csv")
+
+    assert report.bad[0][1].startswith("has 999,992 cells, expected 2")
+
+
+def test_it_keeps_little_of_a_row_of_a_million_cells() -> None:
+    reader = open_rows(Endless(b"id,q\n1,a\n", b",", MB), "a.csv")
+
+    assert [len(json.loads(row.payload)) for row in reader] == [2, 2_000]
+
+
+@pytest.mark.parametrize("line", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 50_000 + b"]" * 50_000])
+def test_it_rejects_deep_json(line: bytes) -> None:
+    report = preflight(Endless(b'{"a":1}\n' + line + b'\n{"a":2}\n', b'{"a":3}\n', 2 * MB), "a.jsonl")
+
+    assert report.bad == ((2, "is nested deeper than 200 levels"),)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "a\0.csv", "<img onerror>", "x" * 5_000, "CON", "\u202egpj.csv", "-x", "."]
+)
+def test_it_takes_any_name_for_a_mere_hint(name: str) -> None:
+    assert preflight(Endless(b"id,q\n", b"1,a\n", 100), name).columns == ("id", "q")
+
+
+def test_it_refuses_a_stream_of_nothing() -> None:
+    with pytest.raises(Unreadable, match="empty"):
+        preflight(Endless(b"", b"x", 0), "a.csv")

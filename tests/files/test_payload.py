@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobs.files import Shape, cells, columns_of, value
+
+CSV = Shape("csv", "utf-8", ",", True, ("id", "q"))
+JSONL = Shape("jsonl", "utf-8", columns=("id", "q"))
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [('["1","a"]', ["1", "a"]), ('["1"]', ["1", ""]), ('["1","a","x"]', ["1", "a"])],
+)
+def test_it_fits_a_tabular_row_to_the_columns(payload: str, expected: list[str]) -> None:
+    assert cells(payload, CSV, CSV.columns) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ('"a"', "a"),
+        ("null", ""),
+        ("true", "true"),
+        ("12345678901234567890", "12345678901234567890"),
+        ("10.50", "10.50"),
+        ("1e2", "1e2"),
+        ('{"ä": [1, null]}', '{"ä": [1, null]}'),
+        ("[]", "[]"),
+        (r'"a\u0000b"', "a\u2400b"),
+        (r'"a\ud800b"', "a\ufffdb"),
+        (r'["\ud800"]', '["\ufffd"]'),
+    ],
+)
+def test_it_shows_a_json_value_as_a_cell(text: str, cell: str) -> None:
+    assert cells(f'{{"id": {text}}}', JSONL, JSONL.columns) == [cell, ""]
+
+
+@pytest.mark.parametrize(("payload", "expected"), [("3", ["3"]), ('"x"', ["x"]), ("[1]", ["[1]"])])
+def test_it_shows_a_bare_value(payload: str, expected: list[str]) -> None:
+    assert cells(payload, JSONL, ("value",)) == expected
+
+
+@pytest.mark.parametrize(
+    ("payload", "shape", "expected"),
+    [
+        ('["1","a"]', CSV, {"id": "1", "q": "a"}),
+        ('{"id": 1, "q": ["x"], "more": 2}', JSONL, {"id": 1, "q": ["x"]}),
+        ('{"q": 1.5}', JSONL, {"id": None, "q": 1.5}),
+        ("5", JSONL, {"id": None, "q": None}),
+    ],
+)
+def test_it_gives_a_processor_values(payload: str, shape: Shape, expected: dict[str, Any]) -> None:
+    assert value(payload, shape.columns, shape) == expected
+
+
+@pytest.mark.parametrize(
+    ("payload", "shape", "expected"),
+    [('["1","a"]', CSV, ["id", "q"]), ('{"b": 1, "a": 2}', JSONL, ["b", "a"]), ("[1]", JSONL, ["value"])],
+)
+def test_it_names_the_columns_of_a_row(payload: str, shape: Shape, expected: list[str]) -> None:
+    assert columns_of(payload, shape) == expected

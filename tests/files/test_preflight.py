@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from django.core.management.base import CommandError
+
+from jobs.files import Unreadable, preflight
+from jobs.management.commands.preflight import Command
+from tests.files.corpus import ENCODINGS, NEWLINES, opened
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+CONTENTS = {
+    "a.csv": 'id,q\n1,a\n\n2,"b\nc"\n3\n4,d\n',
+    "a.tsv": "id\tq\n1\ta\n\n2\tb\t\n",
+    "a.jsonl": '{"a": 1}\n\n{"a": \n{"b": 2}\n{"c": 3}\n',
+    "a.txt": "one\n\ntwo \u2028 three\n",
+}
+
+
+def command(file: str | Path, as_json: bool = False) -> str:
+    out = io.StringIO()
+    Command(stdout=out).handle(file=str(file), json=as_json)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("newline", NEWLINES)
+@pytest.mark.parametrize("name", CONTENTS)
+def test_it_counts_the_rows_that_are_read(name: str, newline: str, encoding: str) -> None:
+    data = CONTENTS[name].replace("\n", newline).encode(encoding)
+    rows = list(opened(data, name))
+    report = preflight(io.BytesIO(data), name)
+
+    assert (report.rows, report.bad_total) == (len(rows), sum(bool(row.reason) for row in rows))
+
+
+def test_it_reports_what_scripts_rely_on(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,q\n1,a\n2\n")
+
+    assert preflight(tmp_path / "a.csv").to_dict() == {
+        "format": "csv",
+        "encoding": "utf-8",
+        "delimiter": ",",
+        "header": True,
+        "columns": ["id", "q"],
+        "rows": 2,
+        "bad": [{"row": 2, "reason": "has 1 cell, expected 2 (columns id, q)"}],
+        "bad_total": 1,
+    }
+
+
+def test_it_lists_the_first_thousand_bad_rows() -> None:
+    report = preflight(io.BytesIO(b"id,q\n" + b"1,a\n" * 2_000 + b"1\n" * 1_500), "a.csv")
+
+    assert (len(report.bad), report.bad[0][0], report.bad_total) == (1_000, 2_001, 1_500)
+
+
+def test_it_follows_what_is_given() -> None:
+    assert preflight(io.BytesIO(b"id,q\n1,a\n"), "a.csv", header=False).rows == 2
+
+
+def test_it_raises_for_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        preflight(tmp_path / "none.csv")
+
+
+def test_it_raises_for_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").touch()
+
+    with pytest.raises(Unreadable, match="empty"):
+        preflight(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "rows"),
+    [
+        ("queries.csv", ("id", "query"), 25),
+        ("urls.csv", ("id", "url", "note"), 12),
+        ("simulate.csv", ("name", "simulate"), 200),
+        ("prompts.jsonl", ("custom_id", "query"), 10),
+    ],
+)
+def test_it_finds_the_samples_good(name: str, columns: tuple[str, ...], rows: int) -> None:
+    report = preflight(SAMPLES / name)
+
+    assert (report.columns, report.rows, report.bad_total) == (columns, rows, 0)
+
+
+def test_it_prints_one_json_object(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,ż\n1,a\n")
+
+    assert json.loads(command(tmp_path / "a.csv", as_json=True))["columns"] == ["id", "ż"]
+
+
+def test_it_prints_a_page_for_people(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id;q\n1;a\n2\n")
+
+    assert command(tmp_path / "a.csv").splitlines() == [
+        "format:    csv",
+        "encoding:  utf-8",
+        "delimiter: semicolon",
+        "header:    yes",
+        "columns:   id, q",
+        "rows:      2",
+        "bad rows:  1",
+        "  row 2 has 1 cell, expected 2 (columns id, q)",
+    ]
+
+
+def test_it_prints_no_control_characters(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,\x1b[31mq\n1,a\n2\n")
+
+    assert "\x1b" not in command(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(("content", "sentence"), [(b"", "The file is empty."), (b"id,q\n", "a header but no rows")])
+def test_it_ends_with_a_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+
+    with pytest.raises(CommandError, match=sentence):
+        command(tmp_path / "a.csv")
+
+
+def test_it_says_that_a_file_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"none\.csv cannot be opened: No such file or directory\."):
+        command(tmp_path / "none.csv")
