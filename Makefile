@@ -58,7 +58,7 @@ check-style:
 	@$(PY) -m ruff check .
 
 check-types:
-	@$(PY) -m mypy batchweb jobs tests
+	@$(PY) -m mypy batchweb jobs tests $(wildcard benchmarks) bin/setup.py
 
 check-layers:
 	@$(PY) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"

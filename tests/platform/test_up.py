@@ -123,7 +123,7 @@ def test_it_tells_commands_where_it_is(up: Up, port: int) -> None:
 
 
 def test_it_makes_an_admin_without_a_password(up: Up) -> None:
-    code = "from django.contrib.auth.models import User; u = User.objects.get(); print(u.username, u.has_usable_password())"
+    code = "from django.contrib.auth.models import User; u = User.objects.get(); print(u, u.has_usable_password())"
     assert "admin False" in manage(up.folder, "shell", "-c", code).stdout
 
 
