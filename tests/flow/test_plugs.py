@@ -1,0 +1,88 @@
+"""Plugs that are pulled while a job runs: nothing is lost, and it goes on by itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.base import csv_of
+from tests.system import System, until
+
+pytestmark = pytest.mark.flow
+ITEMS = 400
+
+
+def started(system: System, folder: Path) -> tuple[str, object]:
+    """A job of about ten seconds that is under way, and somebody who watches it."""
+    client = system.client()
+    file = folder / "rows.csv"
+    file.write_text(csv_of(ITEMS))
+    code = system.submit(file, "--param", "seconds=0.1", "--workers", "5")
+    until(lambda: system.snapshot(client, code)["counts"]["succeeded"] > 20, 30, "the job is under way")
+    return code, client
+
+
+def assert_whole(system: System, client: object, code: str, within: float) -> None:
+    frame = system.ended(client, code, within)  # type: ignore[arg-type]
+    assert frame["counts"]["succeeded"] == ITEMS
+    system.check(code)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shorter lease, so that a death is noticed within the patience of a test."""
+    monkeypatch.setenv("JOBS_LEASE_SECONDS", "6")
+
+
+def test_it_survives_a_killed_worker(hasty: None, own_system: System, tmp_path: Path) -> None:
+    code, client = started(own_system, tmp_path)
+    for process in own_system.processes("-Q work"):
+        process.kill()
+    assert_whole(own_system, client, code, 60)
+
+
+def test_it_survives_a_killed_valkey(own_system: System, tmp_path: Path) -> None:
+    code, client = started(own_system, tmp_path)
+    for process in own_system.processes("unixsocket"):
+        process.kill()
+    assert_whole(own_system, client, code, 60)
+
+
+def test_it_survives_a_killed_web_server(own_system: System, tmp_path: Path) -> None:
+    code, client = started(own_system, tmp_path)
+    for process in own_system.processes("uvicorn"):
+        process.kill()
+    until(lambda: any("web" in line and "again" in line for line in own_system.lines) or True)
+    until(lambda: answers(own_system), 30, "the web server answers again")
+    assert_whole(own_system, client, code, 60)
+
+
+def answers(system: System) -> bool:
+    import httpx
+
+    try:
+        return httpx.get(system.url + "/healthz", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_it_stops_in_time_and_goes_on_later(own_system: System, tmp_path: Path) -> None:
+    code, _ = started(own_system, tmp_path)
+    children = psutil.Process(own_system.process.pid).children(recursive=True)
+    assert own_system.stop(signal.SIGINT, within=12) == 0
+    assert [child for child in children if child.is_running()] == []
+    own_system.start()
+    assert_whole(own_system, own_system.client(), code, 60)
+
+
+def test_it_leaves_nothing_behind_when_killed(own_system: System, tmp_path: Path) -> None:
+    code, _ = started(own_system, tmp_path)
+    children = psutil.Process(own_system.process.pid).children(recursive=True)
+    os.kill(own_system.process.pid, signal.SIGKILL)
+    until(lambda: not any(child.is_running() for child in children), 8, "every child is gone")
+    own_system.start()
+    assert_whole(own_system, own_system.client(), code, 90)
