@@ -64,7 +64,7 @@ def batch_process_large_dataset(
     fallback_fn: Fallback | None = None,
     timeout: float | None = 60.0,
     executor: str = "thread",
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Yield what `batch_process_parallel` would return, in order, while it is being worked on.
 
     `items` may be endless: at most `batch_size` of them (32 for each worker unless given) are worked on or wait for
@@ -79,7 +79,7 @@ def batch_process_large_dataset(
     return _in_order(_Batch(items, process_fn, workers, desc, fallback_fn, timeout, executor, ahead))
 
 
-def _in_order(batch: _Batch) -> Iterator[Any]:
+def _in_order(batch: _Batch) -> Generator[Any, None, None]:
     early: dict[int, Any] = {}
     with closing(batch.results()) as results:
         for position, result in results:

@@ -230,7 +230,7 @@ class Coordinator:
                 self.exhausted = True
                 break
             self.open += 1
-            if monotonic() - begun > SLICE:
+            if not self.running or monotonic() - begun > SLICE:
                 begun = monotonic()
                 self._hand_over(begun)
                 if self.pool.done or begun >= self.beat_at:

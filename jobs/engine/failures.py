@@ -10,6 +10,8 @@ from jobs.engine.types import Failure
 MESSAGE_BYTES = 2_000
 TRACE_BYTES = 8_000
 KIND_BYTES = 200
+# The innermost calls that a trace shows. An exception object that is raised again and again collects thousands.
+FRAMES = 50
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -36,7 +38,7 @@ def clip(text: str, size: int, *, keep_end: bool = False) -> str:
     if len(raw) <= size:
         return raw.decode()
     room = size - len("…".encode())
-    kept = raw[-room:] if keep_end else raw[:room]
+    kept = raw[len(raw) - room :] if keep_end else raw[:room]
     piece = kept.decode("utf-8", "ignore")
     return "…" + piece if keep_end else piece + "…"
 
@@ -55,6 +57,6 @@ def _trace(error: BaseException) -> str:
     while place is not None and place.tb_frame.f_globals.get("__name__", "").startswith("jobs.engine."):
         place = place.tb_next
     try:
-        return "".join(traceback.format_exception(type(error), error, place))
+        return "".join(traceback.format_exception(type(error), error, place, limit=-FRAMES))
     except BaseException:
         return ""

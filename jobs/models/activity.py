@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
@@ -15,8 +13,6 @@ class Activity(models.Model):
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     verb = models.CharField(max_length=20)
     text = models.CharField(max_length=500)
-
-    objects: ClassVar[models.Manager[Activity]]
 
     class Meta:
         ordering = ["-id"]

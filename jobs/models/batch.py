@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.db import models
 from django.utils import timezone
 
@@ -19,8 +17,6 @@ class Batch(models.Model):
     created = models.DateTimeField(default=timezone.now)
     delta = models.BinaryField(null=True, default=b"")
     rows = models.TextField(default="[]")
-
-    objects: ClassVar[models.Manager[Batch]]
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["job", "seq"], name="batch_seq_in_job")]

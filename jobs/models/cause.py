@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import ClassVar
-
 from django.db import models
 from django.utils import timezone
 
@@ -36,8 +34,6 @@ class Cause(models.Model):
     first = models.PositiveIntegerField(help_text="Lowest position it was seen at.")
     last = models.PositiveIntegerField(help_text="Highest position it was seen at.")
     since = models.DateTimeField(default=timezone.now)
-
-    objects: ClassVar[models.Manager[Cause]]
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["job", "signature"], name="cause_signature_in_job")]

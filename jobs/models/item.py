@@ -55,7 +55,7 @@ class Item(models.Model):
         "jobs.Cause", null=True, on_delete=models.DO_NOTHING, related_name="items", db_index=False, db_constraint=False
     )
 
-    objects: ClassVar[ItemQuerySet] = ItemQuerySet.as_manager()  # type: ignore[assignment]
+    objects = ItemQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -100,8 +100,6 @@ class Attempt(models.Model):
     trace = models.TextField(db_default="")
     log = models.TextField(db_default="")
     retry_at = models.DateTimeField(null=True)
-
-    objects: ClassVar[models.Manager[Attempt]]
 
     class Meta:
         indexes = [models.Index(fields=["job", "position"], name="attempt_of_item")]

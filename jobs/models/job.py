@@ -105,8 +105,7 @@ class Job(models.Model):
     load_token = models.CharField(max_length=32, blank=True)
     load_expires = models.DateTimeField(null=True)
 
-    objects: ClassVar[JobQuerySet] = JobQuerySet.as_manager()  # type: ignore[assignment]
-    shards: models.Manager[Shard]
+    objects = JobQuerySet.as_manager()
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(state__in=JobState.values), name="job_state_known")]

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
@@ -24,8 +22,6 @@ class Run(models.Model):
     policy = models.JSONField(default=dict)
     items = models.PositiveIntegerField(default=0)
     created = models.DateTimeField(default=timezone.now)
-
-    objects: ClassVar[models.Manager[Run]]
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["job", "number"], name="run_number_in_job")]

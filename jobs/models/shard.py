@@ -51,7 +51,7 @@ class Shard(models.Model):
     cells = models.BinaryField(help_text="One byte of state for each item.")
     histogram = models.BinaryField(default=b"", help_text="Attempts by duration; see jobs.store.")
 
-    objects: ClassVar[ShardQuerySet] = ShardQuerySet.as_manager()  # type: ignore[assignment]
+    objects = ShardQuerySet.as_manager()
 
     class Meta:
         constraints = [

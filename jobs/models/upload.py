@@ -48,7 +48,7 @@ class Upload(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.STORED)
     created = models.DateTimeField(default=timezone.now)
 
-    objects: ClassVar[UploadQuerySet] = UploadQuerySet.as_manager()  # type: ignore[assignment]
+    objects = UploadQuerySet.as_manager()
 
     class Meta:
         indexes = [models.Index(fields=["owner", "sha256"], name="upload_owner_sha256")]

@@ -23,7 +23,7 @@ class Worker(models.Model):
     started = models.DateTimeField(default=timezone.now)
     seen = models.DateTimeField(default=timezone.now)
 
-    objects: ClassVar[WorkerQuerySet] = WorkerQuerySet.as_manager()  # type: ignore[assignment]
+    objects = WorkerQuerySet.as_manager()
 
     class Meta:
         indexes = [models.Index(fields=["seen"], name="worker_seen")]

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from jobs.engine import STOP, Policy, Pulse, run
+from jobs.engine.coordinator import NOT_YET
+
+
+def after(beats: int, answer: Any) -> Callable[[Pulse], Any]:
+    """A beat that gives its answer from the given call on."""
+    seen: list[Pulse] = []
+
+    def beat(pulse: Pulse) -> Any:
+        seen.append(pulse)
+        return answer if len(seen) >= beats else None
+
+    return beat
+
+
+def test_it_beats_four_times_a_second_while_nothing_finishes() -> None:
+    times: list[float] = []
+    list(run([(0, 1.1)], time.sleep, Policy(), beat=lambda pulse: times.append(time.monotonic())))
+    gaps = [later - sooner for sooner, later in zip(times, times[1:], strict=False)][:-1]
+    assert len(times) == 5
+    assert gaps == pytest.approx([0.25] * 3, abs=0.1)
+
+
+def test_it_beats_while_much_finishes() -> None:
+    pulses: list[Pulse] = []
+    end = time.monotonic() + 0.6
+    items = iter(lambda: (0, 0) if time.monotonic() < end else None, None)
+    for _ in run(items, abs, Policy(), beat=pulses.append):
+        pass
+    assert len(pulses) == 3
+
+
+def test_it_beats_in_the_callers_thread() -> None:
+    threads = set()
+    list(run([(0, 0.3)], time.sleep, Policy(), beat=lambda pulse: threads.add(threading.current_thread())))
+    assert threads == {threading.current_thread()}
+
+
+def test_it_beats_once_more_at_the_end() -> None:
+    pulses: list[Pulse] = []
+    list(run([(0, 1)], abs, Policy(), beat=pulses.append))
+    assert pulses == [Pulse(0, 0, None, 0)]
+
+
+def test_it_tells_what_runs_and_what_waits() -> None:
+    pulses: list[Pulse] = []
+    list(run([(n, 0.3) for n in range(5)], time.sleep, Policy(workers=3), beat=pulses.append))
+    assert (pulses[0].in_flight, pulses[0].waiting) == (3, 2)
+
+
+def test_it_stops_without_starting_more() -> None:
+    started: list[int] = []
+
+    def process(payload: int) -> int:
+        started.append(payload)
+        time.sleep(0.05)
+        return payload
+
+    attempts = list(run(enumerate(range(1000)), process, Policy(workers=2), beat=after(1, STOP)))
+    assert len(started) < 20
+    assert sorted(attempt.value for attempt in attempts) == sorted(started)
+
+
+def test_it_finishes_what_is_in_flight_when_stopped() -> None:
+    attempts = list(run(enumerate([0.6] * 10), time.sleep, Policy(workers=3), beat=after(1, STOP)))
+    assert [attempt.failure for attempt in attempts] == [None] * 3
+
+
+def test_it_tries_nothing_again_when_stopped() -> None:
+    def process(payload: int) -> None:
+        raise ValueError
+
+    policy = Policy(attempts=5, backoff=60, retry_on=("*",))
+    begun = time.monotonic()
+    (attempt,) = run([(0, 0)], process, policy, beat=after(1, STOP))
+    assert attempt.retry_at is not None
+    assert time.monotonic() - begun < 1
+
+
+def test_it_grows_within_a_beat() -> None:
+    barrier = threading.Barrier(6, timeout=3)
+    attempts = run(
+        enumerate(range(6)), lambda payload: barrier.wait(), Policy(workers=2), beat=after(1, Policy(workers=6))
+    )
+    assert all(attempt.failure is None for attempt in attempts)
+
+
+def test_it_shrinks_within_a_beat() -> None:
+    lock, running, late = threading.Lock(), 0, []
+    begun = time.monotonic()
+
+    def process(payload: int) -> None:
+        nonlocal running
+        with lock:
+            running += 1
+            if time.monotonic() > begun + 0.4:
+                late.append(running)
+        time.sleep(0.02)
+        with lock:
+            running -= 1
+
+    list(run(enumerate(range(250)), process, Policy(workers=10), beat=after(1, Policy(workers=2))))
+    assert max(late) == 2
+
+
+def test_it_raises_what_the_beat_raises() -> None:
+    def beat(pulse: Pulse) -> None:
+        raise LookupError("the database is gone")
+
+    before = threading.active_count()
+    with pytest.raises(LookupError, match="database"):
+        list(run([(n, 0.3) for n in range(10)], time.sleep, Policy(workers=2), beat=beat))
+    time.sleep(0.35)
+    assert threading.active_count() == before
+
+
+def test_it_asks_a_source_again_that_has_nothing_yet() -> None:
+    answers = iter([NOT_YET, (0, "a"), NOT_YET, (1, "b")])
+    assert [attempt.value for attempt in run(answers, str.upper, Policy())] == ["A", "B"]

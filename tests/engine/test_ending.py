@@ -1,0 +1,154 @@
+"""How a run ends, also when it is cut short: nothing is left behind, and nobody has to wait."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.engine import Policy, run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def script(text: str, seconds: float = 20) -> subprocess.CompletedProcess[str]:
+    """Run a script that may use the engine."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(text)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+def test_it_leaves_no_thread_and_no_descriptor_after_a_hundred_runs() -> None:
+    list(run(enumerate(range(50)), str, Policy(workers=8)))
+    threads, before = threading.active_count(), descriptors()
+    for _ in range(100):
+        list(run(enumerate(range(50)), str, Policy(workers=8)))
+    assert (threading.active_count(), descriptors()) == (threads, before)
+
+
+def test_it_stops_its_threads_when_closed_early() -> None:
+    before = threading.active_count()
+    attempts = run(enumerate(range(1000)), str, Policy(workers=8))
+    next(attempts)
+    attempts.close()
+    assert threading.active_count() == before
+
+
+def test_it_starts_nothing_after_it_was_closed() -> None:
+    started: list[int] = []
+
+    def process(payload: int) -> None:
+        started.append(payload)
+        time.sleep(0.05)
+
+    attempts = run(enumerate(range(1000)), process, Policy(workers=2))
+    next(attempts)
+    attempts.close()
+    count = len(started)
+    time.sleep(0.15)
+    assert len(started) == count
+
+
+def test_it_does_not_wait_for_busy_threads_when_closed() -> None:
+    attempts = run([(0, 0.0), (1, 1.0)], time.sleep, Policy(workers=2))
+    next(attempts)
+    begun = time.monotonic()
+    attempts.close()
+    assert time.monotonic() - begun < 0.5
+
+
+def test_it_can_be_thrown_away_unused() -> None:
+    before = threading.active_count()
+    run(enumerate(range(10)), str, Policy())
+    assert threading.active_count() == before
+
+
+def test_it_lets_the_interpreter_exit_while_threads_hang() -> None:
+    begun = time.monotonic()
+    done = script("""
+        import threading
+        from jobs.engine import Policy, run
+        for attempt in run(enumerate(range(3)), lambda payload: threading.Event().wait(), Policy(timeout=0.2)):
+            print(attempt.failure.kind)
+    """)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["timeout"] * 3, "")
+    assert time.monotonic() - begun < 10
+
+
+def test_it_lets_the_interpreter_exit_in_the_middle_of_a_run() -> None:
+    done = script("""
+        import threading
+        from jobs.engine import Policy, run
+        attempts = run([(0, 0.0), (1, 3600.0)], threading.Event().wait, Policy(workers=2))
+        print(next(attempts).position)
+    """)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+
+
+def test_it_lets_other_executors_finish_at_exit() -> None:
+    done = script("""
+        import threading, time
+        from concurrent.futures import ThreadPoolExecutor
+        from jobs.engine import Policy, run
+        pool = ThreadPoolExecutor(1)
+        pool.submit(lambda: (time.sleep(0.5), print("finished")))
+        list(run([(0, 0)], lambda payload: threading.Event().wait(), Policy(timeout=0.1)))
+    """)
+    assert (done.returncode, done.stdout) == (0, "finished\n")
+
+
+@pytest.mark.parametrize("executor", ["thread", "process"])
+def test_it_stops_at_ctrl_c_with_what_is_done(executor: str) -> None:
+    text = f"""
+        import os, signal, threading, time
+        from jobs.engine import Policy, run
+        def interrupt():
+            time.sleep(1.5)
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Thread(target=interrupt, daemon=True).start()
+        seen = []
+        begun = time.monotonic()
+        try:
+            for attempt in run([(0, 0.0), (1, 60.0), (2, 60.0)], time.sleep, Policy(workers=2), executor="{executor}"):
+                seen.append(attempt.position)
+        except KeyboardInterrupt:
+            print(seen, time.monotonic() - begun < 4)
+    """
+    done = script(text)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[0] True\n", "")
+
+
+def test_it_hands_out_what_is_done_before_ctrl_c_goes_on() -> None:
+    def items() -> Iterator[tuple[int, int]]:
+        yield 0, 0
+        time.sleep(0.1)
+        raise KeyboardInterrupt
+
+    seen = []
+    with pytest.raises(KeyboardInterrupt):
+        for attempt in run(items(), str, Policy(workers=1)):
+            seen.append(attempt.value)  # noqa: PERF401
+    assert seen == ["0"]
+
+
+def test_it_keeps_the_callers_signals() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    list(run(enumerate(range(5)), str, Policy()))
+    assert signal.getsignal(signal.SIGINT) is before

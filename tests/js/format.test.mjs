@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import * as format from "../../jobs/static/jobs/js/format.js";
+
+const cases = JSON.parse(readFileSync(new URL("cases.json", import.meta.url), "utf8"));
+
+for (const name of ["number", "compact", "duration", "left"]) {
+  for (const [given, expected] of cases[name]) {
+    test(`it writes ${given} as ${name} “${expected}”`, () => assert.equal(format[name](given), expected));
+  }
+}
+
+for (const name of ["percent", "share"]) {
+  for (const [given, expected] of cases[name]) {
+    test(`it writes ${given} as ${name} “${expected}”`, () => assert.equal(format[name](...given), expected));
+  }
+}
+
+test("it draws a bar's parts as the server does", () => {
+  for (const [[counts, total], expected] of cases.parts) {
+    assert.deepEqual(format.parts(counts, total).map((part) => [part.x, part.width]), expected);
+  }
+});
+
+test("it never draws beyond the end of a bar", () => {
+  const counts = { succeeded: 1e6 - 5, failed: 1, rejected: 1, running: 1, waiting: 2, retrying: 1, not_attempted: 0 };
+  for (const part of format.parts(counts, 1e6)) assert.ok(part.x + part.width <= format.BAR);
+});
+
+test("it writes a frame as the server does", () => {
+  for (const [frame, expected] of cases.view) {
+    const written = format.view(frame);
+    for (const [name, text] of Object.entries(expected)) assert.equal(written[name], text, name);
+  }
+});
+
+test("it says how long ago something was", () => {
+  const now = new Date(2026, 10, 23, 12, 0, 0);
+  assert.equal(format.ago(new Date(now - 10_000), now), "just now");
+  assert.equal(format.ago(new Date(now - 360_000), now), "6 min ago");
+  assert.equal(format.ago(new Date(2026, 10, 23, 9, 14), now), "09:14");
+});

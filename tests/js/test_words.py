@@ -1,0 +1,58 @@
+"""The server writes numbers and times exactly as the page's scripts do: both are held to the same cases."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.templatetags import display
+
+CASES: dict[str, list[Any]] = json.loads((Path(__file__).parent / "cases.json").read_text())
+
+
+def cases(name: str) -> Any:
+    return pytest.mark.parametrize(("given", "expected"), CASES[name])
+
+
+@cases("number")
+def test_it_writes_a_number(given: float | None, expected: str) -> None:
+    assert display.number(given) == expected
+
+
+@cases("compact")
+def test_it_writes_a_large_number_in_short(given: int | None, expected: str) -> None:
+    assert display.compact(given) == expected
+
+
+@cases("percent")
+def test_it_writes_an_honest_percentage(given: list[int], expected: str) -> None:
+    assert display.percent(*given) == expected
+
+
+@cases("share")
+def test_it_writes_a_share(given: list[int], expected: str) -> None:
+    assert display.share(*given) == expected
+
+
+@cases("duration")
+def test_it_writes_a_duration(given: float | None, expected: str) -> None:
+    assert display.duration(given) == expected
+
+
+@cases("left")
+def test_it_writes_a_coarse_time_left(given: float | None, expected: str) -> None:
+    assert display.left(given) == expected
+
+
+@cases("parts")
+def test_it_draws_the_parts_of_a_bar(given: list[Any], expected: list[list[int]]) -> None:
+    assert [[part["x"], part["width"]] for part in display.parts(*given)] == expected
+
+
+@cases("view")
+def test_it_writes_a_frame(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    written = display.view(given)
+    assert {name: written[name] for name in expected} == expected
