@@ -1,0 +1,215 @@
+// The page of a job. The server has written every number already; from here on frames overwrite them in place.
+
+import { BAR, clock, duration, finished, number, parts, tone, view } from "./format.js";
+import { Items } from "./items.js";
+import { Live } from "./live.js";
+import { pill } from "./pill.js";
+import { $, $$, announce, localTimes, setText } from "./shell.js";
+
+const NEWEST = 10;
+const ICONS = { waiting: 0, running: 1, paused: 2, finished: 3, failed: 4, mixed: 4, cancelled: 5, invalid: 4 };
+const ACTIVE = ["loading", "queued", "running", "paused", "ready"];
+
+const page = $("#job");
+const icons = page.dataset.icons.split(" ");
+let current = JSON.parse($("#frame").textContent);
+let newest = current.rows;
+let spoken = { tenth: Math.floor((finished(current.counts) / (current.total || 1)) * 10), state: current.state };
+let drawn = 0;
+
+// Painting: at most once for each frame of the screen, never in a hidden tab, except for its title
+
+function paint(frame) {
+  current = frame;
+  paintTitle(frame);
+  if (drawn || document.hidden) return;
+  drawn = requestAnimationFrame(() => {
+    drawn = 0;
+    paintAll(current);
+  });
+}
+
+function paintAll(frame) {
+  const words = { ...view(frame), ...notes(frame) };
+  paintState(frame, words);
+  for (const element of $$("[data-v]", page)) setText(element, String(words[element.dataset.v] ?? ""));
+  for (const element of $$("[data-show]", page)) element.hidden = !shows(frame, words)[element.dataset.show];
+  paintBar(frame);
+  paintActions(frame, words);
+  paintCauses(frame);
+  paintNewest();
+  speak(frame, words);
+}
+
+function shows(frame, words) {
+  return {
+    alone: words.alone,
+    any_failed: frame.counts.failed > 0,
+    any_fallback: frame.counts.fallback > 0,
+    any_retrying: frame.counts.retrying > 0,
+    any_causes: frame.causes.length > 0,
+    no_rows: !newest.length,
+  };
+}
+
+/** What only the browser knows: the reader's clock, and whether the numbers are old. */
+function notes(frame) {
+  if (page.hasAttribute("data-stale") && ACTIVE.includes(frame.state)) {
+    return { left: "Last known numbers", note: `from ${clock(line.heard())}` };
+  }
+  const at = frame.eta == null ? "" : `done at about ${clock(new Date(Date.now() + frame.eta * 1000))}`;
+  return { note: [frame.why, at].filter(Boolean).join(" · ") };
+}
+
+function paintTitle(frame) {
+  const words = view(frame);
+  const shown = frame.state === "finished" ? frame.label : frame.state === "running" ? `${words.percent}%` : frame.label;
+  document.title = `${shown} · ${page.dataset.name}`;
+  const icon = icons[ICONS[words.tone] ?? 0];
+  if ($("#icon").getAttribute("href") !== icon) $("#icon").setAttribute("href", icon);
+}
+
+/** The sentence of the state is a template that the server wrote for each state. */
+function paintState(frame, words) {
+  const box = $("#state");
+  if (box.dataset.stateNow !== frame.state) {
+    box.replaceChildren($(`template[data-for-state="${frame.state}"]`).content.cloneNode(true));
+    box.dataset.stateNow = frame.state;
+  }
+  const badge = $("#badge");
+  badge.dataset.state = words.tone;
+  setText(badge, frame.label);
+}
+
+function paintBar(frame) {
+  const rects = $$("#bar rect");
+  parts(frame.counts, frame.total).forEach(({ x, width }, i) => {
+    rects[i].setAttribute("x", x);
+    rects[i].setAttribute("width", width);
+  });
+  const now = frame.total ? Math.floor((finished(frame.counts) * 100) / frame.total) : 0;
+  $("#bar .bar").setAttribute("aria-valuenow", now);
+}
+
+/** Buttons are never rebuilt under somebody's finger: they are shown and hidden. */
+function paintActions(frame, words) {
+  for (const form of $$("form[data-verb]", page)) form.hidden = !frame.actions.includes(form.dataset.verb);
+  $('[data-verb="retry"] button').dataset.yes = words.retry;
+  $('[data-verb="cancel"] button').dataset.text =
+    `${words.open} items that are not done will not be attempted. The results of the ${words.done} that are done are kept, and the rest can be resumed later.`;
+}
+
+function paintCauses(frame) {
+  const list = $("#causes");
+  const known = new Map($$("[data-cause]", list).map((item) => [item.dataset.cause, item]));
+  frame.causes.forEach((cause, i) => {
+    const item = known.get(String(cause.id)) ?? newCause(cause);
+    known.delete(String(cause.id));
+    setText($(".cause-count", item), number(cause.count));
+    $("rect", item).setAttribute("width", Math.min(BAR, Math.max(3, Math.round((cause.count * BAR) / frame.counts.failed))));
+    if (list.children[i] !== item) list.insertBefore(item, list.children[i] ?? null);
+  });
+  known.forEach((item) => item.remove());
+}
+
+function newCause(cause) {
+  const item = $("#cause-template").content.firstElementChild.cloneNode(true);
+  item.dataset.cause = cause.id;
+  setText($(".cause-title", item), cause.title);
+  setText($(".kind", item), cause.kind);
+  const link = $("a", item);
+  for (const name of ["href", "hx-get", "hx-push-url"]) {
+    link.setAttribute(name, link.getAttribute(name).replace("cause=", `cause=${cause.id}`));
+  }
+  window.htmx?.process(item);
+  return item;
+}
+
+// The newest attempts: a sample when many finish, and still while somebody reads
+
+const sameRow = (one, other) => one.row === other.row && one.attempts === other.attempts && one.state === other.state;
+
+export function merged(known, fresh) {
+  return [...fresh, ...known.filter((row) => !fresh.some((other) => sameRow(row, other)))].slice(0, NEWEST);
+}
+
+let listed = newest.slice(0, NEWEST);
+let listedAt = 0;
+
+function paintNewest() {
+  const list = $("#newest");
+  const due = performance.now() - listedAt >= 1000 || !ACTIVE.includes(current.state);
+  const same = listed.length === newest.length && listed.every((row, i) => sameRow(row, newest[i]));
+  if (!due || same || list.matches(":hover, :focus-within")) return;
+  const before = listed;
+  const added = newest.filter((row) => !before.some((other) => sameRow(row, other)));
+  listed = newest;
+  listedAt = performance.now();
+  list.replaceChildren(...listed.map(newRow));
+  if (added.length <= 5) added.forEach((row) => list.children[listed.indexOf(row)].classList.add("fresh"));
+}
+
+function newRow(row) {
+  const item = $("#newest-template").content.firstElementChild.cloneNode(true);
+  item.dataset.row = row.row;
+  $(".mark", item).dataset.state = row.state;
+  setText($(".mark span", item), row.label);
+  const link = $("a", item);
+  setText(link, `#${number(row.row)}`);
+  link.href = `${page.dataset.items}${row.row}/`;
+  setText($(".said", item), row.error || row.result || "");
+  $(".said", item).classList.toggle("error", Boolean(row.error));
+  setText($(".seconds", item), duration(row.seconds));
+  return item;
+}
+
+// One polite voice: each tenth and each change of state, never ticks
+
+function speak(frame, words) {
+  const tenth = Math.floor((finished(frame.counts) / (frame.total || 1)) * 10);
+  if (frame.state !== spoken.state) announce(`${frame.label}. ${words.done} of ${words.total} items done.`);
+  else if (tenth > spoken.tenth && frame.state === "running") announce(`${tenth * 10} percent done.`);
+  spoken = { tenth, state: frame.state };
+}
+
+// News
+
+const items = new Items();
+
+function take(frame) {
+  const snapshot = frame.from === frame.seq && frame.rows.length;
+  newest = snapshot ? frame.rows.slice(0, NEWEST) : merged(newest, frame.rows);
+  if (frame.state !== current.state || frame.total !== current.total) items.look();
+  line.news();
+  paint(frame);
+}
+
+const live = new Live({
+  socket: page.dataset.socket,
+  snapshot: page.dataset.snapshot,
+  seq: current.seq,
+  on: {
+    frame: take,
+    cells: (changes) => items.touched(changes),
+    gap: () => items.look(),
+    status: (name, info) => {
+      line.status(name, info);
+      paint(current);
+    },
+  },
+});
+const line = pill(page, () => live.connect());
+
+// A button was pressed: the page that answered knows the newest numbers and who did what.
+document.addEventListener("acted", ({ detail }) => {
+  const activity = $("#activity", detail);
+  if (activity) $("#activity").replaceWith(document.adoptNode(activity));
+  localTimes($("#activity"));
+  live.refresh();
+});
+
+document.addEventListener("visibilitychange", () => paint(current));
+
+listed = newest = newest.slice(0, NEWEST);
+paint(current);
+live.start();

@@ -1,0 +1,232 @@
+"""How numbers, times and states are written on pages, before any script runs.
+
+`static/jobs/js/format.js` writes the same in the browser; `tests/js/cases.json` holds the two together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any, Final
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from jobs.files import Shape
+
+register = template.Library()
+
+NONE: Final = "–"
+# In this order from the left of a bar; what waits is its background.
+SEGMENTS: Final = ("succeeded", "failed", "rejected", "running", "retrying", "not_attempted")
+BAR: Final = 1000  # units of a bar's width
+THINNEST: Final = 3  # units that one item in a million still gets
+COUNTED: Final = ("succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted", "fallback")
+
+
+def half_up(value: float) -> int:
+    """Rounded as JavaScript does it."""
+    return math.floor(value + 0.5)
+
+
+@register.filter
+def number(value: float | None) -> str:
+    """1234567 → 1,234,567; one digit behind the point below ten."""
+    if value is None:
+        return NONE
+    if value < 10 and value != int(value):
+        return f"{half_up(value * 10) / 10:g}"
+    return f"{half_up(value):,}"
+
+
+@register.filter
+def compact(value: int | None) -> str:
+    """76467 → 76.5k, so that a figure keeps its width."""
+    if value is None or value < 10_000:
+        return number(value)
+    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
+        if value >= size:
+            return f"{value * 10 // size / 10:g}{letter}"
+    return number(value)
+
+
+@register.simple_tag
+def percent(part: int, total: int) -> str:
+    """An honest percentage without its sign: never 100 before the end, never 0 once something is done."""
+    if not total:
+        return NONE
+    if part >= total:
+        return "100"
+    tenths = part * 1000 // total
+    if part and not tenths:
+        return "<0.1"
+    return f"{tenths / 10:.1f}" if tenths else "0"
+
+
+@register.simple_tag
+def share(part: int, total: int) -> str:
+    return f"{percent(part, total)} %" if part and total else ""
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """11 ms, 4.2 s, 1 min 44 s, 2 h 5 min, 3 d 4 h."""
+    if seconds is None:
+        return NONE
+    if seconds < 1:
+        milliseconds = half_up(seconds * 1000)
+        return "<1 ms" if seconds and not milliseconds else f"{milliseconds} ms" if milliseconds else "0 s"
+    if seconds < 9.95:
+        return f"{half_up(seconds * 10) / 10:.1f} s"
+    return _units(half_up(seconds))
+
+
+def _units(seconds: int) -> str:
+    """The largest unit and the next smaller one, where that is not zero."""
+    for size, name, smaller, small_name in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            rest = seconds % size // smaller
+            return f"{seconds // size} {name}" + (f" {rest} {small_name}" if rest else "")
+    return f"{seconds} s"
+
+
+@register.filter
+def left(eta: float | None) -> str:
+    """Time left in steps so coarse that it does not flicker."""
+    if eta is None:
+        return ""
+    if eta < 5:
+        return "a few seconds left"
+    for below, step in ((20, 5), (120, 10), (900, 60), (3_600, 300), (86_400, 600), (math.inf, 3_600)):
+        if eta < below:
+            return f"about {_units(max(step, half_up(eta / step) * step))} left"
+    return ""
+
+
+@register.filter
+def parts(counts: Mapping[str, int], total: int) -> list[dict[str, Any]]:
+    """The coloured parts of a bar that is 1000 units wide. The widest one gives what keeps the others visible."""
+    shown = {state: counts[state] for state in SEGMENTS} | {"waiting": counts["waiting"] - counts["retrying"]}
+    widths = {state: max(THINNEST, half_up(n * BAR / total)) if n and total else 0 for state, n in shown.items()}
+    if any(widths.values()):
+        widths[max(widths, key=widths.__getitem__)] += BAR - sum(widths.values())
+    starts = dict(zip(widths, accumulate(widths.values(), initial=0), strict=False))
+    return [{"state": state, "x": starts[state], "width": widths[state]} for state in SEGMENTS]
+
+
+def tone(state: str, counts: Mapping[str, int]) -> str:
+    """The colour of a job's badge: its state, or what went wrong in one that is finished."""
+    if state != "finished" or not (counts["failed"] or counts["rejected"]):
+        return state
+    return "mixed" if counts["succeeded"] else "failed"
+
+
+@register.simple_tag(name="tone")
+def row_tone(row: Mapping[str, Any]) -> str:
+    return tone(row["state"], row["counts"])
+
+
+def retry_label(counts: Mapping[str, int]) -> str:
+    failed, rest = counts["failed"], counts["not_attempted"]
+    if failed and rest:
+        return f"Retry {failed + rest:,} items"
+    return f"Retry {failed:,} failed" if failed or not rest else f"Run {rest:,} not attempted"
+
+
+def error_share(counts: Mapping[str, int]) -> str:
+    tried = counts["succeeded"] + counts["failed"]
+    if not tried:
+        return NONE
+    return share(counts["failed"], tried) or "0 %"
+
+
+@register.simple_tag
+def view(frame: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that the page of a job writes, as text, by the names that its elements carry as `data-v`."""
+    counts, total = frame["counts"], frame["total"]
+    done = counts["succeeded"] + counts["failed"] + counts["rejected"]
+    active = frame["state"] == "running"
+    average = frame["elapsed"] and (counts["succeeded"] + counts["failed"]) / frame["elapsed"]
+    return {
+        **{name: number(counts[name]) for name in COUNTED},
+        **{f"{name}_share": share(counts[name], total) for name in COUNTED},
+        "percent": percent(done, total),
+        "done": number(done),
+        "total": number(total),
+        "open": number(total - done),
+        "rate": number(frame["rate"] if active else average or None),
+        "rate_label": "Rate" if active else "Average rate",
+        "p50": duration(frame["p50"]),
+        "p95": duration(frame["p95"]),
+        "errors": error_share(counts),
+        "elapsed": duration(frame["elapsed"]),
+        "attempts": compact(frame["attempts"]),
+        "left": left(frame["eta"]) or "Working",
+        "note": frame["why"],
+        "reason": frame["reason"],
+        "label": frame["label"],
+        "tone": tone(frame["state"], counts),
+        "retry": retry_label(counts),
+        "alone": frame["why"].startswith("No worker"),
+    }
+
+
+@register.simple_tag
+def ratio(part: int, total: int) -> int:
+    """The width of one part of a bar."""
+    return min(BAR, max(THINNEST, half_up(part * BAR / total))) if part and total else 0
+
+
+@register.filter
+def same(value: str, other: str) -> bool:
+    """Whether both are equal, for an include that takes no comparison."""
+    return value == other
+
+
+@register.filter
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+@register.filter
+def key(mapping: Mapping[str, Any], name: str) -> Any:
+    """The entry called `name`; Django's own dot cannot look up by a variable."""
+    return mapping[name]
+
+
+DELIMITERS: Final = {",": "comma-separated", ";": "semicolon-separated", "\t": "tab-separated", "|": "separated by |"}
+FORMATS: Final = {"jsonl": "JSON Lines", "text": "one item a line", "csv": "CSV", "tsv": "tab-separated"}
+
+
+@register.filter
+def chips(shape: Shape) -> list[str]:
+    """What was understood of a file, in a few words each."""
+    count = len(shape.columns)
+    words = [f"{count:,} column{'s' if count != 1 else ''}"]
+    words.append(DELIMITERS.get(shape.delimiter) or FORMATS.get(shape.format, shape.format))
+    words.append("UTF-8" if shape.encoding.startswith("utf-8") else shape.encoding.upper())
+    if shape.tabular and shape.format != "text":
+        words.append("first row is the header" if shape.header else "no header")
+    return words
+
+
+@register.inclusion_tag("components/bar.html")
+def bar(counts: Mapping[str, int], total: int, name: str = "") -> dict[str, Any]:
+    """A stacked bar. With a name it is a progress bar to screen readers, without one it is decoration."""
+    done = counts["succeeded"] + counts["failed"] + counts["rejected"]
+    return {"parts": parts(counts, total), "name": name, "now": done * 100 // total if total else 0}
+
+
+@register.inclusion_tag("components/badge.html")
+def badge(state: str, label: str) -> dict[str, str]:
+    return {"state": state, "label": label}
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """An icon of the sprite. It never stands for a word alone, so screen readers pass over it."""
+    sprite = static("jobs/img/icons.svg")
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', sprite, name)
