@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from html.parser import HTMLParser
 
 # Far more than what stands before any title; the parser slows down on long pages that are made to slow it down.
@@ -31,7 +32,10 @@ def title(page: bytes, content_type: str) -> str:
     if kind not in ("", "text/html", "application/xhtml+xml"):
         return ""
     parser = _Title()
-    parser.feed(_text(page[:HEAD], content_type))
+    # Never closed: on what is left over at the end, html.parser takes minutes if the page is made for it.
+    # AssertionError is what it raises for some markup that is none.
+    with suppress(AssertionError):
+        parser.feed(_text(page[:HEAD], content_type))
     return " ".join("".join(parser.parts).split())[:TITLE]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 import zlib
 from collections.abc import Iterator
 
@@ -23,7 +24,8 @@ BARE = RAW.compress(TEXT) + RAW.flush()
         (b"<body><svg><title>drawing</title></svg>", ""),
         (b"<svg><title>drawing</title></svg>", ""),
         (b"<!-- <title>no</title> --><title>yes</title>", "yes"),
-        (b"<title>cut off", "cut off"),
+        (b"<title>kept</title><![a", "kept"),
+        (b"<![a <title>lost</title>", ""),
         (b"no markup", ""),
         (b"", ""),
     ],
@@ -32,8 +34,15 @@ def test_it_finds_the_title(page: bytes, text: str) -> None:
     assert title(page, "text/html") == text
 
 
-def test_it_cuts_a_title_without_end() -> None:
-    assert len(title(b"<title>" + b"x" * 9000, "text/html")) == 300
+def test_it_cuts_a_long_title() -> None:
+    assert len(title(b"<title>" + b"x" * 9000 + b"</title>", "text/html")) == 300
+
+
+@pytest.mark.parametrize("unit", [b"<!--", b"<!", b"</", b"<a ", b"<a b='", b"<?", b"&", b"<script>", b"<title>"])
+def test_it_is_not_slowed_down_by_markup_made_for_it(unit: bytes) -> None:
+    start = time.process_time()
+    title(unit * (HEAD // len(unit)), "text/html")
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(
