@@ -72,6 +72,7 @@ def test_it_reads_the_lines_that_were_written(lines: list[str], newline: str, en
 @settings(max_examples=100, deadline=None)
 @given(tables(2))
 def test_it_reads_its_own_result_back(table: list[list[str]]) -> None:
+    table = [[cell.replace("\0", "\u2400") for cell in row] for row in table]  # as the readers store it
     source = Shape("csv", "utf-8", ",", True, ("a", "b"))
     results = [Result(n, "succeeded", json.dumps(row)) for n, row in enumerate(table, 1)]
     text = csv_line(result_header(source.columns, ())) + csv_chunk(results, source.columns, (), source)
@@ -80,7 +81,7 @@ def test_it_reads_its_own_result_back(table: list[list[str]]) -> None:
     rows = read(io.BytesIO(text.encode()), shape)
 
     back = [[unguard(cell) for cell in json.loads(row.payload)[:2]] for row in rows]
-    assert back == [[cell.replace("\0", "\u2400") for cell in row] for row in table]
+    assert back == table
 
 
 @settings(max_examples=400, deadline=None)
