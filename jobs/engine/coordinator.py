@@ -25,6 +25,8 @@ WINDOW, WINDOW_MAX, SPARE = 4, 16, 0.15
 WAITING = 64
 # How long to pull before what was pulled is handed over: a slow source must not keep the workers waiting.
 SLICE = 0.002
+# How long to pull before attempts that have finished meanwhile are yielded first.
+SOURCE = 0.02
 
 
 class NotYet(enum.Enum):
@@ -233,7 +235,7 @@ class Coordinator:
             if not self.running or monotonic() - begun > SLICE:
                 begun = monotonic()
                 self._hand_over(begun)
-                if self.pool.done or begun >= self.beat_at:
+                if (self.pool.done and begun - now > SOURCE) or begun >= self.beat_at:
                     return
         self._hand_over(monotonic())
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from jobs.engine import batch_process_defensive, batch_process_large_dataset, batch_process_parallel
 from tests.engine import work
+from tests.engine.work import Source
 
 BOTH = pytest.mark.parametrize(
     "batch", [batch_process_parallel, lambda *args, **named: list(batch_process_large_dataset(*args, **named))]
@@ -255,20 +256,19 @@ def test_it_takes_endless_items() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 7, 30])
 def test_it_runs_no_further_ahead_than_told(size: int) -> None:
-    pulled: list[int] = []
+    most: list[int] = []
     pause = threading.Event()
 
     def process(item: int) -> int:
         if item == 5:
             pause.wait(5)
+            most.append(source.pulled)
         return item
 
-    items = (pulled.append(n) or n for n in range(1000))  # type: ignore[func-returns-value]
-    results = batch_process_large_dataset(items, process, size, 4)
+    source = Source(1000)
+    results = batch_process_large_dataset((item for _, item in source), process, size, 4)
     assert list(itertools.islice(results, 5)) == [0, 1, 2, 3, 4]
-    timer = threading.Timer(0.2, lambda: (most.append(len(pulled)), pause.set()))
-    most: list[int] = []
-    timer.start()
+    threading.Timer(0.2, pause.set).start()
     assert next(results) == 5
     assert most[0] <= 5 + size
     assert list(results) == list(range(6, 1000))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ def after(beats: int, answer: Any) -> Callable[[Pulse], Any]:
 def test_it_beats_four_times_a_second_while_nothing_finishes() -> None:
     times: list[float] = []
     list(run([(0, 1.1)], time.sleep, Policy(), beat=lambda pulse: times.append(time.monotonic())))
-    gaps = [later - sooner for sooner, later in zip(times, times[1:], strict=False)][:-1]
+    gaps = [later - sooner for sooner, later in pairwise(times)][:-1]
     assert len(times) == 5
     assert gaps == pytest.approx([0.25] * 3, abs=0.1)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -31,7 +32,13 @@ def failure_of(order: str) -> Failure:
 
 
 def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+    """The children of this run; other tests may have servers."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "jobs.engine.child" in process.cmdline():
+                found.append(process)
+    return found
 
 
 def test_it_finds_what_threads_find() -> None:
@@ -93,7 +100,7 @@ def test_it_tells_of_a_signal(name: str) -> None:
 
 def test_it_fails_the_killer_alone() -> None:
     attempts = act(*["ok:1"] * 10, "segfault", *["ok:1"] * 10, "exit:0", *["ok:1"] * 10)
-    assert [position for position, attempt in attempts.items() if attempt.failure] == [10, 21]
+    assert {position for position, attempt in attempts.items() if attempt.failure} == {10, 21}
     assert len(attempts) == 32
 
 
@@ -242,11 +249,8 @@ def test_it_takes_its_children_along_when_it_is_killed(tmp_path: Path) -> None:
     assert psutil.wait_procs(offspring, timeout=8)[1] == []
 
 
-def test_it_uses_more_than_one_core() -> None:
-    begun = time.monotonic()
-    usage = sum(os.times()[2:4])
-    list(run(enumerate([0.7] * 2), work.spin, Policy(workers=2), executor="process"))
-    took, used = time.monotonic() - begun, sum(os.times()[2:4]) - usage
-    # Two children worked side by side if they used more time of the processors than passed.
-    assert used > 1.4
-    assert took < used + 0.5
+def test_it_works_side_by_side() -> None:
+    first, second = run(enumerate([0.5] * 2), work.spin, Policy(workers=2), executor="process")
+    # Both were busy on a processor, and the later one began before the earlier one was through.
+    assert second.started < first.started + first.seconds
+    assert first.started < second.started + second.seconds

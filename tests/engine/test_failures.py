@@ -85,10 +85,9 @@ def test_it_describes_deep_recursion() -> None:
     def dig() -> None:
         dig()
 
-    try:
+    with pytest.raises(RecursionError) as caught:
         dig()
-    except RecursionError as error:
-        assert describe(error).kind == "RecursionError"
+    assert describe(caught.value).kind == "RecursionError"
 
 
 @given(st.text(st.characters(), max_size=200), st.integers(3, 100), st.booleans())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,9 @@ from jobs.engine.pace import Pace
 def starts(pace: Pace, seconds: float, lag: float = 0.0, seed: int = 1) -> list[float]:
     """Starts of attempts on a clock of our own, each up to `lag` late."""
     chance = random.Random(seed)
-    now, times, running = 1000.0, [], []
+    now = 1000.0
+    times: list[float] = []
+    running: list[tuple[Ticket, float]] = []
     while now < 1000.0 + seconds:
         for ticket, at in [pair for pair in running if pair[1] <= now]:
             ticket.started = at
@@ -52,7 +55,7 @@ def test_it_holds_when_threads_start_late(rate: int, lag: float, seed: int) -> N
 
 def test_it_spaces_slow_rates() -> None:
     times = starts(Pace(0.5), 10)
-    assert min(later - sooner for sooner, later in zip(times, times[1:], strict=False)) >= 2
+    assert min(later - sooner for sooner, later in pairwise(times)) >= 2
 
 
 def test_it_does_not_begin_with_a_burst() -> None:

@@ -11,6 +11,10 @@ from tqdm import tqdm
 from jobs.engine.progress import ConsoleBar, Feed
 
 
+def lock_of(bar: Any) -> Any:
+    return bar.get_lock()
+
+
 def test_it_hands_its_numbers_on() -> None:
     shown: list[Any] = []
     feed = Feed(shown.append, total=10, initial=2)
@@ -59,7 +63,12 @@ def test_it_leaves_the_lock_free_after_a_failure() -> None:
     feed = Feed(lambda numbers: numbers["missing"], total=1)
     feed.refresh()
     free: list[bool] = []
-    thread = threading.Thread(target=lambda: free.append(Feed.get_lock().acquire(timeout=1)))
+
+    def look() -> None:
+        free.append(lock_of(Feed).acquire(timeout=1))
+        lock_of(Feed).release()
+
+    thread = threading.Thread(target=look)
     thread.start()
     thread.join()
     assert free == [True]
@@ -79,11 +88,11 @@ def test_it_takes_no_line_of_the_console() -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_it_has_locks_of_its_own_after_a_fork() -> None:
-    with tqdm.get_lock(), Feed.get_lock():
+    with lock_of(tqdm), lock_of(Feed):
         pid = os.fork()
         if pid == 0:
             free = []
-            thread = threading.Thread(target=lambda: free.append(tqdm.get_lock().acquire(True)))
+            thread = threading.Thread(target=lambda: free.append(lock_of(tqdm).acquire(True)))
             thread.start()
             thread.join(2)
             os._exit(0 if free else 1)

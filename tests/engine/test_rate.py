@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_it_obeys_a_rate_that_the_beat_sets() -> None:
     begun = time.monotonic()
     list(run(enumerate(range(40)), starts, Policy(workers=2), beat=lambda pulse: Policy(workers=2, rate=10)))
     late = [start for start in starts.times if start > begun + 0.3]
-    assert all(later - sooner > 0 for sooner, later in zip(late, late[1:], strict=False))
+    assert all(later - sooner > 0 for sooner, later in pairwise(late))
     assert sum(1 for start in late if start < late[0] + 1) <= 11
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from jobs.engine import Attempt, Policy, Pulse, RetryLater, run
+from tests.engine.work import Source
 
 
 class Flaky:
@@ -145,15 +146,14 @@ def test_it_shows_until_when_it_is_throttled() -> None:
 
 
 def test_it_bounds_what_waits_in_memory() -> None:
-    pulled: list[int] = []
-    items = ((pulled.append(n), (n, n))[1] for n in range(100_000))
+    items = Source(100_000)
     policy = Policy(workers=1, attempts=2, backoff=60, retry_on=("*",))
     attempts = run(items, Flaky(9), policy)
     for _ in range(60):
         next(attempts)
     time.sleep(0.05)
     attempts.close()
-    assert len(pulled) <= 100
+    assert items.pulled <= 100
 
 
 def final(attempts: list[Attempt]) -> list[int]:

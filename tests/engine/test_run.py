@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.engine import Attempt, Policy, context, run
+from tests.engine.work import Source
 
 
 class Payload:
@@ -130,15 +131,14 @@ def test_it_pulls_items_in_the_callers_thread_only() -> None:
 
 
 def test_it_pulls_few_items_ahead() -> None:
-    pulled: list[int] = []
     stop = threading.Event()
-    items = ((pulled.append(n), (n, n))[1] for n in range(10_000))
+    items = Source(10_000)
     attempts = run(items, lambda n: n if n == 0 else stop.wait(), Policy(workers=3))
     next(attempts)
     time.sleep(0.05)
     stop.set()
     attempts.close()
-    assert len(pulled) <= 5 * 3
+    assert items.pulled <= 5 * 3
 
 
 def test_it_holds_few_items_in_memory() -> None:
@@ -198,10 +198,9 @@ def test_it_raises_an_error_of_the_items_after_what_was_started() -> None:
         yield from enumerate(range(5))
         raise OSError("the file is gone")
 
-    seen = []
+    seen: list[int] = []
     with pytest.raises(OSError, match="the file is gone"):
-        for attempt in run(items(), str, Policy(workers=2)):
-            seen.append(attempt.position)  # noqa: PERF401
+        seen.extend(attempt.position for attempt in run(items(), str, Policy(workers=2)))
     assert sorted(seen) == [0, 1, 2, 3, 4]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from jobs.engine import Attempt, Policy, Pulse, run
+from tests.engine.work import Source
 
 
 @pytest.fixture
@@ -84,12 +85,11 @@ def test_it_stops_counting_threads_that_come_back() -> None:
 
 def test_it_ends_when_too_many_threads_hang(hang: threading.Event) -> None:
     policy = Policy(workers=4, timeout=0.05)
-    pulled: list[int] = []
     pulses: list[Pulse] = []
-    items = ((pulled.append(n), (n, n))[1] for n in range(1000))
+    items = Source(1000)
     attempts = list(run(items, lambda payload: hang.wait(), policy, beat=pulses.append))
     assert policy.lost_limit <= len(attempts) == pulses[-1].lost < policy.lost_limit + 4
-    assert len(pulled) <= policy.lost_limit + 5 * 4
+    assert items.pulled <= policy.lost_limit + 5 * 4
 
 
 def test_it_tries_again_after_a_timeout() -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,19 @@ def act(order: str) -> Any:
     """Do what the payload says: the ways in which an item can hurt its worker."""
     name, _, value = order.partition(":")
     return _ACTS[name](value)
+
+
+class Source:
+    """Items that count how many of them were pulled."""
+
+    def __init__(self, size: int) -> None:
+        self.pulled = 0
+        self._size = size
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        for position in range(self._size):
+            self.pulled += 1
+            yield position, position
 
 
 class Spoilt(Exception):
@@ -68,7 +82,7 @@ def _once(path: str) -> str:
     raise RetryLater(0.1)
 
 
-_ACTS = {
+_ACTS: dict[str, Callable[[str], Any]] = {
     "ok": lambda value: value,
     "raise": _raise,
     "exit": lambda value: os._exit(int(value)),
@@ -77,7 +91,7 @@ _ACTS = {
     "hang": lambda value: time.sleep(60),
     "offspring": _hang_with_offspring,
     "unpicklable": lambda value: lambda: None,
-    "print": lambda value: print(value),
+    "print": lambda value: sys.stdout.write(value),
     "log": _log,
     "later": _later,
     "once": _once,
