@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -13,11 +13,7 @@ from django.test import TestCase
 from jobs import dispatch, files, loading, processors, tasks
 from jobs.forms import guess
 from jobs.models import Item, ItemState, Job, Upload
-
-
-def csv_of(rows: int, simulate: Callable[[int], str] = lambda position: "ok") -> str:
-    """A file of `rows` rows for the simulate processor; `simulate` says what becomes of each."""
-    return "name,simulate\n" + "".join(f"item {at},{simulate(at)}\n" for at in range(rows))
+from tests.system import csv_of as csv_of
 
 
 def make_job(owner: User, text: str | bytes = "", *, start: bool = True, name: str = "rows.csv", **fields: Any) -> Job:

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.system import System, running
+from tests.system import System, free_port, running
 
 
 @pytest.fixture(scope="session")
@@ -21,8 +20,3 @@ def own_system(tmp_path: Path) -> Iterator[System]:
     """A batchweb for a test that breaks something."""
     with running(tmp_path, free_port()) as started:
         yield started
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +25,16 @@ from websockets.sync.client import ClientConnection, connect
 
 ROOT = Path(__file__).resolve().parent.parent
 SOONEST = 0.05
+
+
+def csv_of(rows: int, simulate: Callable[[int], str] = lambda position: "ok") -> str:
+    """A file of `rows` rows for the simulate processor; `simulate` says what becomes of each."""
+    return "name,simulate\n" + "".join(f"item {at},{simulate(at)}\n" for at in range(rows))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def until(answer: Callable[[], Any], within: float = 30.0, what: str = "") -> Any:
@@ -141,7 +152,11 @@ class System:
 
         def last() -> dict[str, Any] | None:
             frame = self.snapshot(client, code)
-            return frame if frame["state"] in ("finished", "cancelled", "invalid") and not frame["counts"]["running"] else None
+            return (
+                frame
+                if frame["state"] in ("finished", "cancelled", "invalid") and not frame["counts"]["running"]
+                else None
+            )
 
         return dict(until(last, within, f"job {code} has ended"))
 
@@ -174,10 +189,10 @@ class Page:
     def follow(self, within: float = 60.0) -> dict[str, Any]:
         """Reads the socket until the job has ended, and returns the last frame."""
         deadline = time.monotonic() + within
-        with self.system.socket(self.client, f"/ws/jobs/{self.code}/") as socket:
-            socket.send(json.dumps({"t": "hello", "after": self.frame["seq"]}))
+        with self.system.socket(self.client, f"/ws/jobs/{self.code}/") as viewer:
+            viewer.send(json.dumps({"t": "hello", "after": self.frame["seq"]}))
             while self.frame["state"] not in ("finished", "cancelled") and time.monotonic() < deadline:
-                self.take(socket.recv(20.0))
+                self.take(viewer.recv(20.0))
         return self.frame
 
     def take(self, message: str | bytes) -> None:

@@ -10,8 +10,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.base import csv_of
-from tests.system import System, until
+from tests.system import System, csv_of, until
 
 pytestmark = pytest.mark.flow
 ITEMS = 400

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.base import csv_of
-from tests.system import ROOT, Page, System
+from tests.system import ROOT, Page, System, csv_of
 
 pytestmark = pytest.mark.flow
 
