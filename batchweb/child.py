@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import signal
@@ -48,11 +47,12 @@ def die_with_parent() -> None:
 class Process:
     """A started service: the leader of a session of its own, so that Ctrl-C in the terminal does not reach it."""
 
-    def __init__(self, service: Service, tree: str, started: float) -> None:
+    def __init__(self, service: Service, mark: str, started: float) -> None:
+        self.mark = mark
         self.started = started
         self.popen = subprocess.Popen(
             service.argv,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **service.env, guardian.TREE: tree},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **service.env, guardian.TREE: mark},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -71,9 +71,8 @@ class Process:
             self.popen.terminate()
 
     def kill(self) -> None:
-        """Ends what is left of the process group; its leader may be gone already."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.popen.pid, signal.SIGKILL)
+        """Ends what is left of the process group and of all that it started; its leader may be gone already."""
+        guardian.kill([self.popen.pid], self.mark)
 
 
 def backoff(deaths: int) -> float:

@@ -54,6 +54,12 @@ def answers(path: Path) -> bool:
             return False
 
 
+def set_aside(folder: Path) -> Path:
+    """Moves data that the server cannot read out of its way and returns where they are now."""
+    aside = folder.with_name(f"{folder.name}-unreadable-{time.time_ns()}")
+    return folder.rename(aside)
+
+
 def retire(path: Path, within: float = 3.0) -> None:
     """Ends a server that an earlier start left on the socket: two of them would write into the same files."""
     deadline = time.monotonic() + within

@@ -20,9 +20,16 @@ GRACE = 2.5
 
 
 def family(tree: str) -> list[int]:
-    """The processes that carry the mark `tree`. Looks at /proc, so it finds none where there is no /proc."""
-    mark = f"{TREE}={tree}".encode()
-    return [pid for pid in numbered("/proc") if pid != os.getpid() and mark in environment(pid)]
+    """The processes that carry the mark `tree`, or one that begins with it and a dot.
+
+    Looks at /proc, so it finds none where there is no /proc.
+    """
+    mark = f"{TREE}={tree}.".encode()
+    found = []
+    for pid in numbered("/proc"):
+        if pid != os.getpid() and any((entry + b".").startswith(mark) for entry in environment(pid)):
+            found.append(pid)
+    return found
 
 
 def numbered(folder: str) -> list[int]:

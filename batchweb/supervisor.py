@@ -113,6 +113,12 @@ class Supervisor:
         while True:
             self.turn(1.0)
 
+    def drop(self, name: str) -> None:
+        """Stops a service and forgets it."""
+        dropped = [child for child in self.children if child.service.name == name]
+        self.stop_level(dropped)
+        self.children = [child for child in self.children if child not in dropped]
+
     # The loop
 
     def turn(self, timeout: float) -> None:
@@ -146,7 +152,8 @@ class Supervisor:
             self.begin(child)
 
     def begin(self, child: Child) -> None:
-        process = child.process = Process(child.service, self.tree, self.clock())
+        mark = f"{self.tree}.{secrets.token_hex(4)}"
+        process = child.process = Process(child.service, mark, self.clock())
         self.tell(f"+{process.popen.pid}")
         self.selector.register(process.output, selectors.EVENT_READ, lambda: self.read(child.service, process.output))
 
@@ -171,7 +178,7 @@ class Supervisor:
         processes = [child.process for child in children if child.process]
         for process in processes:
             process.terminate()
-        deadline = self.clock() + max(child.service.stop_within for child in children)
+        deadline = self.clock() + max((child.service.stop_within for child in children), default=0.0)
         while any(process.running() for process in processes) and self.clock() < deadline and not self.hurry:
             self.pump(0.05)
         for process in processes:

@@ -23,6 +23,16 @@ def test_it_finds_a_process_by_its_mark() -> None:
         process.wait()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_it_finds_a_process_by_the_beginning_of_its_mark() -> None:
+    process = subprocess.Popen(["sleep", "60"], env={**os.environ, guardian.TREE: "a-b.c"})
+    try:
+        assert guardian.family("a-b") == [process.pid]
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_it_leaves_processes_of_another_mark_alone() -> None:
     process = subprocess.Popen(["sleep", "60"], env={**os.environ, guardian.TREE: "a-bc"})
     try:

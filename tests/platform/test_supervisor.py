@@ -100,6 +100,14 @@ def test_it_gives_up_on_a_service_that_never_gets_healthy() -> None:
         supervisor.start(service)
 
 
+def test_it_forgets_a_service_that_is_dropped() -> None:
+    with Supervisor(out=io.StringIO()) as supervisor:
+        supervisor.start(Service("one", ["sleep", "60"]))
+        supervisor.start(Service("two", ["sleep", "60"]))
+        supervisor.drop("one")
+        assert [child.service.name for child in supervisor.children] == ["two"]
+
+
 def test_it_prefixes_the_lines_of_the_children(tmp_path: Path) -> None:
     with driven(tmp_path, shell("one", "echo first; echo second >&2; exec sleep 60")) as run:
         run.until("one     | first\none     | second\n")
@@ -117,6 +125,16 @@ def test_it_restarts_a_child_that_is_killed(tmp_path: Path) -> None:
         next(one for one in run.family if one.name() == "sleep").kill()
         run.until("frail was ended by SIGKILL")
         run.until("frail   | up", times=2)
+
+
+def test_it_ends_what_a_killed_child_has_started_elsewhere(tmp_path: Path) -> None:
+    with driven(tmp_path, shell("parent", RUNAWAY)) as run:
+        run.until("| up")
+        run.remember()
+        parent, *runaways = (one for one in run.family if "sleep 0.1" in " ".join(one.cmdline()))
+        parent.kill()
+        run.until("parent was ended by SIGKILL")
+        wait(lambda: not any(one.is_running() for one in runaways), "the end of the runaway")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -169,6 +169,15 @@ def test_it_restarts_a_part_that_is_killed(up: Up, name: str) -> None:
     wait(lambda: get(up.link()).status == 302, "the page")
 
 
+def test_it_starts_without_the_broker_data_when_they_are_unreadable(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    (folder / "valkey" / "appendonlydir").mkdir(parents=True)
+    (folder / "valkey" / "appendonlydir" / "appendonly.aof.manifest").write_text("written by something else\n")
+    with started(folder, free_port()) as run:
+        assert "No job is lost." in run.text()
+        assert get(run.link()).status == 302
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_within_ten_seconds_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     with started(tmp_path / "data", free_port()) as run:

@@ -67,15 +67,28 @@ def quietly(**more: str) -> dict[str, str]:
     return {"PYTHONWARNINGS": ",".join(filter(None, (asked, *SILENT))), **more}
 
 
-def valkey() -> Service:
+def start_valkey(supervisor: Supervisor) -> None:
+    """Starts the broker. It holds wake-up calls only, so one that cannot read its data, perhaps because another version
+    wrote them, begins without; the keeper wakes what waits.
+    """
+    folder = Path(settings.DATA_DIR) / "valkey"
+    try:
+        supervisor.start(valkey(folder))
+    except NotReady:
+        supervisor.drop("valkey")
+        supervisor.log.say(f"Valkey starts afresh, for it cannot read {embedded.set_aside(folder)}. No job is lost.")
+        supervisor.start(valkey(folder))
+
+
+def valkey(folder: Path) -> Service:
     path = Path(settings.VALKEY_SOCKET)
     embedded.retire(path)
     return Service(
         "valkey",
-        embedded.command(path, Path(settings.DATA_DIR) / "valkey"),
+        embedded.command(path, folder),
         level=VALKEY,
         healthy=lambda: embedded.answers(path),
-        start_within=20.0,
+        start_within=10.0,
         stop_within=0.8,
         hidden=HIDDEN,
     )
@@ -172,7 +185,7 @@ class Command(BaseCommand):
     def start(self, supervisor: Supervisor, listener: socket.socket) -> None:
         supervisor.log.say(f"batchweb starts; its data are in {settings.DATA_DIR}")
         if settings.EMBEDDED_VALKEY:
-            supervisor.start(valkey())
+            start_valkey(supervisor)
         call_command("migrate", verbosity=0, interactive=False)
         admin = first_admin()
         for service in (
