@@ -16,11 +16,9 @@ from jobs.engine.context import Ticket
 from jobs.engine.pace import Pace
 from jobs.engine.threads import Pool
 from jobs.engine.types import STOP, THROTTLED, TIMEOUT, Attempt, Beat, Failure, Policy, Pulse, success
+from jobs.engine.window import Window
 
 BEAT = 0.25
-# Items for each worker that are pulled ahead: at least, and while they are quick, so that the threads have work for
-# SPARE seconds while the caller writes to its database.
-WINDOW, WINDOW_MAX, SPARE = 4, 16, 0.15
 # Items for each worker that may wait in memory for their next attempt before no new ones are pulled.
 WAITING = 64
 # How long to pull before what was pulled is handed over: a slow source must not keep the workers waiting.
@@ -59,12 +57,10 @@ class Coordinator:
         self.error: Exception | None = None
         self.throttled_until = 0.0
         self.serial = 0
-        self.window = self.low = 0
-        self._widen(0)
         now = monotonic()
         self.epoch = time.time() - now
         self.beat_at = now + BEAT
-        self.measured = (now, 0)
+        self.window = Window(policy.workers, now)
         self.expiry_at = now
         self.start_at = now
 
@@ -99,7 +95,7 @@ class Coordinator:
             for attempt in self._finished():
                 yield attempt
                 # The caller may hold this generator for long, so the turn is looked for after each attempt.
-                if self.open <= self.low or monotonic() >= self.beat_at:
+                if self.open <= self.window.low or monotonic() >= self.beat_at:
                     self._turn()
             self._turn()
             if self.exhausted and not self.open and not self.retries:
@@ -168,7 +164,7 @@ class Coordinator:
             self.ready.append(heapq.heappop(self.retries)[2])
             self.open += 1
         self._hand_over(now)
-        if self.open <= self.low:
+        if self.open <= self.window.low:
             self._pull(now)
 
     def _beat(self, now: float) -> None:
@@ -193,8 +189,8 @@ class Coordinator:
             self._recall()
         if policy.workers != self.policy.workers:
             self.pool.resize(policy.workers)
+            self.window.resize(policy.workers)
         self.policy = policy
-        self._widen(0)
         self.expiry_at = 0.0
 
     def _expire(self, now: float, limit: float) -> None:
@@ -215,10 +211,11 @@ class Coordinator:
         self.pool.staff()
 
     def _pull(self, now: float) -> None:
-        self._measure(now)
+        # What finished while the caller was busy counts too, else each long write would narrow the window.
+        self.window.measure(now, self.settled + len(self.pool.done))
         begun = now
         room = WAITING * self.policy.workers
-        while not self.exhausted and self.open < self.window and len(self.retries) < room:
+        while not self.exhausted and self.open < self.window.size and len(self.retries) < room:
             try:
                 item = next(self.items)
                 if item is NOT_YET:
@@ -238,19 +235,6 @@ class Coordinator:
                 if (self.pool.done and begun - now > SOURCE) or begun >= self.beat_at:
                     return
         self._hand_over(monotonic())
-
-    def _measure(self, now: float) -> None:
-        since, settled = self.measured
-        if now - since < SPARE / 2:
-            return
-        self._widen(int((self.settled - settled) / (now - since) * SPARE))
-        self.measured = (now, self.settled)
-
-    def _widen(self, wanted: int) -> None:
-        workers = self.policy.workers
-        self.window = min(max(wanted, WINDOW * workers), WINDOW_MAX * workers)
-        # Refilled in lumps: each hand-over may cost a switch of threads.
-        self.low = self.window - self.window // 4
 
     def _hand_over(self, now: float) -> None:
         if not self.ready:
