@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Q, Sum
-from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from batchweb import celery_app
-from jobs import recorder, store
+from jobs import events, store
 from jobs.models import Job, JobState, Run, Upload, Worker
 from jobs.models.job import Refused
+from jobs.recorder import Recorder
 
 logger = logging.getLogger(__name__)
 
 WORK: Final = "jobs.work"
 LOAD: Final = "jobs.load_file"
+LISTED: Final = 50_000  # more changed items than this are not listed for viewers, who fetch everything anew
 
 
 def send(name: str, *args: Any) -> bool:
@@ -38,9 +39,11 @@ def send(name: str, *args: Any) -> bool:
 
 
 def send_work(job: Job) -> None:
-    """On commit, one wake-up for each task that the job is split over."""
+    """On commit, one wake-up for each task that the job is split over; none if nothing is left to do in it."""
+    if job.finish():
+        return
     for _ in job.shares():
-        transaction.on_commit(lambda: send(WORK))
+        transaction.on_commit(partial(send, WORK))
 
 
 @transaction.atomic
@@ -49,7 +52,7 @@ def submit(upload: Upload, owner: Any, *, start: bool = True, **fields: Any) -> 
     fields.setdefault("name", upload.name)
     job = Job.objects.create(upload=upload, owner=owner, autostart=start, **fields)
     job.note("create", f"Created from {upload.name}", owner)
-    transaction.on_commit(lambda: send(LOAD, job.pk))
+    transaction.on_commit(partial(send, LOAD, job.pk))
     return job
 
 
@@ -79,18 +82,20 @@ def retry(job: Job, by: Any = None, cause: int | None = None) -> int:
 
     Pressed twice or by two people, each item is taken once: who comes second is refused for want of failed items.
     """
+    # The shards come first, so that nothing fails or finishes between the counting and the new run.
+    store.lock_job_shards(job.pk)
     job.refuse_unless("retry")
-    ended = job.ended
     positions = store.retry_failed(job.pk, cause)
-    left = job.counts()["pending"] if ended and not cause else len(positions)
+    left = job.counts()["pending"] if job.ended and not cause else len(positions)
     if not left:
         raise Refused("There is no failed item to try again.")
     run = job.new_run(Run.Kind.RETRY, left, by)
-    Job.objects.filter(pk=job.pk).update(run=run)
-    if ended:
-        job.move(JobState.QUEUED, only=[JobState.FINISHED, JobState.CANCELLED], reason="", finished=None, spent=0.0)
-    job.announce(delta=None if positions else b"")
-    job.note("retry", f"Retried {left} items" if left != 1 else "Retried 1 item", by)
+    if job.ended:
+        job.move(JobState.QUEUED, run=run, reason="", finished=None, spent=0.0)
+    else:
+        Job.objects.filter(pk=job.pk).update(run=run)
+    job.announce(events.encode(dict.fromkeys(positions, 0)) if len(positions) <= LISTED else None)
+    job.note("retry", f"Retried {left:,} item{'s' if left != 1 else ''}", by)
     send_work(job)
     return left
 
@@ -104,41 +109,43 @@ VERBS: Final[Mapping[str, Callable[..., Any]]] = {
 
 
 def candidates() -> list[Job]:
-    """Jobs with something to do now: whoever has the least at work comes first, then who waited longest."""
-    due = Q(shards__due=None) | Q(shards__due__lte=timezone.now())
-    free = Q(shards__token="", shards__pending__gt=0)
-    owners = dict(
-        Job.objects.workable().values_list("owner").annotate(busy=Count("shards", filter=~Q(shards__token="")))
-    )
-    jobs = (
-        Job.objects.workable()
-        .annotate(free=Count("shards", filter=free & due), used=Sum("shards__share", default=0))
-        .filter(free__gt=0)
-        .order_by("used", F("served").asc(nulls_first=True), "pk")
-    )
-    return sorted(jobs[:100], key=lambda job: owners.get(job.owner_id, 0))
+    """Jobs that one more worker could work on now, in the order of their turns."""
+    return Job.objects.in_turn()
 
 
-def claim(worker: Worker, stopping: Callable[[], bool]) -> recorder.Recorder | None:
+def claim(worker: Worker, stopping: Callable[[], bool]) -> Recorder | None:
     """A recorder that holds the first shard of the job whose turn it is; None when there is nothing to do."""
     for job in candidates():
-        taken = claim_in(job, worker, stopping)
+        taken = claim_or_pause(job, worker, stopping)
         if taken:
             return taken
     return None
 
 
+def claim_or_pause(job: Job, worker: Worker, stopping: Callable[[], bool]) -> Recorder | None:
+    """Pauses a job that cannot be set up, with the reason: it would come first for ever and keep others waiting."""
+    try:
+        return claim_in(job, worker, stopping)
+    except (LookupError, ValueError, TypeError, ImportError) as error:
+        logger.exception("Job %s cannot be set up", job.code)
+        reason = str(error) or type(error).__name__
+    try:
+        job.pause(reason=f"The job cannot run: {reason}")
+    except Refused:
+        logger.warning("Job %s was stopped already", job.code)
+    return None
+
+
 @transaction.atomic
-def claim_in(job: Job, worker: Worker, stopping: Callable[[], bool]) -> recorder.Recorder | None:
+def claim_in(job: Job, worker: Worker, stopping: Callable[[], bool]) -> Recorder | None:
     """Takes a share of the job's workers and its first free shard, if both are to be had."""
-    job = Job.objects.select_for_update(of=("self",)).select_related("run").get(pk=job.pk)
-    shares = job.shares()
-    used = job.workers_leased()
-    share = min(shares[0], job.workers - used)
-    if not job.workable or share < 1 or (len(shares) == 1 and used):
+    job.lock()
+    share = job.room(job.workers_leased())
+    if not job.workable or not share:
         return None
     lease = store.claim_shard(job.pk, worker.pk, share, settings.JOBS_LEASE_SECONDS)
     if lease is None:
         return None
+    recorder = Recorder(job, worker, lease, share, stopping=stopping)
     job.begin()
-    return recorder.Recorder(job, worker, lease, share, stopping=stopping)
+    return recorder

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Final
 
+from django.db import transaction
 from django.db.models import Count, Max, Min, Q, Sum
 
 from jobs import store
 from jobs.models import Batch, Cause, Item, ItemState, Job, JobState, Shard
-from jobs.models.states import ENDED
+from jobs.models.states import CELL_FALLBACK, ENDED
+
+PENDING: Final = store.PENDING_CELLS
 
 
 def differences(job: Job) -> Iterator[str]:
-    """One sentence for each thing that is wrong."""
-    job.refresh_from_db()
+    """One sentence for each thing that is wrong. A job that is worked on stands still meanwhile."""
+    with transaction.atomic():
+        store.lock_job_shards(job.pk)
+        job.lock()
+        return iter(list(_all(job)))
+
+
+def _all(job: Job) -> Iterator[str]:
     shards = list(Shard.objects.filter(job=job).order_by("start"))
     yield from _positions(job, shards)
     for shard in shards:
         yield from _shard(job, shard)
+        yield from _lease(shard)
     yield from _causes(job)
     yield from _state(job)
 
@@ -36,9 +48,9 @@ def _positions(job: Job, shards: list[Shard]) -> Iterator[str]:
 def _shard(job: Job, shard: Shard) -> Iterator[str]:
     items = Item.objects.filter(job=job, position__gte=shard.start, position__lt=shard.stop)
     cells = bytes(shard.cells)
-    rows = bytes(store.FALLBACK_CELL if s == ItemState.FAILED and f else s for s, f in
+    rows = bytes(CELL_FALLBACK if s == ItemState.FAILED and f else s for s, f in
                  items.order_by("position").values_list("state", "fallback"))  # fmt: skip
-    plain = bytes(ItemState.PENDING if cell in store.PENDING_CELLS else cell for cell in cells)
+    plain = bytes(ItemState.PENDING if cell in PENDING else cell for cell in cells)
     if rows != plain:
         wrong = [shard.start + at + 1 for at, (a, b) in enumerate(zip(rows, plain, strict=False)) if a != b]
         yield f"shard {shard.number}: the cells differ from the rows ({len(rows)}, {len(plain)}) at rows {wrong[:5]}"
@@ -48,15 +60,23 @@ def _shard(job: Job, shard: Shard) -> Iterator[str]:
     made = items.aggregate(n=Sum("attempts", default=0))["n"]
     if shard.attempts != made:
         yield f"shard {shard.number}: attempts is {shard.attempts}, the rows say {made}"
-    if not shard.token and (shard.claimed != "[]" or shard.share or shard.running):
+
+
+def _lease(shard: Shard) -> Iterator[str]:
+    claimed = json.loads(shard.claimed)
+    if not shard.token and (claimed or shard.share or shard.running):
         yield f"shard {shard.number}: it is free, yet something is claimed in it"
+    cells = bytes(shard.cells)
+    wrong = [at + 1 for at in claimed if not (shard.start <= at < shard.stop and cells[at - shard.start] in PENDING)]
+    if wrong:
+        yield f"shard {shard.number}: rows {wrong[:5]} are claimed, yet not pending in it"
 
 
 def _causes(job: Job) -> Iterator[str]:
     failed = Q(items__state=ItemState.FAILED, items__job=job)
     for cause in Cause.objects.filter(job=job).annotate(found=Count("items", filter=failed)):
-        if cause.count != cause.found:  # type: ignore[attr-defined]
-            yield f"cause {cause.pk}: count is {cause.count}, the rows say {cause.found}"  # type: ignore[attr-defined]
+        if cause.count != cause.found:
+            yield f"cause {cause.pk}: count is {cause.count}, the rows say {cause.found}"
     if Item.objects.filter(job=job, state=ItemState.FAILED, cause=None).exists():
         yield "a failed item has no cause"
 

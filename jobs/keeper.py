@@ -2,125 +2,154 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from batchweb import celery_app
-from jobs import dispatch, store
+from jobs import dispatch, events, outcomes, store
 from jobs.models import Batch, ItemState, Job, JobState, Shard, Upload, Worker
-from jobs.models.cause import normalised, signature
-from jobs.store import Lease
+from jobs.models.states import UNFINISHED
+from jobs.outcomes import AttemptRow, Outcome
+from jobs.store import Held, Lease
 
 logger = logging.getLogger(__name__)
 
 SWEEP_EVERY: Final = 5.0  # seconds
 WAKE_EVERY: Final = 1.0  # seconds
 TIDY_EVERY: Final = 60.0  # seconds
+GAP: Final = 3 * SWEEP_EVERY
 KEPT_BATCHES: Final = timedelta(minutes=10)
 QUEUED_WAKEUPS: Final = 4  # with so many waiting, another one helps nobody
+DEATH_KIND: Final = "worker died"
 DEATH: Final = "The worker process died three times while this item was among those it worked on."
 
 
+class Keeper:
+    """What the keeper does, and when it did so last.
+
+    After a gap in its own sweeps nothing expires for one lease: whoever was away together with the keeper, because the
+    machine slept or the database did, needs a moment to say that it lives.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._swept = self._patient_until = clock()
+        self._due = dict.fromkeys((self._sweep, wake, tidy), clock())
+
+    def turn(self) -> None:
+        """Does what is due by now. An error of the database is a reason to try again next time."""
+        every = {self._sweep: SWEEP_EVERY, wake: WAKE_EVERY, tidy: TIDY_EVERY}
+        for duty, due in self._due.items():
+            if self._clock() < due:
+                continue
+            self._due[duty] = self._clock() + every[duty]
+            try:
+                duty()
+            except DatabaseError as error:
+                logger.warning("The database did not answer (%s); trying again", type(error).__name__)
+                connection.close()
+
+    def _sweep(self) -> None:
+        now = self._clock()
+        if now - self._swept > GAP:
+            self._patient_until = now + settings.JOBS_LEASE_SECONDS
+        sweep(expire=now >= self._patient_until)
+        self._swept = now
+
+
 def keep(stopping: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
-    """Runs until `stopping` is set. After a gap in its own running nothing expires for one lease."""
-    swept = woken = tidied = 0.0
-    patience = clock()
+    """Runs until `stopping` is set."""
+    keeper = Keeper(clock)
     while not stopping.wait(0.5):
-        now = clock()
-        if swept and now - swept > 3 * SWEEP_EVERY:
-            patience = now + settings.JOBS_LEASE_SECONDS
-        try:
-            if now - swept >= SWEEP_EVERY:
-                swept = now
-                sweep(expire=now >= patience)
-            if now - woken >= WAKE_EVERY:
-                woken = now
-                wake()
-            if now - tidied >= TIDY_EVERY:
-                tidied = now
-                tidy()
-        except DatabaseError as error:
-            logger.warning("The database did not answer (%s); trying again", type(error).__name__)
-            connection.close()
+        keeper.turn()
 
 
 def sweep(expire: bool = True) -> None:
     """Returns expired leases, has files read again whose reader died, and ends jobs that have nothing left."""
     for shard in Shard.objects.expired().select_related("job", "worker") if expire else []:
         return_shard(shard)
-    for job in Job.objects.filter(state=JobState.LOADING).exclude(load_expires__gt=timezone.now()):
-        dispatch.send(dispatch.LOAD, job.pk)
-    for job in Job.objects.workable().exclude(shards__pending__gt=0).exclude(shards__token__gt=""):
+    read_again()
+    for job in Job.objects.filter(state__in=UNFINISHED).exclude(shards__pending__gt=0).exclude(shards__token__gt=""):
         job.finish()
+
+
+def read_again() -> None:
+    """Asks for readers for files that nobody reads, unless so many are asked for already."""
+    now = timezone.now()
+    found = Job.objects.filter(state=JobState.LOADING, created__lt=now - timedelta(seconds=SWEEP_EVERY))
+    unread = list(found.exclude(load_expires__gt=now).order_by("created")[:QUEUED_WAKEUPS])
+    if unread and queued("load") < QUEUED_WAKEUPS:
+        for job in unread:
+            dispatch.send(dispatch.LOAD, job.pk)
 
 
 @transaction.atomic
 def return_shard(shard: Shard) -> int:
     """Takes an expired lease back; what its worker may have been at when it died gets a strike. Returns how many."""
     lease = Lease(shard.pk, shard.number, shard.start, shard.stop, shard.token, shard.start)
-    try:
-        cells = store.lock_shards([lease])[shard.pk][0]
-    except store.LostLease:
+    held = store.lock_shards([lease], expired=True).get(shard.pk)
+    if held is None:
         return 0
-    lease.claimed = set(json.loads(shard.claimed))
-    condemned = store.strike(shard.job_id, sorted(lease.claimed)) if lease.claimed else []
+    struck = store.strike(shard.job_id, sorted(held.claimed)) if held.claimed else []
+    condemned = [death(position, tries) for position, tries in struck]
     if condemned:
-        condemn(shard, cells, condemned)
-    store.save_shard(
-        shard.pk, cells, token="", worker_id=None, claimed="[]", running=0, rate=0.0, share=0, expires=None, due=None
-    )
-    name = shard.worker.name if shard.worker else "a worker"
-    shard.job.note("recover", f"{name} went silent; {len(lease.claimed)} items returned to the queue")
-    shard.job.announce()
-    return len(lease.claimed)
+        condemn(shard, held, condemned)
+    fields = store.given_back(None)
+    store.save_shard(shard.pk, held.cells, attempts=held.attempts, **fields)
+    name = shard.worker.name if shard.worker else "A worker"
+    shard.job.note("recover", f"{name} went silent; {len(held.claimed) - len(condemned):,} items go back to the queue")
+    shard.job.announce(events.encode({outcome.position: outcome.state for outcome in condemned}))
+    return len(held.claimed)
 
 
-def condemn(shard: Shard, cells: bytearray, positions: list[int]) -> None:
-    """Items that took a worker with them three times fail, so that the rest can go on."""
-    kind = "worker died"
-    mark = signature(kind, DEATH)
-    row = (mark, kind, normalised(DEATH), DEATH, len(positions), min(positions), max(positions))
-    cause = store.count_causes(shard.job_id, [row])[mark]
+def death(position: int, tries: int) -> Outcome:
+    """What becomes of an item that took a worker with it once too often."""
+    failed = int(ItemState.FAILED)
+    return Outcome(position, failed, failed, tries + 1, 1, 0.0, timezone.now(), error_kind=DEATH_KIND, error=DEATH)
+
+
+def condemn(shard: Shard, held: Held, condemned: list[Outcome]) -> None:
+    """Such items fail, so that the rest can go on."""
+    job, run, worker = shard.job_id, shard.job.run_id, shard.worker_id or 0
+    for mark, group in outcomes.group_by_cause(condemned).items():
+        cause = store.count_causes(job, [outcomes.cause_row(mark, group)])[mark]
+        for outcome in group:
+            outcome.cause = cause
+    store.save_outcomes(job, run, worker, condemned)
     now = timezone.now()
-    outcomes = [
-        store.Outcome(position, int(ItemState.FAILED), int(ItemState.FAILED), 1, 1, 0.0, now, error_kind=kind, error=DEATH,
-                      cause=cause)
-        for position in positions
-    ]  # fmt: skip
-    store.save_outcomes(shard.job_id, shard.job.run_id, shard.worker_id or 0, outcomes)
-    for position in positions:
-        cells[position - shard.start] = ItemState.FAILED
+    rows = [AttemptRow(o.position, o.tries, now, 0.0, o.error_kind, o.error, "", "", None) for o in condemned]
+    store.save_attempts(job, run, worker, rows)
+    for outcome in condemned:
+        held.cells[outcome.position - shard.start] = outcome.cell
+    held.attempts += len(condemned)
 
 
 def wake() -> bool:
     """Sends one wake-up if there is work that nobody does; never adds to a queue that is long already."""
-    if not dispatch.candidates() or waiting_wakeups() >= QUEUED_WAKEUPS:
+    if not dispatch.candidates() or queued("work") >= QUEUED_WAKEUPS:
         return False
     return dispatch.send(dispatch.WORK)
 
 
-def waiting_wakeups() -> int:
-    """Messages in the queue of work. A broker that does not answer has none to spare."""
-    try:
-        with celery_app.connection_for_write() as broker:
-            return int(broker.default_channel.queue_declare("work", passive=True).message_count)
-    except broker_errors():
-        return 0
-
-
-def broker_errors() -> tuple[type[Exception], ...]:
-    """What the broker's driver raises when it cannot be reached, or has no such queue yet."""
+def queued(queue: str) -> int:
+    """Messages in a queue of the broker. One that does not answer has none to spare."""
     with celery_app.connection_for_write() as broker:
-        return (*broker.connection_errors, *broker.channel_errors, OSError)
+        errors: tuple[type[Exception], ...] = (*broker.connection_errors, *broker.channel_errors, OSError)
+        try:
+            # Tries once; whoever asks for a channel first waits for the broker for ever.
+            broker.connect()
+            channel: Any = broker.channel()
+            return int(channel.queue_declare(queue, passive=True).message_count)
+        except errors:
+            return 0
 
 
 def tidy() -> None:

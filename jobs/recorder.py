@@ -6,39 +6,49 @@ held when it died is known.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DataError, transaction
 
-from jobs import engine, events, files, processors, store
+from jobs import engine, events, files, outcomes, sql, store
 from jobs.engine.progress import Feed
-from jobs.models import ItemState, Job, Worker
-from jobs.models.cause import normalised, signature
-from jobs.models.states import CELL_RETRYING, WORKABLE
+from jobs.engine.types import Order
+from jobs.models import Job, Worker
+from jobs.models.states import WORKABLE
+from jobs.outcomes import AttemptRow, Outcome
 from jobs.processors import Call, Task
+from jobs.saving import Save
 from jobs.store import Lease, LostLease
 
 logger = logging.getLogger(__name__)
 
-HOLD: Final = 5.0  # seconds; a longer wait is stored as due and holds no worker
 SAVE_EVERY: Final = 0.1  # seconds between two saves while results come in
 SAVE_AT: Final = 2_000  # attempts that are saved at once
+SAVE_SIZE: Final = 8_000_000  # characters of results that are saved at once
 LOOK_EVERY: Final = 1.0  # seconds between two looks at what people changed
 AHEAD: Final = (50, 5_000)  # least and most items claimed ahead
+AHEAD_SIZE: Final = 16_000_000  # characters of payloads claimed ahead
 LEASES: Final = 16  # shards held at once, where each has but a few items to do
-NEWEST: Final = 25  # rows shown with a batch
-SHOWN: Final = 300  # characters of a value shown with a batch
+LAST_CALL: Final = 3.0  # seconds that a worker which is to stop waits for what is in flight
+BAD_VALUES: Final = (DataError, ValueError, OverflowError)
+
+
+class OutOfTime(Exception):
+    """The worker must go. Everything is stored and handed back; what is in flight will be tried again."""
 
 
 class Recorder:
-    """Feeds one job's items to the engine and stores what comes back, for as long as its turn lasts."""
+    """Feeds one job's items to the engine and stores what comes back, for as long as its turn lasts.
+
+    Raises what the processor's registry raises when the job cannot be set up here.
+    """
 
     def __init__(
         self, job: Job, worker: Worker, lease: Lease, share: int, *, stopping: Callable[[], bool] = lambda: False
@@ -49,22 +59,25 @@ class Recorder:
         self.leases = [lease]
         self.stopping = stopping
         self.call = Call(job.processor, job.parameters, tuple(settings.JOBS_PROCESSORS))
-        self.processor = processors.get(job.processor)
+        self.processor, self.parameters = self.call.prepare()
         self.bar = Feed(self._show)
         self.columns = tuple(job.columns)
         self.shape = job.file_shape
         self.keys = set(job.result_keys)
-        self.turn_ends = time.monotonic() + settings.JOBS_TURN_SECONDS
         self.alone = False
         self.ended = False
+        self._closing = False
         self._ahead = max(AHEAD[0], 4 * share)
+        self._weight = 1  # characters of the largest payload read so far
         self._tasks: dict[int, Task] = {}
         self._ready: deque[tuple[int, Task, int]] = deque()
         self._attempts: list[engine.Attempt] = []
-        self._new_keys: list[str] = []
+        self._size = 0
         self._in_flight = 0
         self._rate = 0.0
-        self._saved = self._renewed = self._looked = time.monotonic()
+        self._last_call: float | None = None
+        self._saved = self._looked = time.monotonic()
+        self._turn_ends = self._saved + settings.JOBS_TURN_SECONDS
 
     def _show(self, numbers: Mapping[str, Any]) -> None:
         self._rate = numbers["rate"] or 0.0
@@ -74,27 +87,20 @@ class Recorder:
     @property
     def executor(self) -> str:
         """Pure Python that computes gets a process for each of its workers, whatever waits gets threads."""
-        return "process" if self.processor.kind_of(self.job.parameters) == "cpu" else "thread"
+        return "process" if self.processor.kind_of(self.parameters) == "cpu" else "thread"
 
     @property
     def policy(self) -> engine.Policy:
-        return replaced(self.job.policy, workers=1 if self.alone else self.share)
-
-    def feed(self) -> Iterator[tuple[int, Task, int]]:
-        """Items to start, already stored as claimed. Ends when nothing is left or the turn is over."""
-        while not self.ended:
-            while self._ready:
-                yield self._ready.popleft()
-            if self.alone or not self._keep_turn():
-                return
-            self.flush()
-            if not self._ready:
-                return
+        return replace(self.job.policy, workers=1 if self.alone else self.share)
 
     def prepare(self) -> bool:
-        """Claims what the next run of the engine starts with; False when nothing is left for this turn."""
+        """Claims what the next run of the engine starts with; False when nothing is left for this turn.
+
+        Wants the engine at rest: what it still had is claimed anew.
+        """
         self.alone = False
-        if self.ended or not self._keep_turn():
+        self._rewind()
+        if self._turn_is_over():
             return False
         self.flush()
         if not self._ready:
@@ -102,42 +108,58 @@ class Recorder:
             self.flush()
         return bool(self._ready)
 
-    def _keep_turn(self) -> bool:
-        """Whether to go on with this job: the turn lasts, or nobody else waits for it."""
+    def feed(self) -> Iterator[tuple[int, Task, int]]:
+        """Items to start, already stored as claimed. Ends when nothing is left or the turn is over."""
+        while not self.ended:
+            while self._ready:
+                yield self._ready.popleft()
+            if self.alone or self._turn_is_over():
+                return
+            self.flush()
+            if not self._ready:
+                return
+
+    def _rewind(self) -> None:
+        self._ready.clear()
+        for lease in self.leases:
+            if lease.claimed:
+                lease.cursor, lease.read_all = min(lease.cursor, *lease.claimed), False
+                lease.claimed.clear()
+
+    def _turn_is_over(self) -> bool:
+        """Whether to leave this job: the worker is to stop, or a turn has passed and others wait."""
         if self.stopping():
             self.ended = True
-        elif time.monotonic() > self.turn_ends:
-            others = Job.objects.workable().exclude(pk=self.job.pk)
-            self.ended = others.filter(shards__token="", shards__pending__gt=0).exists()
-            self.turn_ends = time.monotonic() + settings.JOBS_TURN_SECONDS
-        return not self.ended
+        elif time.monotonic() > self._turn_ends:
+            self._turn_ends = time.monotonic() + settings.JOBS_TURN_SECONDS
+            self.ended = self.ended or any(job.pk != self.job.pk for job in Job.objects.in_turn())
+        return self.ended
 
-    def _top_up(self) -> list[tuple[int, Task, int]]:
+    def _claim(self, save: Save) -> None:
         """Claims more items, from the next shards too, within the transaction of the present batch."""
-        if self.ended:
-            return []
-        wanted = 1 if self.alone else self._ahead - len(self._ready)
-        rows: list[tuple[int, str, str, int]] = []
-        while len(rows) < wanted:
-            lease = self.leases[-1]
+        most = max(self.share, AHEAD_SIZE // self._weight)
+        wanted = 1 if self.alone else min(self._ahead, most) - len(self._ready)
+        while len(save.claims) < wanted and save.leases:
+            lease = save.leases[-1]
             if self.alone:
                 lease.cursor, lease.read_all = lease.start, False
-            found = [] if lease.read_all else store.read_pending(self.job.pk, lease, wanted - len(rows), self.alone)
-            lease.claimed.update(row[0] for row in found)
-            rows += found
-            if self.alone or (lease.read_all and not self._next_shard()):
-                break
-        return [self._task(*row) for row in rows]
+            limit = wanted - len(save.claims)
+            rows = [] if lease.read_all else store.read_pending(self.job.pk, lease, limit, self.alone)
+            lease.claimed.update(row[0] for row in rows)
+            save.claims += [self._task(*row) for row in rows]
+            if self.alone or (lease.read_all and not self._next_shard(save)):
+                return
 
-    def _next_shard(self) -> bool:
-        if len(self.leases) >= LEASES:
+    def _next_shard(self, save: Save) -> bool:
+        if len(save.leases) >= LEASES:
             return False
         lease = store.claim_shard(self.job.pk, self.worker.pk, self.share, settings.JOBS_LEASE_SECONDS)
         if lease:
-            self.leases.append(lease)
+            save.leases.append(lease)
         return lease is not None
 
     def _task(self, position: int, payload: str, key: str, tries: int) -> tuple[int, Task, int]:
+        self._weight = max(self._weight, len(payload))
         values = files.value(payload, self.columns, self.shape)
         inputs = {name: values.get(column) for name, column in self.job.mapping.items()}
         run = self.job.run.number if self.job.run else 0
@@ -150,249 +172,115 @@ class Recorder:
 
     def add(self, attempt: engine.Attempt) -> None:
         self._attempts.append(attempt)
-        if len(self._attempts) >= SAVE_AT or time.monotonic() - self._saved >= SAVE_EVERY:
+        if attempt.failure is None:
+            self._size += len(attempt.value[0])
+        full = len(self._attempts) >= SAVE_AT or self._size >= SAVE_SIZE
+        if full or time.monotonic() - self._saved >= SAVE_EVERY:
             self.flush()
 
-    def beat(self, pulse: engine.Pulse) -> Any:
-        """Saves what waits, keeps the leases, and hands on what people changed."""
+    def beat(self, pulse: engine.Pulse) -> engine.Policy | Order | None:
+        """Saves what waits, keeps the leases, and hands on what people changed. Raises OutOfTime."""
         now = time.monotonic()
         self._in_flight = pulse.in_flight
-        if self.stopping():
+        if pulse.lost >= settings.JOBS_LOST_THREADS:
             self.ended = True
-        if self._attempts or now - self._renewed > settings.JOBS_LEASE_SECONDS / 6:
+        if self.stopping():
+            self._hurry(now)
+        if self._attempts or now - self._saved > settings.JOBS_LEASE_SECONDS / 6:
             self.flush()
         if now - self._looked >= LOOK_EVERY:
             self._looked = now
             return self._look()
-        return engine.STOP if self.ended else None
+        return engine.STOP if self._turn_is_over() else None
 
-    def _look(self) -> Any:
-        before = self.job.policy
+    def _hurry(self, now: float) -> None:
+        """A worker that is killed over an item leaves a strike on it, so it gives up in time what takes longer."""
+        self._last_call = self._last_call or now
+        if now - self._last_call > LAST_CALL:
+            self.close()
+            raise OutOfTime
+
+    def _look(self) -> engine.Policy | Order | None:
+        before, shares = self.job.policy, self.job.shares()
         self.job.refresh_from_db(
             fields=["run", "state", "workers", "attempts", "timeout", "rate", "backoff", "backoff_max"]
         )
         if self.job.state not in WORKABLE:
             self.ended = True
-        if self.ended:
+        if self.job.shares() != shares:
+            self._share_out(max(len(shares), len(self.job.shares())))
+        if self._turn_is_over():
             return engine.STOP
-        if self.job.policy == before:
-            return None
-        self._share_out(before.workers)
-        return self.policy
+        return self.policy if self.job.policy != before else None
 
-    def _share_out(self, before: int) -> None:
-        """A job of one task follows the dial at once; a wider one keeps its shares until its next turn."""
-        if len(self.job.shares()) == 1 and self.share == before:
+    def _share_out(self, tasks: int) -> None:
+        """A job of one task follows the dial at once; the tasks of a wider one each come back for their new share."""
+        if tasks == 1:
             self.share = self.job.workers
+        else:
+            self.ended = True
 
     # Storing
 
     def flush(self) -> None:
-        """Stores all that came back and claims more. Raises LostLease when a shard went to somebody else."""
-        attempts, self._attempts = self._attempts, []
+        """Stores all that came back and claims more.
+
+        Tries again while the database is away. Ends the turn where a shard went to somebody else: what came back for
+        it is dropped.
+        """
         if not self._ready and time.monotonic() - self._saved < 2 * SAVE_EVERY:
             self._ahead = min(2 * self._ahead, AHEAD[1])
-        with transaction.atomic():
-            shards = store.lock_shards(self.leases)
-            outcomes = self._outcomes(attempts)
-            changes = self._save(outcomes, attempts, shards)
-            claims = self._top_up()
-            self._save_leases(shards, attempts, outcomes)
-            seq = self._save_batch(changes, outcomes)
-        self.leases = [lease for lease in self.leases if lease.token]
-        self._ready.extend(claims)
-        self._saved = self._renewed = time.monotonic()
-        if seq:
-            events.wake(self.job.code, seq, self.job.owner_id)
-        self.bar.update(sum(outcome.state != ItemState.PENDING for outcome in outcomes))
+        attempts, self._attempts, self._size = self._attempts, [], 0
+        rows = outcomes.attempt_rows(attempts, self.call)
+        self._store(outcomes.outcomes_of(attempts, self.call, self._tasks), rows)
 
-    def _outcomes(self, attempts: list[engine.Attempt]) -> list[store.Outcome]:
-        """One outcome for each item, of its last attempt; tries that cost nothing are not counted."""
-        made: dict[int, int] = {}
-        last: dict[int, engine.Attempt] = {}
-        for attempt in attempts:
-            throttled = attempt.failure is not None and attempt.failure.kind == "throttled"
-            made[attempt.position] = made.get(attempt.position, 0) + (not throttled)
-            last[attempt.position] = attempt
-        return [self._outcome(attempt, made[position]) for position, attempt in last.items()]
+    def _store(self, found: list[Outcome], rows: list[AttemptRow]) -> None:
+        """One transaction; where the database refuses a value, halves, until what it refuses stands alone."""
+        try:
+            save = sql.insist(partial(self._transact, found, rows), settings.JOBS_LEASE_SECONDS)
+        except LostLease as error:
+            logger.warning("Job %s: %s; unsaved results are dropped", self.job.code, error)
+            self.ended = True
+        except BAD_VALUES as error:
+            logger.warning("Job %s: %s while saving %d items", self.job.code, type(error).__name__, len(found))
+            for part in outcomes.parts(found, error):
+                positions = {outcome.position for outcome in part if outcome.error != outcomes.UNSTORABLE}
+                self._store(part, [row for row in rows if row.position in positions])
+        else:
+            self._take_over(save)
 
-    def _outcome(self, attempt: engine.Attempt, made: int) -> store.Outcome:
-        ended = moment(attempt.started + attempt.seconds)
-        throttled = attempt.failure is not None and attempt.failure.kind == "throttled"
-        tries = attempt.number - throttled
-        if attempt.failure is None:
-            text, keys = attempt.value
-            self._learn(keys)
-            cell = int(ItemState.SUCCEEDED)
-            return store.Outcome(attempt.position, cell, cell, tries, made, attempt.seconds, ended, result=text)
-        failure = attempt.failure
-        outcome = store.Outcome(
-            attempt.position, int(ItemState.PENDING), CELL_RETRYING, tries, made, attempt.seconds, None,
-            error_kind=clean(failure.kind)[:100], error=clean(self.call.redact(failure.message)),
-        )  # fmt: skip
-        if attempt.retry_at is not None:
-            outcome.due = moment(attempt.retry_at)
-            return outcome
-        outcome.state, outcome.finished = int(ItemState.FAILED), ended
-        outcome.fallback = self._fallback(attempt)
-        outcome.cell = store.FALLBACK_CELL if outcome.fallback else int(ItemState.FAILED)
-        return outcome
+    @transaction.atomic
+    def _transact(self, found: list[Outcome], rows: list[AttemptRow]) -> Save:
+        save = Save(self.job, self.worker, self.leases, found)
+        save.lock()
+        save.items(rows)
+        save.cells()
+        if not (self.ended or save.lost):
+            self._claim(save)
+        save.give_back(everything=self._closing, ended=self.ended)
+        save.keep(self.share, self._rate, self._in_flight)
+        save.batch(self.keys, always=self._closing)
+        return save
 
-    def _learn(self, keys: tuple[str, ...]) -> None:
-        for key in keys or ("",):
-            if key not in self.keys:
-                self.keys.add(key)
-                self._new_keys.append(key)
-
-    def _fallback(self, attempt: engine.Attempt) -> str:
-        """What stands in for the value of an item that failed for good, as JSON text; empty where there is nothing."""
-        task = self._tasks.get(attempt.position)
-        stored = self.call.fallback(task, attempt.failure) if task and attempt.failure else None
-        if stored is None:
-            return ""
-        self._learn(stored[1])
-        return stored[0]
-
-    def _save(
-        self,
-        outcomes: list[store.Outcome],
-        attempts: list[engine.Attempt],
-        shards: dict[int, tuple[bytearray, bytes, int]],
-    ) -> dict[int, int]:
-        """Writes items, attempts and causes and marks the cells; returns position → cell of what changed."""
-        job, worker, run = self.job.pk, self.worker.pk, self.job.run_id
-        self._count_causes([o for o in outcomes if o.state == ItemState.FAILED])
-        if store.save_outcomes(job, run, worker, outcomes) != len(outcomes):
-            raise LostLease("an item was stored by somebody else")
-        store.save_attempts(job, run, worker, [row for row in map(attempt_row, attempts) if row])
-        for outcome in outcomes:
-            lease = self._lease_of(outcome.position)
-            shards[lease.shard][0][outcome.position - lease.start] = outcome.cell
-            if outcome.state != ItemState.PENDING or long_wait(outcome):
-                lease.claimed.discard(outcome.position)
-                self._tasks.pop(outcome.position, None)
-        return {o.position: ItemState.FAILED if o.cell == store.FALLBACK_CELL else o.cell for o in outcomes}
-
-    def _lease_of(self, position: int) -> Lease:
-        return next(lease for lease in self.leases if lease.start <= position < lease.stop)
-
-    def _count_causes(self, failed: list[store.Outcome]) -> None:
-        groups: dict[str, list[store.Outcome]] = {}
-        for outcome in failed:
-            groups.setdefault(signature(outcome.error_kind, outcome.error), []).append(outcome)
-        ids = store.count_causes(
-            self.job.pk,
-            [
-                (mark, group[0].error_kind, normalised(group[0].error), group[0].error, len(group),
-                 min(o.position for o in group), max(o.position for o in group))
-                for mark, group in groups.items()
-            ],
-        )  # fmt: skip
-        for mark, group in groups.items():
-            for outcome in group:
-                outcome.cause = ids[mark]
-
-    def _save_leases(
-        self, shards: dict[int, tuple[bytearray, bytes, int]], attempts: list[engine.Attempt],
-        outcomes: list[store.Outcome],
-    ) -> None:  # fmt: skip
-        """Writes each shard: cells and counts, what is claimed, and how long the lease lives; gives back finished ones."""
-        made = {outcome.position: outcome.made for outcome in outcomes}
-        for lease in self.leases:
-            inside = range(lease.start, lease.stop)
-            mine = [a.seconds for a in attempts if a.position in inside]
-            fields: dict[str, Any] = {"share": self.share if lease is self.leases[-1] else 0}
-            if lease.shard in shards:
-                cells, durations, before = shards[lease.shard]
-                fields["histogram"] = store.observe(durations, mine)
-                fields["attempts"] = before + sum(made[p] for p in made if p in inside)
-            else:
-                cells = store.lock_shards([lease])[lease.shard][0]
-            fields |= self._give_back(lease) if self._done_with(lease) else self._keep(lease)
-            store.save_shard(lease.shard, cells, **fields)
-
-    def _done_with(self, lease: Lease) -> bool:
-        return lease.read_all and not lease.claimed and (lease is not self.leases[-1] or self.ended)
-
-    def _keep(self, lease: Lease) -> dict[str, Any]:
-        last = lease is self.leases[-1]
-        return {
-            "claimed": json.dumps(sorted(lease.claimed)),
-            "running": min(self._in_flight, len(lease.claimed)) if last else 0,
-            "rate": self._rate if last else 0.0,
-            "expires": store.Raw(store.later(settings.JOBS_LEASE_SECONDS)),
-        }
-
-    def _give_back(self, lease: Lease) -> dict[str, Any]:
-        lease.token = ""
-        due = store.next_due(self.job.pk, lease)
-        return {"token": "", "worker_id": None, "claimed": "[]", "running": 0, "rate": 0.0, "share": 0, "due": due,
-                "expires": None}  # fmt: skip
-
-    def _save_batch(self, changes: dict[int, int], outcomes: list[store.Outcome]) -> int:
-        if self._new_keys:
-            store.add_result_keys(self.job.pk, self._new_keys)
-            self._new_keys = []
-        if not changes:
-            return 0
-        newest = [shown(outcome) for outcome in reversed(outcomes[-NEWEST:])]
-        return store.add_batch(self.job.pk, events.encode(changes), newest)
+    def _take_over(self, save: Save) -> None:
+        """The transaction is committed: what it did becomes what the recorder knows."""
+        if save.lost:
+            logger.warning("Job %s: %d shards went to somebody else", self.job.code, save.lost)
+            self.ended = True
+        self.leases = [lease for lease in save.leases if lease.token]
+        self.keys.update(save.new_keys)
+        self._ready.extend(save.claims)
+        self._saved = time.monotonic()
+        done = [outcome for outcome in save.outcomes if outcome.final]
+        for outcome in done:
+            self._tasks.pop(outcome.position, None)
+        if save.seq:
+            events.wake(self.job.code, save.seq, self.job.owner_id)
+        self.bar.update(len(done))
 
     def close(self) -> None:
         """Stores the rest and hands every lease back at once, so that nobody has to wait for it to expire."""
-        self.ended = True
+        self.ended = self._closing = True
         self._ready.clear()
         self._in_flight = 0
         self.flush()
-        with transaction.atomic():
-            shards = store.lock_shards(self.leases)
-            for lease in self.leases:
-                store.save_shard(lease.shard, shards[lease.shard][0], **self._give_back(lease))
-        self.leases = []
-
-
-def replaced(policy: engine.Policy, **changes: Any) -> engine.Policy:
-    return engine.Policy(**{name: getattr(policy, name) for name in policy.__slots__} | changes)  # type: ignore[arg-type]
-
-
-def moment(epoch: float) -> datetime:
-    return datetime.fromtimestamp(epoch, UTC)
-
-
-def long_wait(outcome: store.Outcome) -> bool:
-    """Whether the engine gave the item back to be tried later; in doubt it is kept until the turn ends."""
-    return bool(outcome.due and (outcome.due - datetime.now(UTC)).total_seconds() > HOLD)
-
-
-def clean(text: str) -> str:
-    """Text that both databases take: no NUL, no half of a surrogate pair."""
-    return text.replace("\0", "\u2400").encode("utf-8", "replace").decode()
-
-
-def attempt_row(attempt: engine.Attempt) -> store.AttemptRow | None:
-    """The attempt as it is stored, or None where its item says it all."""
-    failure = attempt.failure
-    if failure is None:
-        if attempt.number == 1 and not attempt.log:
-            return None
-        failure = engine.Failure("", "", "")
-    elif failure.kind == "throttled":
-        return None
-    return store.AttemptRow(
-        attempt.position, attempt.number, moment(attempt.started), attempt.seconds, clean(failure.kind)[:100],
-        clean(failure.message), clean(failure.trace), clean(attempt.log),
-        moment(attempt.retry_at) if attempt.retry_at is not None else None,
-    )  # fmt: skip
-
-
-def shown(outcome: store.Outcome) -> dict[str, Any]:
-    """An item as the page lists the newest ones."""
-    names = {0: "retrying", 2: "succeeded", 3: "failed", 4: "rejected"}
-    return {
-        "row": outcome.position + 1,
-        "state": names[outcome.state],
-        "result": outcome.result[:SHOWN],
-        "error": f"{outcome.error_kind}: {outcome.error}"[:SHOWN] if outcome.error_kind else "",
-        "attempts": outcome.tries,
-        "seconds": round(outcome.seconds, 4),
-    }

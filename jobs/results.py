@@ -58,8 +58,10 @@ def results(job: Job, states: Sequence[int] = ()) -> Iterator[list[files.Result]
     while found := list(items.filter(position__gt=after).order_by("position").values_list(*fields)[:CHUNK]):
         after = found[-1][0]
         yield [
-            files.Result(position + 1, pending if state == ItemState.PENDING else ItemState(state).name.lower(), payload,
-                         result or fallback, kind, error, attempts, seconds, key)
+            files.Result(
+                position + 1, pending if state == ItemState.PENDING else ItemState(state).name.lower(), payload,
+                result or fallback, kind, error, attempts, seconds, key
+            )
             for position, state, payload, result, fallback, kind, error, attempts, seconds, key in found
         ]  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""The set-based SQL of the hot path, SQLite and PostgreSQL side by side.
+"""The set-based statements of the hot path.
 
-Every function runs in its caller's transaction. Locks are always taken in the order shards, causes, items, job, so
-that no two transactions wait for each other.
+Every function runs in its caller's transaction. Locks are taken in the order shards, causes, items, job, so that no two
+transactions wait for each other. Who holds all shards of a job may lock the rest in any order: nobody else gets there.
 """
 
 from __future__ import annotations
@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from django.db import connection
 from django.utils import timezone
 
 from jobs import histogram
-from jobs.models.states import CELL_RETRYING, ItemState
+from jobs.models.states import CELL_FALLBACK, CELL_RETRYING, ItemState
+from jobs.outcomes import AttemptRow, Outcome
+from jobs.sql import Raw, adapted, execute, for_update, later, postgres, write_many
 
-FALLBACK_CELL: Final = 7  # failed, with a fallback beside the failure; frames say failed
 PENDING_CELLS: Final = (int(ItemState.PENDING), CELL_RETRYING)
+FAILED_CELLS: Final = (int(ItemState.FAILED), CELL_FALLBACK)
+ALONE_FROM: Final = 2  # strikes; an item with so many runs alone
+FATAL_STRIKES: Final = 3
 
 
 class LostLease(Exception):
@@ -40,79 +42,18 @@ class Lease:
     claimed: set[int] = field(default_factory=set)
     read_all: bool = False
 
-
-@dataclass(slots=True)
-class Outcome:
-    """What is to be stored for one item: a final state, or PENDING with the time of its next attempt."""
-
-    position: int
-    state: int
-    cell: int
-    tries: int
-    made: int
-    seconds: float
-    finished: datetime | None
-    due: datetime | None = None
-    result: str = ""
-    fallback: str = ""
-    error_kind: str = ""
-    error: str = ""
-    cause: int | None = None
+    def copy(self) -> Lease:
+        return replace(self, claimed=set(self.claimed))
 
 
 @dataclass(slots=True)
-class AttemptRow:
-    position: int
-    number: int
-    started: datetime
-    seconds: float
-    kind: str
-    message: str
-    trace: str
-    log: str
-    retry_at: datetime | None
+class Held:
+    """What a locked shard holds. `claimed` is what its worker may have been at."""
 
-
-def postgres() -> bool:
-    return connection.vendor == "postgresql"
-
-
-def later(seconds: float) -> str:
-    """SQL for `seconds` after now by the database's clock."""
-    if postgres():
-        return f"clock_timestamp() + interval '{seconds:f} seconds'"
-    return f"strftime('%Y-%m-%d %H:%M:%f', 'now', '+{seconds:f} seconds')"
-
-
-def adapted(value: datetime | None) -> Any:
-    return connection.ops.adapt_datetimefield_value(value)  # type: ignore[arg-type]
-
-
-def execute(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """The rows of a statement that returns some, else an empty list."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return cursor.fetchall() if cursor.description else []
-
-
-def write_many(
-    sqlite: str, postgres_sql: str, casts: Sequence[str], rows: Sequence[Sequence[Any]], extra: Sequence[Any] = ()
-) -> int:
-    """Runs one statement for all `rows` and returns how many it touched.
-
-    On SQLite it is `sqlite` once a row with the row's values and then `extra`; on PostgreSQL `postgres_sql`, whose
-    `{rows}` becomes an unnest of one array a column, each with its cast. Its placeholders of `extra` come after those.
-    """
-    if not rows:
-        return 0
-    with connection.cursor() as cursor:
-        if postgres():
-            unnest = "unnest(" + ", ".join(f"%s::{cast}[]" for cast in casts) + ")"
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            cursor.execute(postgres_sql.replace("{rows}", unnest), [*columns, *extra])
-        else:
-            cursor.executemany(sqlite, [(*row, *extra) for row in rows])
-        return int(cursor.rowcount)
+    cells: bytearray
+    histogram: bytes
+    attempts: int
+    claimed: set[int]
 
 
 # Loading
@@ -133,7 +74,7 @@ def add_items(job: int, rows: Sequence[tuple[int, int, str, str, str, str, str]]
 
 
 def claim_shard(job: int, worker: int, share: int, lease_seconds: float) -> Lease | None:
-    """Takes the job's first shard that is free and has something to do now, under a fresh token."""
+    """Takes the job's first shard that is free and has something to do now, under a fresh token. Never waits."""
     token = secrets.token_hex(16)
     rows = execute(
         f"""UPDATE jobs_shard SET token = %s, worker_id = %s, share = %s, expires = {later(lease_seconds)},
@@ -144,7 +85,10 @@ def claim_shard(job: int, worker: int, share: int, lease_seconds: float) -> Leas
          RETURNING id, number, start, stop""",
         [token, worker, share, job],
     )
-    return Lease(*rows[0], token=token, cursor=rows[0][2]) if rows else None
+    if not rows:
+        return None
+    shard, number, start, stop = rows[0]
+    return Lease(shard, number, start, stop, token, cursor=start)
 
 
 def read_pending(job: int, lease: Lease, limit: int, alone: bool = False) -> list[tuple[int, str, str, int]]:
@@ -155,7 +99,7 @@ def read_pending(job: int, lease: Lease, limit: int, alone: bool = False) -> lis
     rows = execute(
         f"""SELECT position, payload, key, tries FROM jobs_item
              WHERE job_id = %s AND state = 0 AND position >= %s AND position < %s
-               AND (due IS NULL OR due <= {later(0)}) AND strikes {">=" if alone else "<"} 2
+               AND (due IS NULL OR due <= {later(0)}) AND strikes {">=" if alone else "<"} {ALONE_FROM}
              ORDER BY position LIMIT %s""",
         [job, lease.cursor, lease.stop, limit],
     )
@@ -165,27 +109,28 @@ def read_pending(job: int, lease: Lease, limit: int, alone: bool = False) -> lis
     return rows
 
 
-def lock_shards(leases: Iterable[Lease]) -> dict[int, tuple[bytearray, bytes, int]]:
-    """Shard → (cells, histogram, attempts), locked until the transaction ends. Raises LostLease."""
+def lock_shards(leases: Iterable[Lease], expired: bool = False) -> dict[int, Held]:
+    """Those of the shards that are still ours, locked until the transaction ends; `expired` ones only if asked."""
     found = {}
     for lease in sorted(leases, key=lambda lease: lease.shard):
         rows = execute(
-            f"SELECT cells, histogram, attempts FROM jobs_shard WHERE id = %s AND token = %s {for_update()}",
+            f"""SELECT cells, histogram, attempts, claimed FROM jobs_shard
+                 WHERE id = %s AND token = %s {f"AND expires < {later(0)}" if expired else ""} {for_update()}""",
             [lease.shard, lease.token],
         )
-        if not rows:
-            raise LostLease(f"shard {lease.number}")
-        found[lease.shard] = (bytearray(rows[0][0]), bytes(rows[0][1]), rows[0][2])
+        for cells, durations, attempts, claimed in rows:
+            found[lease.shard] = Held(bytearray(cells), bytes(durations), attempts, set(json.loads(claimed)))
     return found
 
 
-def for_update() -> str:
-    return "FOR UPDATE" if postgres() else ""
+def lock_job_shards(job: int) -> list[int]:
+    """Keeps everybody from the job's shards until the transaction ends."""
+    return [row[0] for row in execute(f"SELECT id FROM jobs_shard WHERE job_id = %s ORDER BY id {for_update()}", [job])]
 
 
 def counts(cells: bytes | bytearray) -> dict[str, int]:
     """A shard's counts, which are those of its cells."""
-    retrying, fallbacks = cells.count(CELL_RETRYING), cells.count(FALLBACK_CELL)
+    retrying, fallbacks = cells.count(CELL_RETRYING), cells.count(CELL_FALLBACK)
     return {
         "pending": cells.count(ItemState.PENDING) + retrying,
         "retrying": retrying,
@@ -196,30 +141,18 @@ def counts(cells: bytes | bytearray) -> dict[str, int]:
     }
 
 
-def save_shard(shard: int, cells: bytes | bytearray, **fields: Any) -> None:
-    """Writes cells, the counts that follow from them, and `fields`. A value of type Raw is put in as SQL."""
-    values = {"cells": bytes(cells), **counts(cells), **fields}
+def save_shard(shard: int, cells: bytes | bytearray | None = None, **fields: Any) -> None:
+    """Writes `fields`, and where `cells` changed, them and the counts that follow. A Raw value is put in as SQL."""
+    values = fields if cells is None else {"cells": bytes(cells), **counts(cells), **fields}
     sets = ", ".join(f"{name} = {value.sql if isinstance(value, Raw) else '%s'}" for name, value in values.items())
     parameters = [value for value in values.values() if not isinstance(value, Raw)]
     execute(f"UPDATE jobs_shard SET {sets} WHERE id = %s", [*parameters, shard])
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """SQL of our own, never of a person's."""
-
-    sql: str
-
-
-def renew(leases: Iterable[Lease], seconds: float) -> None:
-    """Prolongs the leases. Raises LostLease where one is gone."""
-    for lease in leases:
-        rows = execute(
-            f"UPDATE jobs_shard SET expires = {later(seconds)} WHERE id = %s AND token = %s RETURNING id",
-            [lease.shard, lease.token],
-        )
-        if not rows:
-            raise LostLease(f"shard {lease.number}")
+def given_back(due: Any) -> dict[str, Any]:
+    """The fields of a shard that nobody holds; all that is pending in it waits until `due`."""
+    return {"token": "", "worker_id": None, "claimed": "[]", "running": 0, "rate": 0.0, "share": 0, "due": due,
+            "expires": None}  # fmt: skip
 
 
 def next_due(job: int, lease: Lease) -> Any:
@@ -242,7 +175,7 @@ def save_outcomes(job: int, run: int | None, worker: int, outcomes: Sequence[Out
          o.error_kind, o.error, o.cause, o.position)
         for o in outcomes
     ]  # fmt: skip
-    by = f"strikes = 0, run_id = {run or 'NULL'}, worker_id = {worker}"
+    by = f"strikes = 0, run_id = {run or 'NULL'}, worker_id = {worker or 'NULL'}"
     return write_many(
         f"""UPDATE jobs_item SET state = %s, tries = %s, attempts = attempts + %s, seconds = %s, finished = %s,
                    due = %s, result = %s, fallback = %s, error_kind = %s, error = %s, cause_id = %s, {by}
@@ -261,7 +194,7 @@ def save_outcomes(job: int, run: int | None, worker: int, outcomes: Sequence[Out
 
 
 def save_attempts(job: int, run: int | None, worker: int, attempts: Sequence[AttemptRow]) -> None:
-    by = f"{job}, {run or 'NULL'}, {worker}"
+    by = f"{job}, {run or 'NULL'}, {worker or 'NULL'}"
     names = "position, number, started, seconds, kind, message, trace, log, retry_at, job_id, run_id, worker_id"
     rows = [
         (a.position, a.number, adapted(a.started), a.seconds, a.kind, a.message, a.trace, a.log, adapted(a.retry_at))
@@ -314,43 +247,44 @@ def add_result_keys(job: int, keys: Iterable[str]) -> None:
 
 
 def retry_failed(job: int, cause: int | None = None) -> list[int]:
-    """Makes failed items (of one cause) pending again, cells and counts included; returns their positions."""
-    where = "AND cause_id = %s" if cause else ""
+    """Makes failed items (of one cause) pending again, cells and counts included; returns their positions.
+
+    Wants the job's shards locked: an item that fails meanwhile, in a shard that was not, would be left out of its
+    cells.
+    """
     parameters = [job, cause] if cause else [job]
-    shards = execute(
-        f"SELECT id, start, stop, cells FROM jobs_shard WHERE job_id = %s AND failed > 0 ORDER BY id {for_update()}",
-        [job],
+    execute(f"UPDATE jobs_cause SET count = 0 WHERE job_id = %s {'AND id = %s' if cause else ''}", parameters)
+    rows = execute(
+        f"""UPDATE jobs_item SET state = 0, tries = 0, strikes = 0, due = NULL, cause_id = NULL, finished = NULL,
+                   fallback = '', error_kind = '', error = ''
+             WHERE job_id = %s AND state = {int(ItemState.FAILED)} {"AND cause_id = %s" if cause else ""}
+         RETURNING position""",
+        parameters,
     )
-    positions = [
-        row[0]
-        for row in execute(
-            f"""UPDATE jobs_item SET state = 0, tries = 0, strikes = 0, due = NULL, cause_id = NULL, finished = NULL,
-                       fallback = '', error_kind = '', error = ''
-                 WHERE job_id = %s AND state = 3 {where} RETURNING position""",
-            parameters,
-        )
-    ]
-    execute(f"UPDATE jobs_cause SET count = 0 WHERE job_id = %s {where.replace('cause_id', 'id')}", parameters)
-    taken = set(positions)
-    for shard, start, _stop, stored in shards:
+    taken = {row[0] for row in rows}
+    shards = execute("SELECT id, start, cells FROM jobs_shard WHERE job_id = %s AND failed > 0", [job]) if taken else []
+    for shard, start, stored in shards:
         cells = bytearray(stored)
-        changed = [at for at, cell in enumerate(cells) if cell in (3, FALLBACK_CELL) and start + at in taken]
+        changed = [at for at, cell in enumerate(cells) if cell in FAILED_CELLS and start + at in taken]
         for at in changed:
             cells[at] = ItemState.PENDING
         if changed:
             save_shard(shard, cells, due=None)
-    return positions
+    return sorted(taken)
 
 
-def strike(job: int, positions: Sequence[int]) -> list[int]:
-    """Notes that a worker died while it may have had these items; returns those struck for the third time."""
+def strike(job: int, positions: Sequence[int]) -> list[tuple[int, int]]:
+    """Notes that a worker died while it may have had these items.
+
+    Returns (position, tries) of those for whom it was once too often.
+    """
     marks = ", ".join(["%s"] * len(positions))
     rows = execute(
         f"""UPDATE jobs_item SET strikes = strikes + 1
-             WHERE job_id = %s AND state = 0 AND position IN ({marks}) RETURNING position, strikes""",
+             WHERE job_id = %s AND state = 0 AND position IN ({marks}) RETURNING position, strikes, tries""",
         [job, *positions],
     )
-    return [position for position, strikes in rows if strikes >= 3]
+    return sorted((position, tries) for position, strikes, tries in rows if strikes >= FATAL_STRIKES)
 
 
 def observe(histogram_data: bytes, durations: Iterable[float]) -> bytes:

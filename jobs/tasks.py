@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import closing
+import threading
+from contextlib import closing, suppress
 from typing import Final
 
 from celery import shared_task
 from django.conf import settings
 
-from jobs import dispatch, engine, loading, presence
+from jobs import dispatch, engine, loading, outcomes, presence
 from jobs.models import Job, JobState
-from jobs.recorder import HOLD, Recorder
-from jobs.store import LostLease
+from jobs.recorder import OutOfTime, Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,6 @@ def load_file(job: int) -> None:
         found.refresh_from_db()
         if found.state == JobState.QUEUED:
             dispatch.send_work(found)
-            found.finish()
 
 
 @shared_task(name="jobs.work")
@@ -40,31 +39,32 @@ def work() -> None:
         if recorder is None:
             return
         take_turn(recorder)
+        replace_if_hung()
 
 
 def take_turn(recorder: Recorder) -> None:
-    """Runs the engine over one job's items until its turn is over, and closes the job if that was the last of it."""
-    lost = 0
-
-    def beat(pulse: engine.Pulse) -> object:
-        nonlocal lost
-        lost = pulse.lost
-        return recorder.beat(pulse)
-
-    with closing(recorder.call):
-        try:
-            while recorder.prepare():
-                for attempt in engine.run(
-                    recorder.feed(), recorder.call, recorder.policy, executor=recorder.executor, beat=beat, hold=HOLD
-                ):
-                    recorder.add(attempt)
-            recorder.close()
-        except LostLease as error:
-            logger.warning(
-                "Job %s: %s went to another worker; its unsaved results are dropped", recorder.job.code, error
-            )
+    """Works on one job's items until the turn is over, and closes the job if that was the last of it."""
+    with closing(recorder.call), suppress(OutOfTime):
+        while recorder.prepare():
+            run(recorder)
+        recorder.close()
     recorder.job.finish()
-    if lost >= settings.JOBS_LOST_THREADS:
-        # A thread cannot be killed: the process that holds hung ones ends, and the pool starts a fresh one.
-        logger.warning("%d threads hang; this worker process is replaced", lost)
+
+
+def run(recorder: Recorder) -> None:
+    """One run of the engine over what the recorder feeds it."""
+    attempts = engine.run(
+        recorder.feed(), recorder.call, recorder.policy,
+        executor=recorder.executor, beat=recorder.beat, hold=outcomes.HOLD,
+    )  # fmt: skip
+    with closing(attempts):
+        for attempt in attempts:
+            recorder.add(attempt)
+
+
+def replace_if_hung() -> None:
+    """Ends this process when too many of its threads hang: they cannot be killed, and the pool starts a fresh one."""
+    hung = sum(thread.name.startswith("batch") for thread in threading.enumerate())
+    if hung >= settings.JOBS_LOST_THREADS:
+        logger.warning("%d threads hang; this worker process is replaced", hung)
         os._exit(RECYCLE_EXIT)

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+
 from django.db import models
 from django.utils import timezone
 
 # What differs between two failures of one cause: quoted values, addresses, ids and numbers.
 VARIABLE = re.compile(
-    r"""https?://\S+ | '[^']*' | "[^"]*" | \b0x[0-9a-fA-F]+\b | \b[0-9a-fA-F]{8,}(?:-[0-9a-fA-F]{4,})*\b | \d+(?:\.\d+)*""",
+    r"""https?://\S+ | '[^']*' | "[^"]*" | \b0x[0-9a-fA-F]+\b
+        | \b[0-9a-fA-F]{8,}(?:-[0-9a-fA-F]{4,})*\b | \d+(?:\.\d+)*""",
     re.VERBOSE,
 )
 

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.db import models
 
 from jobs.models.states import ItemState
 
 
 class ItemQuerySet(models.QuerySet["Item"]):
+    """Items by what became of them."""
+
     def pending(self) -> ItemQuerySet:
         return self.filter(state=ItemState.PENDING)
 

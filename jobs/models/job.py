@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import F, Q, Sum
+from django.db.models import Exists, F, Max, OuterRef, Q, Sum
 from django.urls import reverse
 from django.utils import timezone
 
@@ -18,13 +19,14 @@ from jobs.models.activity import Activity
 from jobs.models.batch import Batch
 from jobs.models.run import Run
 from jobs.models.shard import Shard
-from jobs.models.states import ENDED, WORKABLE, JobState, sources
+from jobs.models.states import ARROWS, ENDED, UNFINISHED, WORKABLE, JobState, sources
 from jobs.models.upload import Upload
 
 # Without 0, 1, l and o, which people misread.
 ALPHABET: Final = "23456789abcdefghijkmnpqrstuvwxyz"
 WORKERS_PER_TASK: Final = 50
 COUNTS: Final = ("pending", "retrying", "succeeded", "failed", "rejected", "fallbacks", "attempts", "running")
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 # Which verb is possible in which state; the sentence says why not in the others.
 VERBS: Final[dict[str, tuple[tuple[JobState, ...], str]]] = {
@@ -49,6 +51,8 @@ def new_code() -> str:
 
 
 class JobQuerySet(models.QuerySet["Job"]):
+    """Jobs by who may see them and what is to be done with them."""
+
     def visible_to(self, user: Any) -> JobQuerySet:
         """The jobs that this person may see: their own, and all for staff."""
         return self.all() if user.is_staff else self.filter(owner=user)
@@ -63,6 +67,24 @@ class JobQuerySet(models.QuerySet["Job"]):
     def with_counts(self) -> JobQuerySet:
         """Each job with the sums of its shards as `sum_<count>`: one query for a whole page."""
         return self.annotate(**{f"sum_{name}": Sum(f"shards__{name}", default=0) for name in COUNTS})
+
+    def in_turn(self) -> list[Job]:
+        """Jobs that one more worker could work on now, whose turn it is first.
+
+        The owner with the fewest workers at work comes first, then who was served longest ago, then so their jobs.
+        """
+        jobs = list(self.filter(Exists(Shard.objects.claimable().filter(job=OuterRef("pk")))))
+        leased = Shard.objects.leased()
+        used: dict[int, int] = dict(leased.values_list("job").annotate(Sum("share")))
+        busy: dict[int, int] = dict(leased.values_list("job__owner").annotate(Sum("share")))
+        owners = Job.objects.filter(owner__in={job.owner_id for job in jobs})
+        served: dict[int, datetime | None] = dict(owners.values_list("owner").annotate(Max("served")))
+
+        def turn(job: Job) -> tuple[Any, ...]:
+            last = served[job.owner_id] or LONG_AGO
+            return busy.get(job.owner_id, 0), last, used.get(job.pk, 0), job.served or LONG_AGO, job.pk
+
+        return sorted((job for job in jobs if job.room(used.get(job.pk, 0))), key=turn)
 
 
 class Job(models.Model):
@@ -128,7 +150,7 @@ class Job(models.Model):
 
     @property
     def policy(self) -> Policy:
-        """How hard to try. A person who asks for several attempts means any failure, unless the processor knows better."""
+        """How hard to try. Whoever asks for several attempts means any failure, unless the processor knows better."""
         kinds = processors.get(self.processor).policy.retry_on or ("*",)
         return Policy(
             workers=self.workers, attempts=self.attempts, backoff=self.backoff, backoff_max=self.backoff_max,
@@ -149,6 +171,11 @@ class Job(models.Model):
         return self.shards.aggregate(**{name: Sum(name, default=0) for name in COUNTS})
 
     @property
+    def read_whole(self) -> bool:
+        """Whether all rows of the file are stored."""
+        return self.state != JobState.LOADING and bool(self.total) and not self.load_token
+
+    @property
     def workable(self) -> bool:
         return self.state in WORKABLE
 
@@ -156,6 +183,13 @@ class Job(models.Model):
         """The workers of each task it is split over: one task up to 50 workers, and with a rate always one."""
         tasks = 1 if self.rate else -(-self.workers // WORKERS_PER_TASK)
         return [self.workers // tasks + (number < self.workers % tasks) for number in range(tasks)]
+
+    def room(self, used: int) -> int:
+        """How many workers one more task may have beside the `used` ones; 0 if there must not be another."""
+        shares = self.shares()
+        if len(shares) == 1 and used:
+            return 0
+        return max(0, min(shares[0], self.workers - used))
 
     def workers_leased(self) -> int:
         """How many of the job's workers its living leases use."""
@@ -168,23 +202,29 @@ class Job(models.Model):
 
     # What may happen to it
 
+    def lock(self) -> None:
+        """Keeps others from changing the job until the transaction ends, and reads what is stored.
+
+        Whoever also wants the job's shards locks those before.
+        """
+        self.refresh_from_db(from_queryset=Job.objects.select_for_update(no_key=True))
+        for name in COUNTS:
+            self.__dict__.pop(f"sum_{name}", None)
+
+    @transaction.atomic
     def move(self, to: JobState, only: Sequence[JobState] = (), **fields: Any) -> bool:
         """Enters the state `to` if an arrow leads there from the stored state (which must be among `only`).
 
-        Exactly one of several callers gets True. Runs in the caller's transaction or one of its own; viewers are
-        woken when it commits.
+        Exactly one of several callers gets True. Viewers are woken when the transaction commits.
         """
-        allowed = [state for state in sources(to) if not only or state in only]
-        with transaction.atomic():
-            stored = Job.objects.select_for_update().get(pk=self.pk)
-            if stored.state not in allowed:
-                return False
-            if to != JobState.RUNNING and stored.since:
-                fields |= {"spent": stored.elapsed(), "since": None}
-            moved = Job.objects.filter(pk=self.pk, state=stored.state).update(state=to, **fields)
-            if moved:
-                self.announce()
-            return bool(moved)
+        self.lock()
+        if self.state not in (only or sources(to)) or to not in ARROWS[JobState(self.state)]:
+            return False
+        if to != JobState.RUNNING and self.since:
+            fields = {"spent": self.elapsed(), "since": None} | fields
+        Job.objects.filter(pk=self.pk).update(state=to, **fields)
+        self.announce()
+        return True
 
     def announce(self, delta: bytes | None = b"") -> None:
         """Gives what this transaction changed the next number, and wakes the viewers when it commits."""
@@ -194,16 +234,19 @@ class Job(models.Model):
         transaction.on_commit(partial(events.wake, self.code, self.seq, self.owner_id, at_once=True))
 
     def note(self, verb: str, text: str, by: Any = None) -> None:
-        Activity.objects.create(job=self, verb=verb, text=text, by=by)
+        Activity.objects.create(job=self, verb=verb, text=text[:500], by=by)
 
     def refuse_unless(self, verb: str) -> None:
-        """Raises Refused where the stored state does not allow the verb."""
-        self.refresh_from_db()
+        """Locks the job; raises Refused where its state does not allow the verb."""
+        self.lock()
         if not self.allows(verb):
             raise Refused(VERBS[verb][1])
+        if verb in ("resume", "retry") and not self.read_whole:
+            raise Refused("The file was not read to its end before the job was cancelled. Make a new job of it.")
 
     def new_run(self, kind: str, items: int, by: Any) -> Run:
-        number = self.runs.count() + 1  # type: ignore[attr-defined]
+        """The next run, of a job that is locked."""
+        number = self.runs.count() + 1
         policy = {name: getattr(self, name) for name in ("workers", "attempts", "timeout", "rate")}
         return Run.objects.create(
             job=self, number=number, kind=kind, items=items, by=by, parameters=self.parameters, policy=policy
@@ -213,11 +256,10 @@ class Job(models.Model):
     def start(self, by: Any = None) -> None:
         """Puts a job that is ready into the queue."""
         self.refuse_unless("start")
-        run = self.new_run(Run.Kind.FIRST, self.total, by)
-        if not self.move(JobState.QUEUED, only=[JobState.READY], run=run, reason=""):
-            raise Refused(VERBS["start"][1])
+        self.move(JobState.QUEUED, run=self.new_run(Run.Kind.FIRST, self.total, by), reason="")
         self.note("start", "Started", by)
 
+    @transaction.atomic
     def begin(self) -> None:
         """Notes that a worker turned to the job; the first one sets it running."""
         now = timezone.now()
@@ -228,8 +270,7 @@ class Job(models.Model):
     def pause(self, by: Any = None, reason: str = "") -> None:
         """No new item starts; what is in flight is still recorded."""
         self.refuse_unless("pause")
-        if not self.move(JobState.PAUSED, reason=reason or "Paused by a person."):
-            raise Refused(VERBS["pause"][1])
+        self.move(JobState.PAUSED, reason=(reason or "Paused by a person.")[:500])
         self.note("pause", reason or "Paused", by)
 
     @transaction.atomic
@@ -238,26 +279,23 @@ class Job(models.Model):
         self.refuse_unless("resume")
         if not self.counts()["pending"]:
             raise Refused("Every item of this job has been attempted; there is nothing to go on with.")
-        if not self.move(JobState.QUEUED, only=VERBS["resume"][0], reason="", finished=None):
-            raise Refused(VERBS["resume"][1])
+        run = self.run or self.new_run(Run.Kind.FIRST, self.total, by)
+        self.move(JobState.QUEUED, run=run, reason="", finished=None)
         self.note("resume", "Resumed", by)
 
     @transaction.atomic
     def cancel(self, by: Any = None) -> None:
         """Ends the job. What is in flight is still recorded; the rest stays as not attempted."""
         self.refuse_unless("cancel")
-        if not self.move(JobState.CANCELLED, reason="", finished=timezone.now()):
-            raise Refused(VERBS["cancel"][1])
+        self.move(JobState.CANCELLED, reason="", finished=timezone.now())
         self.note("cancel", "Cancelled", by)
 
     @transaction.atomic
     def finish(self) -> bool:
         """Ends the job if nothing is pending and no lease lives. Only the caller that ended it gets True."""
-        Job.objects.select_for_update().get(pk=self.pk)
-        if self.shards.filter(Q(pending__gt=0) | ~Q(token="")).exists():
+        self.lock()
+        if self.state not in UNFINISHED or self.shards.filter(Q(pending__gt=0) | ~Q(token="")).exists():
             return False
-        only = [JobState.QUEUED, JobState.RUNNING, JobState.PAUSED]
-        if not self.move(JobState.FINISHED, only=only, reason="", finished=timezone.now()):
-            return False
+        self.move(JobState.FINISHED, reason="", finished=timezone.now())
         self.note("finish", "Finished")
         return True

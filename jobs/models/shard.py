@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
 
 class ShardQuerySet(models.QuerySet["Shard"]):
+    """Shards by who holds them."""
+
     def leased(self) -> ShardQuerySet:
         return self.exclude(token="")
 
@@ -49,7 +49,7 @@ class Shard(models.Model):
     fallbacks = models.PositiveIntegerField(db_default=0, help_text="Of the failed ones, those with a fallback.")
     attempts = models.PositiveIntegerField(db_default=0)
     cells = models.BinaryField(help_text="One byte of state for each item.")
-    histogram = models.BinaryField(default=b"", help_text="Attempts by duration; see jobs.store.")
+    histogram = models.BinaryField(default=b"", help_text="Attempts by duration; see jobs.histogram.")
 
     objects = ShardQuerySet.as_manager()
 

@@ -20,6 +20,7 @@ class JobState(models.TextChoices):
 
 ENDED: Final = (JobState.FINISHED, JobState.CANCELLED, JobState.INVALID)
 WORKABLE: Final = (JobState.QUEUED, JobState.RUNNING)
+UNFINISHED: Final = (*WORKABLE, JobState.PAUSED)
 
 # From a state to those that may follow it, and when that happens.
 ARROWS: Final[dict[JobState, dict[JobState, str]]] = {
@@ -81,3 +82,6 @@ class ItemState(models.IntegerChoices):
 CELL_RUNNING: Final = 1
 CELL_RETRYING: Final = 5
 CELL_NOT_ATTEMPTED: Final = 6
+
+# And these stand in shards only: failed, with a fallback beside the failure. Frames say failed.
+CELL_FALLBACK: Final = 7

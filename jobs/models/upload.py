@@ -3,11 +3,12 @@ from __future__ import annotations
 import hashlib
 import uuid
 from datetime import timedelta
-from typing import ClassVar
+from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.core.files.base import File
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
 
@@ -17,20 +18,15 @@ def stored_path(upload: Upload, name: str) -> str:
 
 
 class UploadQuerySet(models.QuerySet["Upload"]):
+    """Uploads, and which of them nobody needs."""
+
     def unreferenced(self, older_than: timedelta = timedelta(hours=1)) -> UploadQuerySet:
         """Uploads that no job refers to, and that nobody is likely to be filling in a form about."""
         return self.filter(job=None, created__lt=timezone.now() - older_than)
 
     def discard(self) -> int:
         """Removes rows and files. A row that a job took meanwhile stays, and so does its file."""
-        removed = 0
-        for upload in self:
-            with transaction.atomic():
-                count, _ = Upload.objects.filter(pk=upload.pk, job=None).delete()
-                if count:
-                    transaction.on_commit(lambda file=upload.file: file.storage.delete(file.name))
-            removed += bool(count)
-        return removed
+        return sum(upload.discard() for upload in self)
 
 
 class Upload(models.Model):
@@ -56,8 +52,19 @@ class Upload(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def discard(self) -> bool:
+        """Removes the row, and with it the file; False where a job refers to it after all."""
+        try:
+            with transaction.atomic():
+                count, _ = Upload.objects.filter(pk=self.pk, job=None).delete()
+                if count:
+                    transaction.on_commit(partial(self.file.storage.delete, str(self.file.name)), robust=True)
+        except IntegrityError:
+            return False
+        return bool(count)
+
     @classmethod
-    def keep(cls, file: File[bytes], name: str, owner: models.Model) -> Upload:
+    def keep(cls, file: File[bytes], name: str, owner: Any) -> Upload:
         """Stores `file` under a path of our own; `name` is kept only to be shown."""
         digest = hashlib.sha256()
         size = 0

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import Final
 
 from django.db import models
 from django.utils import timezone
@@ -11,6 +11,8 @@ SEEN_WITHIN: Final = timedelta(seconds=15)
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
+    """Workers, dead and alive."""
+
     def alive(self) -> WorkerQuerySet:
         return self.filter(seen__gte=timezone.now() - SEEN_WITHIN)
 
