@@ -8,13 +8,15 @@ from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "batchweb.settings")
-http = get_asgi_application()
+django = get_asgi_application()
 
-from jobs import routing  # noqa: E402  (models can be imported only once Django is set up)
+# Models can be imported only once Django is set up.
+from batchweb.bodies import LimitBodies  # noqa: E402
+from jobs import routing  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": http,
+        "http": LimitBodies(django),
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(routing.websocket_urlpatterns))),
     }
 )

@@ -9,12 +9,12 @@ import hashlib
 import os
 import secrets
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
-from django.core.exceptions import ImproperlyConfigured
 
 env = environ.FileAwareEnv()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -31,21 +31,20 @@ def private_dir(path: Path) -> Path:
 
 def kept_secret(path: Path) -> str:
     """A random secret that outlives a restart: made once, then read from `path`."""
-    private_dir(path.parent)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text()
-    with os.fdopen(handle, "w") as file:
-        file.write(secret := secrets.token_urlsafe(50))
-    return secret
+    if not path.exists():
+        # Several processes may start at once: whoever links first has made it, and nobody sees half of one.
+        with tempfile.NamedTemporaryFile("w", dir=private_dir(path.parent)) as file, suppress(FileExistsError):
+            file.write(secrets.token_urlsafe(50))
+            file.flush()
+            os.link(file.name, path)
+    return path.read_text()
 
 
 def needed(name: str) -> str:
-    """The variable `name`, which production cannot do without."""
-    value = env.str(name, "")
+    """The variable `name`, which production cannot do without. A start without it ends with a sentence."""
+    value: str = env.str(name, "")
     if not value:
-        raise ImproperlyConfigured(f"{name} must be set when PRODUCTION=1. The README says what to put there.")
+        raise SystemExit(f"{name} must be set when PRODUCTION=1. The README says what to put there.")
     return value
 
 
@@ -103,12 +102,13 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "batchweb.middleware.too_large",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "batchweb.middleware.SignedIn",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -208,7 +208,8 @@ WORKER_PROCESSES = env.int("WORKER_PROCESSES", 4)
 
 # Files
 STATIC_URL = "static/"
-STATIC_ROOT = Path(env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
+# Without production the files are served from where they lie, and nothing is collected.
+STATIC_ROOT = env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles") if PRODUCTION else "") or None
 WHITENOISE_USE_FINDERS = not PRODUCTION
 MEDIA_ROOT = DATA_DIR / "uploads"
 FILE_UPLOAD_PERMISSIONS = 0o600
@@ -221,6 +222,8 @@ STORAGES = {
     },
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+# The form of a new job names every column of its file; see jobs.files.Limits.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_500
 
 # The product's own settings; the README has one table of them
 ADDRESS_FILE = DATA_DIR / "address"
@@ -243,9 +246,17 @@ USE_TZ = True
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "plain": {"()": "batchweb.redact.Formatter", "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
-    # httpx logs each request with its whole URL, and URLs may hold secrets.
-    "loggers": {"httpx": {"level": "WARNING"}, "httpcore": {"level": "WARNING"}},
+    "loggers": {
+        # httpx logs each request with its whole URL, and URLs may hold secrets.
+        "httpx": {"level": "WARNING"},
+        "httpcore": {"level": "WARNING"},
+        # Celery logs each task twice, and tasks are mere wake-ups.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+    },
 }

@@ -6,6 +6,7 @@ from batchweb import views
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("enter/", views.enter, name="enter"),
+    path("accounts/password_change/", views.ChangePassword.as_view(), name="password_change"),
     path("accounts/", include("django.contrib.auth.urls")),
     path("admin/", admin.site.urls),
     path("", include("jobs.urls")),

@@ -1,15 +1,22 @@
-"""What belongs to no job: the health answer and the one-time sign-in."""
+"""What belongs to no job: the health answer, the one-time sign-in, the first password."""
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.forms import PasswordChangeForm, SetPasswordForm
+from django.contrib.auth.models import User
+from django.contrib.auth.views import PasswordChangeView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 
 
 @login_not_required
+@require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """Alive. Says nothing about the database or the workers, so that a slow one does not restart the web server."""
     return HttpResponse("ok", content_type="text/plain")
@@ -17,13 +24,23 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 @never_cache
+@require_safe
 def enter(request: HttpRequest) -> HttpResponse:
     """Signs in by the link that `manage.py up` prints. The link works once and for ten minutes."""
     user = auth.authenticate(request, sesame=request.GET.get("sesame", ""))
-    if user is None:
+    if user is not None:
+        auth.login(request, user)
+    elif not request.user.is_authenticated:
         messages.error(
             request, "This sign-in link has been used or is too old. Sign in below, or start batchweb again."
         )
         return redirect("login")
-    auth.login(request, user)
     return redirect("jobs:list")
+
+
+class ChangePassword(PasswordChangeView):
+    """Asks for the old password of those who have one; who came in by a link sets the first."""
+
+    def get_form_class(self) -> Any:
+        user = cast(User, self.request.user)
+        return PasswordChangeForm if user.has_usable_password() else SetPasswordForm

@@ -14,14 +14,17 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.db import DatabaseError
 
+from batchweb.people import person_of
 from jobs import events, live
 from jobs.models import Job
 
 logger = logging.getLogger(__name__)
 
-QUIET: Final = 5.0  # seconds without a wake-up after which the job is looked at anyway
+QUIET: Final = 5.0  # seconds without a wake-up after which the database is looked at anyway
 HIDDEN: Final = 10.0  # seconds between two frames to a page that nobody looks at
 LIST_INTERVAL: Final = 1.0
+RECHECK: Final = 30.0  # seconds after which a socket asks again who sits behind it
+JOIN_WITHIN: Final = 3.0
 NOT_FOUND: Final = 4404
 TOO_MANY: Final = 4429
 TRY_AGAIN: Final = 1012
@@ -29,34 +32,63 @@ TRY_AGAIN: Final = 1012
 _sockets: Counter[int] = Counter()
 
 
-class Viewer(AsyncWebsocketConsumer):
-    """A socket of one person, counted against their limit, with one loop that sends and one group or more."""
+class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """A socket of one person, counted against their limit, with one loop that sends."""
 
-    groups_joined: list[str]
-
-    async def connect(self) -> None:
-        self.groups_joined = []
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.joined: list[str] = []
         self.counted = False
         self.wake = asyncio.Event()
-        self.hidden = False
+        self.seen = asyncio.Event()
+        self.seen.set()
         self.loop: asyncio.Task[None] | None = None
-        self.user = self.scope["user"]
-        if not self.user.is_authenticated or not await self.authorise():
+        self.person: Any = None
+        self.checked = time.monotonic()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # `disconnect` is not called when a handler raises or is cancelled.
+            self.release()
+
+    async def connect(self) -> None:
+        self.person = self.scope["user"]
+        try:
+            allowed = self.person.is_authenticated and await self.authorise()
+        except DatabaseError:
+            await self.refuse(TRY_AGAIN)
+            return
+        if not allowed:
             await self.refuse(NOT_FOUND)
-            return
-        if _sockets[self.user.pk] >= settings.JOBS_SOCKETS_PER_PERSON:
+        elif _sockets[self.person.pk] >= settings.JOBS_SOCKETS_PER_PERSON:
             await self.refuse(TOO_MANY)
-            return
-        _sockets[self.user.pk] += 1
-        self.counted = True
-        await self.accept()
-        await self.join()
-        self.loop = asyncio.create_task(self.send_for_ever())
+        else:
+            await self.welcome()
 
     async def refuse(self, code: int) -> None:
         """Accepts and closes, since only so does a page learn why."""
         await self.accept()
         await self.close(code)
+
+    async def welcome(self) -> None:
+        _sockets[self.person.pk] += 1
+        self.counted = True
+        await self.accept()
+        self.loop = asyncio.create_task(self.send_for_ever())
+        await self.join()
+        # What happened before the groups were joined woke nobody.
+        self.wake.set()
+
+    def release(self) -> None:
+        if self.loop:
+            self.loop.cancel()
+        if self.counted:
+            self.counted = False
+            _sockets[self.person.pk] -= 1
+            if not _sockets[self.person.pk]:
+                del _sockets[self.person.pk]
 
     async def authorise(self) -> bool:
         raise NotImplementedError
@@ -71,93 +103,128 @@ class Viewer(AsyncWebsocketConsumer):
         """Joins the groups. Without the layer the page still gets its numbers, a few seconds late."""
         for group in self.groups_wanted():
             try:
-                await asyncio.wait_for(self.channel_layer.group_add(group, self.channel_name), 3)
-                self.groups_joined.append(group)
+                await asyncio.wait_for(self.channel_layer.group_add(group, self.channel_name), JOIN_WITHIN)
+                self.joined.append(group)
             except Exception as error:  # the layer is a wake-up call, its drivers raise what they like
                 logger.warning("No wake-ups for a viewer: %s", type(error).__name__)
 
     async def disconnect(self, code: int) -> None:
-        if self.loop:
-            self.loop.cancel()
-        if self.counted:
-            _sockets[self.user.pk] -= 1
-        for group in self.groups_joined:
+        self.release()
+        for group in self.joined:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(self.channel_layer.group_discard(group, self.channel_name), 3)
+                await asyncio.wait_for(self.channel_layer.group_discard(group, self.channel_name), JOIN_WITHIN)
+
+    # The loop
 
     async def send_for_ever(self) -> None:
-        while True:
-            try:
+        try:
+            while await self.still_allowed():
                 await self.send_news()
-            except DatabaseError as error:
-                logger.warning("A viewer waits for the database: %s", type(error).__name__)
+                await self.pause()
+            await self.close(NOT_FOUND)
+        except Exception as error:  # whatever it is, the page comes back and asks again
+            log = logger.warning if isinstance(error, DatabaseError) else logger.exception
+            log("A viewer is sent away: %s", type(error).__name__)
+            with contextlib.suppress(Exception):
                 await self.close(TRY_AGAIN)
-                return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.wake.wait(), QUIET)
+
+    async def pause(self) -> None:
+        """Until there is news, or for a while; a page that nobody looks at gets less, until somebody does."""
+        if not self.seen.is_set():
+            await waited(self.seen, HIDDEN)
+        elif await waited(self.wake, QUIET):
             self.wake.clear()
-            if self.hidden:
-                await asyncio.sleep(HIDDEN)
+
+    async def still_allowed(self) -> bool:
+        """Whether the person is still signed in and may still see this; asked now and then."""
+        if time.monotonic() - self.checked < RECHECK:
+            return True
+        self.checked = time.monotonic()
+        self.person = await live.in_reader(person_of, self.scope["session"].session_key)
+        return bool(self.person.is_authenticated and await self.authorise())
+
+    # What the page says
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """`hello` with the number the page is at, and `hidden`. Commands are never taken from a socket."""
         try:
             message = json.loads(text_data or "")
             kind = message["t"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             return
         if kind == "hidden":
-            self.hidden = bool(message.get("hidden"))
+            self.hide(bool(message.get("hidden")))
         elif kind == "hello":
             self.greet(message.get("after"))
+
+    def hide(self, hidden: bool) -> None:
+        if hidden:
+            self.seen.clear()
+        else:
+            self.seen.set()
         self.wake.set()
 
     def greet(self, after: Any) -> None:
         """The page says what it has already."""
+        self.wake.set()
 
     async def beat(self) -> None:
         await self.send(json.dumps({"t": "hb", "now": time.time()}))
+
+
+async def waited(event: asyncio.Event, seconds: float) -> bool:
+    """Whether the event came within so many seconds."""
+    with contextlib.suppress(TimeoutError):
+        return await asyncio.wait_for(event.wait(), seconds)
+    return False
 
 
 class JobConsumer(Viewer):
     """One job, live: each viewer is sent one frame from its own last number to the newest."""
 
     seq = -1
+    wanted = 0
     last = ""
+    watching = False
 
     async def authorise(self) -> bool:
         self.code = self.scope["url_route"]["kwargs"]["code"]
-        visible = Job.objects.visible_to(self.user).filter(code=self.code)
-        return await live.in_reader(visible.exists)
+        return await live.in_reader(Job.objects.visible_to(self.person).filter(code=self.code).exists)
 
     def groups_wanted(self) -> list[str]:
         return [events.job_group(self.code)]
 
-    async def join(self) -> None:
+    async def welcome(self) -> None:
         live.hub.join(self.code)
-        await super().join()
+        self.watching = True
+        await super().welcome()
 
-    async def disconnect(self, code: int) -> None:
-        if self.counted:
+    def release(self) -> None:
+        if self.watching:
+            self.watching = False
             live.hub.leave(self.code)
-        await super().disconnect(code)
+        super().release()
 
     async def wake_job(self, message: dict[str, Any]) -> None:
+        self.wanted = max(self.wanted, message["seq"])
         self.wake.set()
 
     def greet(self, after: Any) -> None:
         if isinstance(after, int) and after >= 0:
             self.seq = after
+            self.last = ""
+            super().greet(after)
 
     async def send_news(self) -> None:
-        head = await live.hub.head(self.code)
+        if self.seq < 0:
+            return  # the page has not said hello yet
+        head = await live.hub.head(self.code, self.wanted)
         if head is None:
             await self.close(NOT_FOUND)
             return
-        if self.seq < 0:
-            return  # the page has not said hello yet
-        since = min(self.seq, head.seq)
-        text, cells = live.frames(head, since)
+        self.wanted = head.seq
+        text, cells = live.frames(head, min(self.seq, head.seq))
+        self.seq = head.seq
         if text == self.last and not cells:
             await self.beat()
             return
@@ -165,29 +232,42 @@ class JobConsumer(Viewer):
         await self.send(text)
         if cells:
             await self.send(bytes_data=cells)
-        self.seq = head.seq
 
 
 class ListConsumer(Viewer):
     """The list of jobs, live: rows of jobs that changed, at most once a second."""
 
     async def authorise(self) -> bool:
-        self.changed: set[str] = set()
         return True
 
+    async def welcome(self) -> None:
+        self.changed: dict[str, int] = {}
+        self.sent: dict[str, Any] = {}
+        await super().welcome()
+
     def groups_wanted(self) -> list[str]:
-        own = events.owner_group(self.user.pk)
-        return [events.STAFF_GROUP] if self.user.is_staff else [own]
+        return [events.STAFF_GROUP] if self.person.is_staff else [events.owner_group(self.person.pk)]
 
     async def wake_list(self, message: dict[str, Any]) -> None:
-        self.changed.add(message["job"])
+        self.changed[message["job"]] = max(message["seq"], self.changed.get(message["job"], 0))
         self.wake.set()
 
     async def send_news(self) -> None:
-        codes, self.changed = sorted(self.changed), set()
-        if not codes:
+        """What differs from what was sent: of the jobs that woke this viewer, else of the newest ones."""
+        changed, self.changed = self.changed, {}
+        rows = await (live.changed_rows(changed) if changed else live.in_reader(live.newest_rows, self.person))
+        news = [row for row in rows if self.sent.get(row["code"]) != row]
+        if not news:
             await self.beat()
             return
-        rows = await live.in_reader(live.list_rows, codes)
-        await self.send(json.dumps({"t": "jobs", "rows": rows}))
+        self.sent |= {row["code"]: row for row in news}
+        await self.send(json.dumps({"t": "jobs", "rows": news}))
         await asyncio.sleep(LIST_INTERVAL)
+
+
+class NoSuchSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """Whatever else is asked for."""
+
+    async def connect(self) -> None:
+        await self.accept()
+        await self.close(NOT_FOUND)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import closing
+from typing import Any, BinaryIO, Final, cast
 
 from django import forms
 from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
+from django.contrib.auth.models import User
+from django.core.files.base import File
 
 from jobs import files, processors
 from jobs.models import Upload
 from jobs.processors import Parameter, ParameterError, Processor
 
-HEAD = 256 * 1024  # bytes that are enough to recognise a file
+HEAD: Final = 256 * 1024  # bytes that are enough to recognise a file
+TIMEOUT: Final = 60.0  # seconds for an attempt where neither the person nor the processor says otherwise
+POLICY: Final = ("workers", "attempts", "timeout", "rate")
 
 
 def guess(processor: Processor, columns: Sequence[str]) -> dict[str, str]:
@@ -45,28 +49,41 @@ def parameter_field(parameter: Parameter) -> forms.Field:
         return forms.BooleanField(**common)
     if parameter.type in (int, float):
         number = forms.IntegerField if parameter.type is int else forms.FloatField
-        return number(min_value=parameter.minimum, max_value=parameter.maximum, **common)
+        limits = {"min_value": parameter.minimum, "max_value": parameter.maximum}
+        return number(**limits, **common)  # type: ignore[arg-type]
     if parameter.secret:
         return forms.CharField(widget=forms.PasswordInput(attrs={"autocomplete": "off"}), **common)
     return forms.CharField(**common)
 
 
+def defaults(processor: Processor) -> dict[str, Any]:
+    """The policy of a job that nobody changed."""
+    policy = processor.policy
+    return {
+        "workers": min(policy.workers, settings.JOBS_MAX_WORKERS),
+        "attempts": policy.attempts,
+        "timeout": policy.timeout or TIMEOUT,
+        "rate": policy.rate,
+    }
+
+
 class JobForm(forms.Form):
-    """File, processor, mapping, parameters, policy. `submit()` makes the job."""
+    """File, processor, mapping, parameters, policy. The file comes with the form or was kept from an earlier try."""
 
     upload = forms.ModelChoiceField(Upload.objects.none(), required=False, widget=forms.HiddenInput)
-    file = forms.FileField(required=False, allow_empty_file=True)
+    file = forms.FileField(required=False, allow_empty_file=True, max_length=5_000)
     name = forms.CharField(max_length=200, required=False, help_text="The file's name unless you give another.")
     processor = forms.ChoiceField(widget=forms.RadioSelect)
     workers = forms.IntegerField(
-        min_value=1, max_value=settings.JOBS_MAX_WORKERS, label="Items at a time",
-        help_text="5 to 20 for what waits on a network, no more than the service allows, the number of cores for what computes.",
+        min_value=1, label="Items at a time",
+        help_text="5 to 20 for what waits on a network, no more than the service allows, the number of cores for what "
+        "computes.",
     )  # fmt: skip
     attempts = forms.IntegerField(
         min_value=1, max_value=20, label="Attempts", help_text="How often an item is tried before it counts as failed."
     )
     timeout = forms.FloatField(
-        min_value=0.1, max_value=86_400, required=False, label="Timeout (seconds)", initial=60,
+        min_value=0.1, max_value=86_400, required=False, label="Timeout (seconds)",
         help_text="An attempt that takes longer counts as failed. Empty: no limit.",
     )  # fmt: skip
     rate = forms.FloatField(
@@ -74,25 +91,29 @@ class JobForm(forms.Form):
     )
 
     def __init__(
-        self, data: Any = None, uploaded: Any = None, *, owner: Any, columns: Sequence[str] = (), chosen: str = ""
-    ) -> None:
-        super().__init__(data, uploaded)
+        self, data: Any = None, uploaded: Any = None, *, owner: User, columns: Sequence[str] = (), chosen: str = "",
+        initial: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        self.chosen = chosen_one(chosen or (data or {}).get("processor", ""))
+        usual = {"processor": self.chosen.name, **defaults(self.chosen)}
+        super().__init__(None if data is None else filled(data, usual), uploaded, initial=usual | dict(initial or {}))
         self.owner = owner
+        self.kept: Upload | None = None
         self.shape: files.Shape | None = None
-        self.chosen = self._processor(chosen or self.data.get("processor", ""))
         self.trouble = ""
-        self.fields["upload"].queryset = Upload.objects.filter(owner=owner)  # type: ignore[attr-defined]
-        self.fields["processor"].choices = [(p.name, p.label) for p in processors.all_processors()]  # type: ignore[attr-defined]
-        self.fields["processor"].initial = self.chosen.name
-        self.fields["workers"].initial = self.chosen.policy.workers
-        self.fields["attempts"].initial = self.chosen.policy.attempts
+        self._fit()
         self.set_columns(columns)
+
+    def _fit(self) -> None:
+        """What depends on the person, the settings and the processor."""
+        cast("forms.ModelChoiceField[Upload]", self.fields["upload"]).queryset = Upload.objects.filter(owner=self.owner)
+        workers = forms.IntegerField(min_value=1, max_value=settings.JOBS_MAX_WORKERS)
+        self.fields["workers"].validators = workers.validators
+        self.fields["workers"].widget.attrs["max"] = settings.JOBS_MAX_WORKERS
+        choice = cast(forms.ChoiceField, self.fields["processor"])
+        choice.choices = [(p.name, p.label) for p in processors.all_processors()]
         for parameter in self.chosen.parameters:
             self.fields[f"param_{parameter.name}"] = parameter_field(parameter)
-
-    def _processor(self, name: str) -> Processor:
-        every = processors.all_processors()
-        return next((p for p in every if p.name == name), every[0])
 
     def set_columns(self, columns: Sequence[str]) -> None:
         """One select for each input of the processor, set to the column that fits by name."""
@@ -111,61 +132,78 @@ class JobForm(forms.Form):
     def parameter_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in self.fields if name.startswith("param_")]
 
-    def clean_file(self) -> UploadedFile | None:
-        file: UploadedFile | None = self.cleaned_data.get("file")
-        limit = settings.JOBS_MAX_UPLOAD_BYTES
-        if file and (file.size or 0) > limit:
-            raise forms.ValidationError(f"The file has {file.size:,} bytes; the limit here is {limit:,}.")
-        return file
+    # The file
 
     def full_clean(self) -> None:
         if self.is_bound:
-            self._recognise()
+            self.recognise()
         super().full_clean()
 
-    def _recognise(self) -> None:
-        """Recognises the file first, since the columns to choose from are in it."""
-        upload = Upload.objects.filter(owner=self.owner, pk=self._upload_key()).first()
-        file = self.files.get("file")
-        source = file or (upload.file.open("rb") if upload else None)
-        if source is None:
+    def recognise(self) -> None:
+        """Reads the first part of the file, since the columns to choose from are in it."""
+        sent = self.files.get("file")
+        self.kept = self._kept()
+        if sent is None and self.kept is None:
             self.trouble = "Choose a file."
             return
-        head = source.read(HEAD)
-        source.seek(0)
-        size = file.size if file else upload.size if upload else 0
+        name = str(sent.name if sent else self.kept and self.kept.name)
+        head, complete = self._head(sent)
         try:
-            self.shape = files.sniff(head, getattr(source, "name", ""), complete=len(head) >= (size or 0))
+            self.shape = files.sniff(head, name, complete=complete)
         except files.Unreadable as error:
             self.trouble = str(error)
         else:
             self.set_columns(self.shape.columns)
 
-    def _upload_key(self) -> int | None:
+    def _kept(self) -> Upload | None:
         key = str(self.data.get("upload", ""))
-        return int(key) if key.isdecimal() else None
+        return Upload.objects.filter(owner=self.owner, pk=int(key)).first() if key.isdecimal() else None
+
+    def _head(self, sent: Any) -> tuple[bytes, bool]:
+        """The first part of the file, and whether that is all of it."""
+        if sent is None and self.kept:
+            with closing(self.kept.file.open("rb")) as stored:
+                return head_of(stored)
+        head = head_of(sent)
+        sent.seek(0)
+        return head
+
+    def clean_file(self) -> File[bytes] | None:
+        file: File[bytes] | None = self.cleaned_data.get("file")
+        limit = settings.JOBS_MAX_UPLOAD_BYTES
+        if file and file.size > limit:
+            raise forms.ValidationError(f"The file has {file.size:,} bytes; up to {limit:,} can be sent here.")
+        return file
+
+    def keep_upload(self) -> Upload | None:
+        """Stores the file, so that a form that comes back with an error does not ask for it again."""
+        sent = self.files.get("file")
+        if sent and not self.trouble and not self.errors.get("file"):
+            self.kept = Upload.keep(sent, str(sent.name), self.owner)
+        return self.kept
+
+    # What is to be done with it
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if self.trouble:
             self.add_error("file", self.trouble)
-        elif self.shape:
-            data["mapping"] = self._mapping()
+        if self.shape:
+            data["mapping"] = self._mapping(self.shape)
         data["parameters"] = self._parameters(data)
         return data
 
-    def _mapping(self) -> dict[str, str]:
-        """Input → column. A form sent without the selects means the columns that fit by name."""
-        assert self.shape
-        sent = any(name.startswith("map_") for name in self.data)
-        guessed = guess(self.chosen, self.shape.columns)
+    def _mapping(self, shape: files.Shape) -> dict[str, str]:
+        """Input → column. An input without a select in what was sent takes the column that fits by name."""
+        guessed = guess(self.chosen, shape.columns)
         mapping = {}
         for one in self.chosen.inputs:
-            column = self.data.get(f"map_{one.name}", "") if sent else guessed.get(one.name, "")
+            field = f"map_{one.name}"
+            column = self.data[field] if field in self.data else guessed.get(one.name, "")
             if column:
                 mapping[one.name] = column
             elif one.required:
-                self.add_error(f"map_{one.name}", f"Choose the column that holds “{one.title}”.")
+                self.add_error(field, f"Choose the column that holds “{one.title}”.")
         return mapping
 
     def _parameters(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,9 +218,36 @@ class JobForm(forms.Form):
             self.add_error(f"param_{error.name}" if f"param_{error.name}" in self.fields else None, str(error))
             return {}
 
-    def keep_upload(self) -> Upload | None:
-        """The stored file, so that a form that comes back with an error does not ask for it again."""
-        file = self.files.get("file")
-        if file and not self.errors.get("file"):
-            return Upload.keep(file, file.name, self.owner)
-        return Upload.objects.filter(owner=self.owner, pk=self._upload_key()).first()
+    def job(self) -> dict[str, Any]:
+        """The fields of the job that a valid form describes."""
+        data, shape = self.cleaned_data, cast(files.Shape, self.shape)
+        return {
+            "name": data["name"] or cast(Upload, self.kept).name,
+            "processor": self.chosen.name,
+            "parameters": data["parameters"],
+            "mapping": data["mapping"],
+            "shape": shape.to_dict(),
+            "columns": list(shape.columns),
+            **{name: data[name] for name in POLICY},
+        }
+
+
+def chosen_one(name: str) -> Processor:
+    """The processor called `name`, or the first one there is."""
+    every = processors.all_processors()
+    return next((p for p in every if p.name == name), every[0])
+
+
+def filled(data: Any, usual: Mapping[str, Any]) -> Any:
+    """What was sent, and the usual policy for what was left out altogether (an empty field is an answer)."""
+    data = data.copy()
+    for name in POLICY:
+        if name not in data and usual[name] is not None:
+            data[name] = usual[name]
+    return data
+
+
+def head_of(stream: BinaryIO | File[bytes]) -> tuple[bytes, bool]:
+    """The first bytes of a file, and whether there are no more."""
+    head = stream.read(HEAD)
+    return head, not stream.read(1)

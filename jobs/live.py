@@ -6,25 +6,26 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
-from jobs import events, histogram
-from jobs.models import Batch, Job, JobState, Worker
-from jobs.models.states import WORKABLE
+from jobs import events
+from jobs.models import Batch, Job
+from jobs.models.job import JobQuerySet
+from jobs.numbers import NEWEST, list_row, listed, stats
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 INTERVAL: Final = 0.25  # seconds between two readings of one job
 KEPT: Final = 400  # batches kept for viewers that are behind
 CHANGES: Final = 50_000  # more changed items than this in one frame: the snapshot is cheaper
-NEWEST: Final = 25
-CAUSES: Final = 20
+LISTED: Final = 25  # jobs on the first page of the list
 
 # All reading for viewers happens in one thread, so that a process needs one connection for it.
 _reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="live")
@@ -38,141 +39,6 @@ async def in_reader(function: Callable[..., T], *args: Any) -> T:
         return function(*args)
 
     return await sync_to_async(call, thread_sensitive=False, executor=_reader)()
-
-
-# Numbers
-
-
-def summary(job: Job, counts: dict[str, int] | None = None) -> dict[str, Any]:
-    """The counts of a job as pages show them; their sum is always the total."""
-    stored = counts or job.counts()
-    pending, running = stored["pending"], min(stored["running"], stored["pending"])
-    idle = job.state in (JobState.CANCELLED, JobState.FINISHED, JobState.INVALID)
-    left = pending - running
-    return {
-        "succeeded": stored["succeeded"],
-        "failed": stored["failed"],
-        "rejected": stored["rejected"],
-        "running": running,
-        "waiting": 0 if idle else left,
-        "retrying": 0 if idle else min(stored["retrying"], left),
-        "not_attempted": left if idle else 0,
-        "fallback": stored["fallbacks"],
-    }
-
-
-def label(job: Job, counts: dict[str, int]) -> str:
-    """The state in one or two words; a job that stops but still has items in flight says so."""
-    if counts["running"] and job.state == JobState.PAUSED:
-        return "Pausing"
-    if counts["running"] and job.state == JobState.CANCELLED:
-        return "Cancelling"
-    if job.state == JobState.FINISHED and (counts["failed"] or counts["rejected"]):
-        return "Finished with failures" if counts["succeeded"] else "Failed"
-    return str(job.get_state_display())
-
-
-def actions(job: Job, counts: dict[str, int]) -> list[str]:
-    """The verbs that make sense now, in the order of the buttons."""
-    possible = [verb for verb in ("start", "pause", "resume", "retry", "cancel") if job.allows(verb)]
-    left = counts["waiting"] + counts["not_attempted"] + counts["running"]
-    if not counts["failed"] and not (job.ended and left) and "retry" in possible:
-        possible.remove("retry")
-    if not left and "resume" in possible:
-        possible.remove("resume")
-    return possible
-
-
-def waiting_for(job: Job, rate: float | None) -> str:
-    """Why a job that could run makes no progress; empty where it does."""
-    if job.state not in WORKABLE or rate:
-        return ""
-    if not Worker.objects.alive().exists():
-        return "No worker is connected. The job waits."
-    if job.state == JobState.RUNNING:
-        return ""
-    ahead = Job.objects.workable().filter(created__lt=job.created).count()
-    return (
-        "Waiting for a worker."
-        if not ahead
-        else f"Waiting: {ahead} jobs are ahead."
-        if ahead > 1
-        else "Waiting: 1 job is ahead."
-    )
-
-
-def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """One frame with absolute numbers, from number `since` (its own number for a snapshot) to the job's present one."""
-    shards = list(job.shards.values_list("histogram", "rate"))
-    counts_stored = job.counts()
-    counts = summary(job, counts_stored)
-    durations = histogram.total(data for data, _ in shards)
-    rate = sum(rate for _, rate in shards) or None
-    left = counts["waiting"] + counts["running"]
-    return {
-        "t": "stats",
-        "job": job.code,
-        "from": job.seq if since is None else since,
-        "seq": job.seq,
-        "state": job.state,
-        "label": label(job, counts),
-        "reason": job.reason,
-        "counts": counts,
-        "total": job.total,
-        "rate": round(rate, 2) if rate else None,
-        "eta": round(left / rate, 1) if rate and job.state in WORKABLE else None,
-        "why": waiting_for(job, rate),
-        "elapsed": round(job.elapsed(), 2) if job.started else None,
-        "p50": histogram.quantile(durations, 0.5),
-        "p95": histogram.quantile(durations, 0.95),
-        "attempts": counts_stored["attempts"],
-        "started": job.started.isoformat() if job.started else None,
-        "rows": newest(job) if rows is None else rows,
-        "causes": causes(job) if counts["failed"] else [],
-        "actions": actions(job, counts),
-    }
-
-
-def newest(job: Job) -> list[dict[str, Any]]:
-    """The newest attempts, from the newest batches."""
-    rows: list[dict[str, Any]] = []
-    for text in (
-        Batch.objects.filter(job=job).exclude(rows="[]").order_by("-seq").values_list("rows", flat=True)[:NEWEST]
-    ):
-        rows += json.loads(text)
-        if len(rows) >= NEWEST:
-            break
-    return rows[:NEWEST]
-
-
-def causes(job: Job) -> list[dict[str, Any]]:
-    found = job.causes.filter(count__gt=0).order_by("-count", "pk")[:CAUSES]  # type: ignore[attr-defined]
-    return [{"id": c.pk, "kind": c.kind, "title": c.title, "count": c.count} for c in found]
-
-
-def list_row(job: Job) -> dict[str, Any]:
-    """A job as the live list shows it. Wants a job from `with_counts()`."""
-    counts = summary(job)
-    rate = sum(job.shards.exclude(token="").values_list("rate", flat=True)) if job.state == JobState.RUNNING else 0
-    left = counts["waiting"] + counts["running"]
-    return {
-        "code": job.code,
-        "state": job.state,
-        "label": label(job, counts),
-        "done": counts["succeeded"] + counts["failed"] + counts["rejected"],
-        "failed": counts["failed"],
-        "total": job.total,
-        "rate": round(rate, 2) if rate else None,
-        "eta": round(left / rate, 1) if rate else None,
-        "counts": counts,
-    }
-
-
-def list_rows(codes: list[str]) -> list[dict[str, Any]]:
-    return [list_row(job) for job in Job.objects.with_counts().filter(code__in=codes)]
-
-
-# One reading for all viewers
 
 
 @dataclass
@@ -198,8 +64,8 @@ def read_head(code: str, before: Head | None) -> Head | None:
     head = Head(code, stats(job, rows=[]), time.monotonic())
     if before:
         head.batches.extend(before.batches)
-    known = before.seq if before else max(0, head.seq - KEPT)
-    found = Batch.objects.filter(job=job, seq__gt=known, seq__lte=head.seq).order_by("seq")[:KEPT]
+    known = max(before.seq if before else 0, head.seq - KEPT)
+    found = Batch.objects.filter(job=job, seq__gt=known, seq__lte=head.seq).order_by("seq")
     for seq, delta, rows in found.values_list("seq", "delta", "rows"):
         head.batches.append((seq, None if delta is None else bytes(delta), json.loads(rows)))
     return head
@@ -219,13 +85,41 @@ def _frames(head: Head, since: int) -> tuple[str, bytes | None]:
     news = [batch for batch in head.batches if batch[0] > since]
     whole = [batch[0] for batch in news] == list(range(since + 1, head.seq + 1))
     if not whole or any(delta is None for _, delta, _ in news):
-        return json.dumps({"t": "resync", "seq": head.seq}), None
+        return resync(head), None
     changes = events.merge(delta for _, delta, _ in news if delta)
     if len(changes) > CHANGES:
-        return json.dumps({"t": "resync", "seq": head.seq}), None
+        return resync(head), None
     rows = [row for _, _, batch in reversed(news) for row in batch][:NEWEST]
     text = json.dumps(head.frame | {"from": since, "rows": rows}, separators=(",", ":"))
     return text, events.cells_frame(since, head.seq, changes) if changes else None
+
+
+def resync(head: Head) -> str:
+    return json.dumps({"t": "resync", "seq": head.seq})
+
+
+# One reading for all viewers
+
+
+class Reading(Generic[K, T]):
+    """One reading at a time for each key; whoever asks meanwhile gets what it finds."""
+
+    def __init__(self, read: Callable[[K], Awaitable[T]]) -> None:
+        self._read = read
+        self._tasks: dict[K, asyncio.Future[T]] = {}
+
+    async def get(self, key: K) -> T:
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = asyncio.ensure_future(self._read(key))
+            task.add_done_callback(lambda done: self._forget(key, done))
+        # One viewer that leaves does not take the reading away from the others.
+        return await asyncio.shield(task)
+
+    def _forget(self, key: K, done: asyncio.Future[T]) -> None:
+        self._tasks.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # Everybody who asked may have left: nobody else looks at it then.
 
 
 class Hub:
@@ -233,8 +127,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._heads: dict[str, Head] = {}
-        self._reading: dict[str, asyncio.Task[Head | None]] = {}
         self._viewers: dict[str, int] = {}
+        self._reading: Reading[str, Head | None] = Reading(self._read)
 
     def join(self, code: str) -> None:
         self._viewers[code] = self._viewers.get(code, 0) + 1
@@ -245,13 +139,13 @@ class Hub:
             del self._viewers[code]
             self._heads.pop(code, None)
 
-    async def head(self, code: str) -> Head | None:
+    async def head(self, code: str, at_least: int = 0) -> Head | None:
         """The job's newest state, read now unless that was done a moment ago; None when the job is gone."""
-        task = self._reading.get(code)
-        if task is None:
-            task = self._reading[code] = asyncio.ensure_future(self._read(code))
-            task.add_done_callback(lambda _: self._reading.pop(code, None))
-        return await asyncio.shield(task)
+        head = await self._reading.get(code)
+        if head and head.seq < at_least:
+            # That reading had begun before the number that woke the viewer was stored.
+            head = await self._reading.get(code)
+        return head
 
     async def _read(self, code: str) -> Head | None:
         before = self._heads.get(code)
@@ -264,3 +158,32 @@ class Hub:
 
 
 hub = Hub()
+
+
+# The list
+
+
+def newest_rows(person: Any) -> list[dict[str, Any]]:
+    """The rows of the person's newest jobs: what the first page of their list shows."""
+    keys = Job.objects.visible_to(person).order_by("-created", "-pk").values_list("pk", flat=True)[:LISTED]
+    return rows_of(Job.objects.filter(pk__in=list(keys)))
+
+
+def rows_of(jobs: JobQuerySet) -> list[dict[str, Any]]:
+    return [list_row(job) for job in listed(jobs)]
+
+
+async def _read_rows(codes: frozenset[str]) -> dict[str, dict[str, Any]]:
+    rows = await in_reader(lambda: rows_of(Job.objects.filter(code__in=codes)))
+    return {row["code"]: row for row in rows}
+
+
+_rows: Reading[frozenset[str], dict[str, dict[str, Any]]] = Reading(_read_rows)
+
+
+async def changed_rows(changed: dict[str, int]) -> list[dict[str, Any]]:
+    """The rows of jobs (code → number it has reached), read once for everybody who asks for the same ones."""
+    rows = await _rows.get(frozenset(changed))
+    if any(code in rows and rows[code]["seq"] < seq for code, seq in changed.items()):
+        rows = await _rows.get(frozenset(changed))
+    return list(rows.values())

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 from tqdm import tqdm
 
-from jobs import live, results
+from jobs import numbers, results
 from jobs.models import Job, JobState
 from jobs.models.job import Refused
 from jobs.models.states import ENDED
@@ -21,6 +24,7 @@ from jobs.models.states import ENDED
 LOOK_EVERY: Final = 0.25  # seconds
 # Exit statuses that scripts rely on.
 ALL_SUCCEEDED, SOME_DID_NOT, NOT_DONE = 0, 1, 2
+STANDARD_OUTPUT: Final = "-"
 
 
 def find(code: str) -> Job:
@@ -42,18 +46,25 @@ def address(job: Job) -> str:
 
 
 def watch(job: Job, quiet: bool = False) -> None:
-    """Draws a bar on standard error until the job ends or stops."""
+    """Draws a bar on standard error until the job ends or stops. Ctrl-C stops the watching, not the job."""
     with tqdm(total=job.total or None, desc=job.name[:30], unit=" items", disable=quiet) as bar:
-        while True:
-            job.refresh_from_db()
-            counts = live.summary(job)
-            bar.total = job.total or None
-            bar.set_postfix(failed=counts["failed"], refresh=False)
-            bar.update(counts["succeeded"] + counts["failed"] + counts["rejected"] - bar.n)
-            bar.refresh()
-            if job.state in (*ENDED, JobState.PAUSED, JobState.READY) and not counts["running"]:
-                return
-            time.sleep(LOOK_EVERY)
+        try:
+            while not looked(job, bar):
+                time.sleep(LOOK_EVERY)
+        except KeyboardInterrupt:
+            raise CommandError("The job goes on without being watched.", returncode=NOT_DONE) from None
+
+
+def looked(job: Job, bar: tqdm[Any]) -> bool:
+    """Brings the bar up to date; True when nothing more will come of the job by itself."""
+    job.refresh_from_db()
+    frame = numbers.stats(job, rows=[])
+    counts = frame["counts"]
+    bar.total = frame["total"] or None
+    bar.set_postfix_str(frame["why"] or f"failed={counts['failed']:,}", refresh=False)
+    bar.update(counts["succeeded"] + counts["failed"] + counts["rejected"] - bar.n)
+    bar.refresh()
+    return job.state in (*ENDED, JobState.PAUSED, JobState.READY) and not counts["running"]
 
 
 def status(job: Job) -> int:
@@ -65,29 +76,51 @@ def status(job: Job) -> int:
 
 def sentence(job: Job) -> str:
     """How the job stands, in one line."""
-    counts = live.summary(job)
+    counts = numbers.summary(job)
     names = ("succeeded", "failed", "rejected", "running", "waiting", "not_attempted")
     parts = [f"{counts[name]:,} {name.replace('_', ' ')}" for name in names if counts[name]]
     reason = f" {job.reason}" if job.reason else ""
-    return f"{job.get_state_display()}: {', '.join(parts) or 'no items'} of {job.total:,}.{reason}"
+    return f"{numbers.label(job, counts)}: {', '.join(parts) or 'no items'} of {job.total:,}.{reason}"
 
 
 def write(chunks: Iterator[str], out: str) -> None:
     """Writes the text to the file `out`, or to standard output for `-`. A file appears whole or not at all."""
-    if out == "-":
-        for chunk in chunks:
-            sys.stdout.write(chunk)
-        return
-    path = Path(out)
-    unfinished = path.with_name(f".{path.name}.part")
     try:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
+        with opened(out) as file:
             for chunk in chunks:
                 file.write(chunk)
-        unfinished.replace(path)
+    except BrokenPipeError:
+        # Whoever read has seen enough; nothing is left to be flushed into the closed pipe at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise CommandError(f"{out} cannot be written: {error.strerror}.", returncode=NOT_DONE) from error
+
+
+@contextmanager
+def opened(out: str) -> Iterator[IO[str]]:
+    """`out` to be written to: beside its place first, unless it is no ordinary file."""
+    path = Path(out).resolve()
+    if out == STANDARD_OUTPUT:
+        yield sys.stdout
+        sys.stdout.flush()
+    elif path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8", newline="") as file:
+            yield file
+    else:
+        with unfinished(path) as file:
+            yield file
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[IO[str]]:
+    """A file that takes its place at `path` when it is complete, and is gone when it never gets so far."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_results(job: Job, out: str) -> None:
@@ -95,10 +128,21 @@ def write_results(job: Job, out: str) -> None:
     write(results.chunks(job, suffix), out)
 
 
-class JobCommand(BaseCommand):
+class Command(BaseCommand):
+    """A command that answers with a sentence where others would show a traceback."""
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except DatabaseError as error:
+            reason = str(error).strip().split("\n")[0]
+            advice = "Is batchweb set up in this folder? `manage.py up` does that."
+            raise CommandError(f"The database does not answer: {reason}. {advice}", returncode=NOT_DONE) from error
+
+
+class JobCommand(Command):
     """One verb on one job, the same as on its page."""
 
-    verb = ""
     runs_something = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -113,10 +157,12 @@ class JobCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         job = find(options.pop("code"))
         try:
-            self.stdout.write(self.act(job, **options))
+            said = self.act(job, **options)
         except Refused as refusal:
             raise CommandError(str(refusal), returncode=NOT_DONE) from refusal
+        if said:
+            self.stdout.write(said)
         if options.get("watch"):
             watch(job)
-            self.stdout.write(sentence(job))
+            self.stderr.write(sentence(job))
             sys.exit(status(job))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from django.http import Http404, HttpRequest, StreamingHttpResponse
-from django.views.decorators.http import require_GET
+from django.utils.http import content_disposition_header
+from django.views.decorators.http import require_safe
 
 from jobs import results
 from jobs.views.access import job_for
 
 
-@require_GET
+@require_safe
 def result(request: HttpRequest, code: str, format: str) -> StreamingHttpResponse:
     """Every row of the input in its order, at any moment."""
     if format not in results.FORMATS:
@@ -19,7 +22,7 @@ def result(request: HttpRequest, code: str, format: str) -> StreamingHttpRespons
     return attachment(text, results.FORMATS[format], results.file_name(job, f"-results.{format}"))
 
 
-@require_GET
+@require_safe
 def failed(request: HttpRequest, code: str) -> StreamingHttpResponse:
     """Exactly the failed rows, to be mended."""
     job = job_for(request, code)
@@ -27,10 +30,7 @@ def failed(request: HttpRequest, code: str) -> StreamingHttpResponse:
     return attachment(text, results.FORMATS["csv"], results.file_name(job, "-failed.csv"))
 
 
-def attachment(text: object, content_type: str, name: str) -> StreamingHttpResponse:
-    response = StreamingHttpResponse(text, content_type=content_type)  # type: ignore[arg-type]
-    ascii_name = name.encode("ascii", "ignore").decode() or "results"
-    response["Content-Disposition"] = f'attachment; filename="{ascii_name}"'
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Cache-Control"] = "no-store"
-    return response
+def attachment(text: AsyncIterator[bytes], content_type: str, name: str) -> StreamingHttpResponse:
+    disposition = content_disposition_header(as_attachment=True, filename=name) or "attachment"
+    headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
+    return StreamingHttpResponse(text, content_type=content_type, headers=headers)

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from jobs import files
 from jobs.models import Attempt, Item, ItemState, Job
+from jobs.models.item import ItemQuerySet
 from jobs.views.access import item_for, job_for
 
 PAGE: Final = 50
@@ -23,30 +24,29 @@ FILTERS: Final = {
 
 def page_of_items(request: HttpRequest, job: Job) -> dict[str, Any]:
     """Rows after (or before) a row, of one state or all, and the way to the next and previous page."""
-    state = request.GET.get("state", "")
-    state = state if state in FILTERS else ""
+    state, cause = request.GET.get("state", ""), number(request, "cause")
     items = Item.objects.filter(job=job)
-    if state:
+    if FILTERS.get(state):
         items = items.filter(state__in=FILTERS[state])
-    cause = request.GET.get("cause", "")
-    if cause.isdecimal():
-        items = items.filter(cause=int(cause))
-    before, after = number(request, "before"), number(request, "after")
-    if before:
-        found = list(items.filter(position__lt=before - 1).order_by("-position")[: PAGE + 1])
-        more, found = len(found) > PAGE, found[:PAGE][::-1]
-        older, newer = more, True
-    else:
-        found = list(items.filter(position__gte=after).order_by("position")[: PAGE + 1])
-        more, found = len(found) > PAGE, found[:PAGE]
-        older, newer = bool(after), more
+    if cause:
+        items = items.filter(cause=cause)
+    found, older, newer = window(items, number(request, "before"), number(request, "after"))
     return {
         "items": [shown(item, job) for item in found],
-        "state": state,
-        "cause": cause if cause.isdecimal() else "",
+        "state": state if state in FILTERS else "",
+        "cause": cause or "",
         "previous": found[0].row if found and older else None,
         "next": found[-1].row if found and newer else None,
     }
+
+
+def window(items: ItemQuerySet, before: int, after: int) -> tuple[list[Item], bool, bool]:
+    """A page of the items, and whether there are earlier and later ones."""
+    if before:
+        found = list(items.filter(position__lt=before - 1).order_by("-position")[: PAGE + 1])
+        return found[:PAGE][::-1], len(found) > PAGE, True
+    found = list(items.filter(position__gte=after).order_by("position")[: PAGE + 1])
+    return found[:PAGE], bool(after), len(found) > PAGE
 
 
 def number(request: HttpRequest, name: str) -> int:
@@ -88,39 +88,43 @@ def input_text(item: Item, job: Job) -> str:
         return item.payload[:SHOWN]
 
 
-@require_GET
+@require_safe
 def items(request: HttpRequest, code: str) -> HttpResponse:
     """The table by itself, for the page that is open already."""
     job = job_for(request, code)
     return render(request, "jobs/detail.html#items", {"job": job, **page_of_items(request, job)})
 
 
-@require_GET
+@require_safe
 def item(request: HttpRequest, code: str, row: int) -> HttpResponse:
     """One item: input, result or error, every attempt."""
     found = item_for(request, code, row)
-    job = found.job
-    neighbours = Item.objects.filter(job=job)
-    failed = neighbours.failed().filter(position__gt=found.position).order_by("position").first()
-    return render(
-        request,
-        "jobs/item.html",
-        {
-            "job": job,
-            "item": found,
-            "shown": shown(found, job),
-            "cells": list(zip(job.columns, cells(found, job), strict=False)),
-            "mapped": set(job.mapping.values()),
-            "result": pretty(found.result),
-            "fallback": pretty(found.fallback),
-            "attempts": Attempt.objects.filter(job=job, position=found.position)
-            .select_related("worker")
-            .order_by("pk"),
-            "previous": found.row - 1 if found.position else None,
-            "next": found.row + 1 if found.row < job.total else None,
-            "next_failed": failed.row if failed else None,
-        },
-    )
+    return render(request, "jobs/item.html", {"job": found.job, "item": found, **told(found), **around(found)})
+
+
+def told(item: Item) -> dict[str, Any]:
+    """All there is to know of an item."""
+    job = item.job
+    attempts = Attempt.objects.filter(job=job, position=item.position).select_related("worker").order_by("pk")
+    return {
+        "shown": shown(item, job),
+        "cells": list(zip(job.columns, cells(item, job), strict=False)),
+        "mapped": set(job.mapping.values()),
+        "result": pretty(item.result),
+        "fallback": pretty(item.fallback),
+        "attempts": list(attempts),
+    }
+
+
+def around(item: Item) -> dict[str, int | None]:
+    """The rows that the page of an item leads to."""
+    later = Item.objects.filter(job=item.job, position__gt=item.position).failed().order_by("position")
+    failed = later.values_list("position", flat=True).first()
+    return {
+        "previous": item.row - 1 if item.position else None,
+        "next": item.row + 1 if item.row < item.job.total else None,
+        "next_failed": None if failed is None else failed + 1,
+    }
 
 
 def cells(item: Item, job: Job) -> list[str]:

@@ -6,19 +6,18 @@ from typing import Any, Final
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
-from jobs import dispatch, live, processors, samples
+from jobs import dispatch, live, numbers, processors, samples
 from jobs.models import Job, JobState, Shard
 from jobs.models.job import JobQuerySet, Refused
 from jobs.models.states import ENDED, WORKABLE
 from jobs.views.access import job_for
 from jobs.views.items import page_of_items
 
-PAGE: Final = 25
 WAITING: Final = (JobState.LOADING, JobState.READY, JobState.QUEUED)
 TABS: Final = {
     "all": ("All", Q()),
@@ -37,30 +36,26 @@ DONE: Final = {
 }
 
 
-@require_GET
+@require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """The person's jobs, newest first."""
-    tab = request.GET.get("tab", "all")
+    tab, words = request.GET.get("tab", "all"), request.GET.get("q", "")
     tab = tab if tab in TABS else "all"
-    found = searched(Job.objects.visible_to(request.user), request.GET.get("q", ""))
-    page = Paginator(found.filter(TABS[tab][1]).order_by("-created", "-pk").values_list("pk", flat=True), PAGE)
-    shown = page.get_page(request.GET.get("page"))
-    return render(
-        request,
-        "jobs/list.html",
-        {
-            "jobs": rows(list(shown)),
-            "tab": tab,
-            "tabs": [(key, title, found.filter(query).count()) for key, (title, query) in TABS.items()],
-            "page": shown,
-            "q": request.GET.get("q", ""),
-            "samples": samples.SAMPLES,
-        },
-    )
+    found = searched(Job.objects.visible_to(request.user), words)
+    keys = found.filter(TABS[tab][1]).order_by("-created", "-pk").values_list("pk", flat=True)
+    page = Paginator(keys, live.LISTED).get_page(request.GET.get("page"))
+    context = {"jobs": rows(list(page)), "tab": tab, "tabs": tabs(found), "page": page, "q": words}
+    return render(request, "jobs/list.html", context | {"samples": samples.SAMPLES})
+
+
+def tabs(found: JobQuerySet) -> list[tuple[str, str, int]]:
+    """Key, title and count of each tab, in one query."""
+    counts = found.aggregate(**{key: Count("pk", filter=query) for key, (_, query) in TABS.items()})
+    return [(key, title, counts[key]) for key, (title, _) in TABS.items()]
 
 
 def searched(jobs: JobQuerySet, words: str) -> JobQuerySet:
-    for word in words.split()[:5]:
+    for word in words.replace("\0", "").split()[:5]:
         jobs = jobs.filter(
             Q(name__icontains=word) | Q(upload__name__icontains=word) | Q(code__istartswith=word.lstrip("#"))
         )
@@ -69,12 +64,13 @@ def searched(jobs: JobQuerySet, words: str) -> JobQuerySet:
 
 def rows(keys: list[int]) -> list[dict[str, Any]]:
     """The jobs with these primary keys as the list shows them, in the given order."""
-    jobs = {job.pk: job for job in Job.objects.with_counts().filter(pk__in=keys).select_related("upload", "owner")}
+    found = numbers.listed(Job.objects.filter(pk__in=keys)).select_related("upload", "owner")
+    jobs = {job.pk: job for job in found}
     return [row(jobs[key]) for key in keys if key in jobs]
 
 
 def row(job: Job) -> dict[str, Any]:
-    shown = live.list_row(job)
+    shown = numbers.list_row(job)
     return shown | {
         "name": job.name,
         "file_name": job.upload.name,
@@ -87,15 +83,13 @@ def row(job: Job) -> dict[str, Any]:
     }
 
 
-@require_GET
+@require_safe
 def list_snapshot(request: HttpRequest) -> JsonResponse:
     """The newest jobs' numbers, in the shape of the list's frames."""
-    keys = list(Job.objects.visible_to(request.user).order_by("-created", "-pk").values_list("pk", flat=True)[:100])
-    jobs = Job.objects.with_counts().filter(pk__in=keys)
-    return JsonResponse({"t": "jobs", "rows": [live.list_row(job) for job in jobs]})
+    return JsonResponse({"t": "jobs", "rows": live.newest_rows(request.user)})
 
 
-@require_GET
+@require_safe
 def detail(request: HttpRequest, code: str) -> HttpResponse:
     """The job's page, with the numbers of this moment in it."""
     job = job_for(request, code)
@@ -104,11 +98,11 @@ def detail(request: HttpRequest, code: str) -> HttpResponse:
         "jobs/detail.html",
         {
             "job": job,
-            "frame": live.stats(job),
+            "frame": numbers.stats(job),
             "processor": processor_label(job),
             "live": job.state not in ENDED,
             "workable": job.state in WORKABLE,
-            "activities": job.activities.select_related("by")[:20],  # type: ignore[attr-defined]
+            "activities": job.activities.select_related("by")[:20],
             **page_of_items(request, job),
         },
     )
@@ -121,10 +115,10 @@ def processor_label(job: Job) -> str:
         return job.processor
 
 
-@require_GET
+@require_safe
 def snapshot(request: HttpRequest, code: str) -> JsonResponse:
     """The job's numbers of this moment, in the shape of the socket's frames."""
-    return JsonResponse(live.stats(job_for(request, code)))
+    return JsonResponse(numbers.stats(job_for(request, code)))
 
 
 @require_POST
@@ -136,5 +130,5 @@ def act(request: HttpRequest, code: str, verb: str) -> HttpResponse:
     except Refused as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, DONE.get(verb) or f"{count:,} item{'s' if count != 1 else ''} queued again.")
+        messages.success(request, DONE.get(verb) or numbers.queued_again(count))
     return redirect(job)

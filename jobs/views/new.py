@@ -5,46 +5,72 @@ from __future__ import annotations
 import contextlib
 from io import BytesIO
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.files.base import File
+from django.core.files.base import ContentFile
+from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.utils.crypto import salted_hmac
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from jobs import dispatch, files, processors, samples
-from jobs.forms import HEAD, JobForm, guess
+from jobs.forms import HEAD, POLICY, JobForm, defaults, guess, head_of
 from jobs.models import Job, Upload
+from jobs.models.job import ALPHABET, new_code
 from jobs.views.access import person
 
+PREVIEW_ROWS: Final = 5
 
+
+@require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     """The form, and the job that it makes."""
     if request.method != "POST":
         return render(request, "jobs/new.html", context(JobForm(owner=person(request))))
     form = JobForm(request.POST, request.FILES, owner=person(request))
-    if form.is_valid():
-        job = submit(form)
-        url = job.get_absolute_url()
-        return JsonResponse({"url": url}) if wants_json(request) else redirect(url)
-    form.kept = form.keep_upload()  # type: ignore[attr-defined]
-    return render(request, "jobs/new.html", context(form) | shown(form), status=422)
-
-
-def submit(form: JobForm) -> Job:
-    """The job that a valid form describes."""
+    if "refresh" in request.POST:
+        return refreshed(request, form)
+    valid = form.is_valid()
     upload = form.keep_upload()
-    assert upload
-    assert form.shape
-    data = form.cleaned_data
-    return dispatch.submit(
-        upload, form.owner, name=data["name"] or upload.name, processor=form.chosen.name,
-        parameters=data["parameters"], mapping=data["mapping"], shape=form.shape.to_dict(),
-        columns=list(form.shape.columns), workers=data["workers"], attempts=data["attempts"],
-        timeout=data["timeout"], rate=data["rate"],
-    )  # fmt: skip
+    if not valid or upload is None:
+        return render(request, "jobs/new.html", context(form) | first_part(form), status=422)
+    url = submitted(request, upload, form.job()).get_absolute_url()
+    return JsonResponse({"url": url}) if wants_json(request) else redirect(url)
+
+
+def refreshed(request: HttpRequest, form: JobForm) -> HttpResponse:
+    """The form for another processor, for those without scripts: what was typed stays, nothing is checked yet."""
+    form.recognise()
+    form.keep_upload()
+    typed = {name: form.data[name] for name in ("name", *POLICY) if name in form.data}
+    columns = form.shape.columns if form.shape else ()
+    fresh = JobForm(owner=form.owner, columns=columns, chosen=form.chosen.name, initial=typed)
+    fresh.kept, fresh.shape = form.kept, form.shape
+    trouble = {"trouble": form.trouble} if form.files else {}
+    return render(request, "jobs/new.html", context(fresh) | first_part(fresh) | trouble)
+
+
+def submitted(request: HttpRequest, upload: Upload, fields: dict[str, Any]) -> Job:
+    """The job that was asked for, made once however often the same form is sent."""
+    owner, code = person(request), once(request, upload)
+    with contextlib.suppress(IntegrityError), transaction.atomic():
+        return dispatch.submit(upload, owner, code=code, **fields)
+    return Job.objects.get(code=code, owner=owner)
+
+
+def once(request: HttpRequest, upload: Upload) -> str:
+    """A code for the job that is the same when the very same form is sent again, by a double click or a reload.
+
+    The token against forgery is masked anew for each page that is made, so it tells two forms apart.
+    """
+    if "csrfmiddlewaretoken" not in request.POST:
+        return new_code()
+    form = [(name, request.POST.getlist(name)) for name in sorted(request.POST) if name != "upload"]
+    digest = salted_hmac("jobs.once", repr((request.user.pk, upload.sha256, form)), algorithm="sha256").digest()
+    return "".join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:12])
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -58,26 +84,29 @@ def context(form: JobForm) -> dict[str, Any]:
         "chosen": form.chosen,
         "samples": samples.SAMPLES,
         "limit": settings.JOBS_MAX_UPLOAD_BYTES,
-        "kept": getattr(form, "kept", None),
+        "kept": form.kept,
     }
 
 
-def shown(form: JobForm) -> dict[str, Any]:
+def first_part(form: JobForm) -> dict[str, Any]:
     """The first rows of the file that a form came back with."""
-    kept = getattr(form, "kept", None)
-    if not kept or not form.shape:
+    if not form.kept or not form.shape:
         return {}
-    with kept.file.open("rb") as stream:
-        return first_rows(stream.read(HEAD), form.shape)
+    with contextlib.closing(form.kept.file.open("rb")) as stream:
+        return first_rows(*head_of(stream), form.shape)
 
 
-def first_rows(head: bytes, shape: files.Shape) -> dict[str, Any]:
-    """The preview: the shape and its first five rows as cells. The last line of a head may be cut and is left out."""
+def first_rows(head: bytes, complete: bool, shape: files.Shape) -> dict[str, Any]:
+    """The shape and the first rows as cells. The last row of a part of a file may be cut, and is left out."""
     rows: list[files.Row] = []
     with contextlib.suppress(files.Unreadable):
-        rows.extend(islice(files.read(BytesIO(head), shape), 5))
-    shown = [([] if row.reason else files.cells(row.payload, shape, shape.columns), row.reason) for row in rows]
-    return {"shape": shape, "columns": shape.columns, "rows": shown}
+        rows.extend(islice(files.read(BytesIO(head), shape), PREVIEW_ROWS + 1))
+    whole = rows if complete else rows[:-1]
+    cells = [
+        ([] if row.reason else files.cells(row.payload, shape, shape.columns), row.reason)
+        for row in whole[:PREVIEW_ROWS]
+    ]
+    return {"shape": shape, "columns": shape.columns, "rows": cells}
 
 
 @require_POST
@@ -86,19 +115,20 @@ def preview(request: HttpRequest) -> HttpResponse:
     head = request.FILES.get("head")
     data = head.read(HEAD) if head else b""
     size = request.POST.get("size", "")
-    complete = size.isdecimal() and int(size) <= len(data)
+    complete = size.isdecimal() and len(size) < 20 and int(size) <= len(data)
     try:
         shape = files.sniff(data, request.POST.get("name", "")[:255], complete=complete)
     except files.Unreadable as error:
         return render(request, "jobs/new.html#preview", {"trouble": str(error)})
     form = JobForm(owner=person(request), columns=shape.columns, chosen=request.POST.get("processor", ""))
-    return render(request, "jobs/new.html#preview", first_rows(data, shape) | {"form": form, "chosen": form.chosen})
+    shown = first_rows(data, complete, shape)
+    return render(request, "jobs/new.html#preview", shown | {"form": form, "chosen": form.chosen})
 
 
-@require_GET
+@require_safe
 def processor_fields(request: HttpRequest) -> HttpResponse:
     """The mapping and the parameters of one processor."""
-    columns = request.GET.getlist("column")[:2000]
+    columns = request.GET.getlist("column")[: files.LIMITS.columns]
     form = JobForm(owner=person(request), columns=columns, chosen=request.GET.get("processor", ""))
     return render(request, "jobs/new.html#processor", {"form": form, "chosen": form.chosen, "columns": columns})
 
@@ -109,15 +139,16 @@ def sample(request: HttpRequest) -> HttpResponse:
     found = samples.find(request.POST.get("name", ""))
     if found is None:
         raise Http404("There is no such sample.")
-    owner = person(request)
-    with found.path.open("rb") as stream:
-        upload = Upload.keep(File(stream), found.path.name, owner)
-    shape = files.sniff(found.path.read_bytes(), found.path.name, complete=True)
-    processor = processors.get(found.processor)
-    job = dispatch.submit(
-        upload, owner, processor=processor.name, parameters=processor.clean({}), shape=shape.to_dict(),
-        mapping=guess(processor, shape.columns), columns=list(shape.columns), workers=processor.policy.workers,
-        attempts=processor.policy.attempts,
-    )  # fmt: skip
+    data, processor = found.path.read_bytes(), processors.get(found.processor)
+    shape = files.sniff(data, found.name, complete=True)
+    fields = {
+        "processor": processor.name,
+        "parameters": processor.clean({}),
+        "shape": shape.to_dict(),
+        "columns": list(shape.columns),
+        "mapping": guess(processor, shape.columns),
+    }
+    upload = Upload.keep(ContentFile(data, name=found.name), found.name, person(request))
+    job = submitted(request, upload, fields | defaults(processor))
     messages.success(request, f"Started {found.title}.")
     return redirect(job)

@@ -9,7 +9,6 @@ from jobs.terminal import JobCommand
 
 class Command(JobCommand):
     help = "Ends a job; its results so far are kept."
-    runs_something = False
 
     def act(self, job: Job, **options: Any) -> str:
         dispatch.cancel(job)

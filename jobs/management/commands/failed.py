@@ -16,4 +16,6 @@ class Command(terminal.JobCommand):
 
     def act(self, job: Job, **options: Any) -> str:
         terminal.write(results.failed_chunks(job), options["out"])
-        return "" if options["out"] == "-" else f"{job.counts()['failed']:,} failed rows."
+        failed = job.counts()["failed"]
+        said = f"{failed:,} failed rows." if failed != 1 else "1 failed row."
+        return "" if options["out"] == terminal.STANDARD_OUTPUT else said

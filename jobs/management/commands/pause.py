@@ -9,7 +9,6 @@ from jobs.terminal import JobCommand
 
 class Command(JobCommand):
     help = "Starts no new items; what is in flight is recorded."
-    runs_something = False
 
     def act(self, job: Job, **options: Any) -> str:
         dispatch.pause(job)

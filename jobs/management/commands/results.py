@@ -16,4 +16,4 @@ class Command(terminal.JobCommand):
 
     def act(self, job: Job, **options: Any) -> str:
         terminal.write_results(job, options["out"])
-        return "" if options["out"] == "-" else terminal.sentence(job)
+        return "" if options["out"] == terminal.STANDARD_OUTPUT else terminal.sentence(job)

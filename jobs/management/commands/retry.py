@@ -3,7 +3,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs import dispatch
+from jobs import dispatch, numbers
 from jobs.models import Job
 from jobs.terminal import JobCommand
 
@@ -17,4 +17,4 @@ class Command(JobCommand):
         parser.add_argument("--cause", type=int, help="only those that failed for this cause")
 
     def act(self, job: Job, **options: Any) -> str:
-        return f"{dispatch.retry(job, cause=options['cause']):,} items queued again."
+        return numbers.queued_again(dispatch.retry(job, cause=options["cause"]))

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.files.base import File
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from jobs import dispatch, files, processors, terminal
 from jobs.forms import HEAD, guess
@@ -18,7 +18,7 @@ from jobs.models import Job, Upload
 from jobs.processors import ParameterError, Processor
 
 
-class Command(BaseCommand):
+class Command(terminal.Command):
     help = "Makes a job of a file and starts it. Prints the job's address."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,0 +1,50 @@
+"""What every request meets on its way to a view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import render, resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from batchweb.bodies import TOO_LARGE
+
+
+def too_large(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Answers for the bodies that were cut off."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if TOO_LARGE in getattr(request, "scope", {}):
+            return render(request, "413.html", {"limit": settings.JOBS_MAX_UPLOAD_BYTES}, status=413)
+        return get_response(request)
+
+    return middleware
+
+
+class SignedIn(LoginRequiredMiddleware):
+    """Nobody sees anything before they signed in. Scripts are told so, people are sent to the form and come back."""
+
+    def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]) -> HttpResponse:  # type: ignore[override]
+        form = redirect_to_login(came_from(request), self.get_login_url(view_func))
+        if request.headers.get("HX-Request"):
+            return HttpResponse(status=401, headers={"HX-Redirect": form.url})
+        if "application/json" in request.headers.get("Accept", ""):
+            return JsonResponse({"detail": "Sign in to go on."}, status=401)
+        return form
+
+
+def came_from(request: HttpRequest) -> str:
+    """The page to return to: a fragment and the target of a form are no pages, the one that they stand on is."""
+    whole_page = request.method in ("GET", "HEAD") and not request.headers.get("HX-Request")
+    if whole_page:
+        return request.get_full_path()
+    page = request.headers.get("HX-Current-URL") or request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(page, {request.get_host()}, require_https=request.is_secure()):
+        return resolve_url(settings.LOGIN_REDIRECT_URL)
+    parts = urlsplit(page)
+    return parts._replace(scheme="", netloc="", fragment="").geturl() or "/"

@@ -1,0 +1,163 @@
+"""A job's numbers as people see them: the counts that add up, the state in words, why nothing happens."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from django.db.models import Q, Sum
+
+from jobs import histogram
+from jobs.models import Batch, Job, JobState, Worker
+from jobs.models.job import COUNTS, JobQuerySet
+from jobs.models.states import WORKABLE
+
+NEWEST: Final = 25
+CAUSES: Final = 20
+VERBS: Final = ("start", "pause", "resume", "retry", "cancel")
+NO_WORKER: Final = "No worker is connected. The job waits."
+ITEMS: Final = ("pending", "succeeded", "failed", "rejected")
+
+
+def summary(job: Job, stored: dict[str, int] | None = None) -> dict[str, int]:
+    """The counts of a job as pages show them; their sum is always the total."""
+    stored = stored or job.counts()
+    running = min(stored["running"], stored["pending"])
+    left = stored["pending"] - running
+    return {
+        "succeeded": stored["succeeded"],
+        "failed": stored["failed"],
+        "rejected": stored["rejected"],
+        "running": running,
+        "waiting": 0 if job.ended else left,
+        "retrying": 0 if job.ended else min(stored["retrying"], left),
+        "not_attempted": left if job.ended else 0,
+        "fallback": stored["fallbacks"],
+    }
+
+
+def label(job: Job, counts: dict[str, int]) -> str:
+    """The state in one or two words; a job that stops but still has items in flight says so."""
+    if counts["running"] and job.state == JobState.PAUSED:
+        return "Pausing"
+    if counts["running"] and job.state == JobState.CANCELLED:
+        return "Cancelling"
+    if job.state == JobState.FINISHED and (counts["failed"] or counts["rejected"]):
+        return "Finished with failures" if counts["succeeded"] else "Failed"
+    return str(job.get_state_display())
+
+
+def actions(job: Job, counts: dict[str, int]) -> list[str]:
+    """The verbs that make sense now, in the order of the buttons."""
+    left = counts["waiting"] + counts["not_attempted"] + counts["running"]
+    sense = {"retry": counts["failed"] or (job.ended and left), "resume": left}
+    return [verb for verb in VERBS if job.allows(verb) and sense.get(verb, True)]
+
+
+def why(job: Job, counts: dict[str, int], leased: bool) -> str:
+    """Why a job that could go on does not, in a sentence; empty where it does."""
+    if job.state not in (JobState.LOADING, *WORKABLE) or counts["running"]:
+        return ""
+    if not Worker.objects.alive().exists():
+        return NO_WORKER
+    if job.state == JobState.QUEUED:
+        return queue_of(job)
+    if job.state == JobState.RUNNING and counts["waiting"]:
+        if counts["waiting"] == counts["retrying"]:
+            return "What is left waits for its next attempt."
+        return "" if leased else "Other jobs have their turn."
+    return ""
+
+
+def queue_of(job: Job) -> str:
+    ahead = Job.objects.workable().filter(created__lt=job.created).count()
+    if not ahead:
+        return "Waiting for a worker."
+    return f"Waiting: {ahead:,} jobs are ahead." if ahead > 1 else "Waiting: 1 job is ahead."
+
+
+def queued_again(count: int) -> str:
+    """What a retry did."""
+    return f"{count:,} items queued again." if count != 1 else "1 item queued again."
+
+
+def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """One frame with absolute numbers, from number `since` (its own number for a snapshot) to the job's present one.
+
+    All counts come from one reading of the shards, so that they add up also while a worker writes.
+    """
+    shards = list(job.shards.values("histogram", "rate", "token", *COUNTS))
+    stored = {name: sum(shard[name] for shard in shards) for name in COUNTS}
+    counts = summary(job, stored)
+    rate = sum(shard["rate"] for shard in shards if shard["token"])
+    leased = any(shard["token"] for shard in shards)
+    durations = histogram.total(shard["histogram"] for shard in shards)
+    return {
+        "t": "stats",
+        "job": job.code,
+        "from": job.seq if since is None else since,
+        "seq": job.seq,
+        "state": job.state,
+        "label": label(job, counts),
+        "reason": job.reason,
+        "counts": counts,
+        "total": sum(stored[name] for name in ITEMS),
+        **pace(job, counts, rate),
+        "why": why(job, counts, leased),
+        "elapsed": round(job.elapsed(), 2) if job.started else None,
+        "p50": histogram.quantile(durations, 0.5),
+        "p95": histogram.quantile(durations, 0.95),
+        "attempts": stored["attempts"],
+        "started": job.started.isoformat() if job.started else None,
+        "rows": newest(job) if rows is None else rows,
+        "causes": causes(job) if counts["failed"] else [],
+        "actions": actions(job, counts),
+    }
+
+
+def pace(job: Job, counts: dict[str, int], rate: float) -> dict[str, float | None]:
+    """Items a second and seconds left, where they are known."""
+    if not rate or job.state not in WORKABLE:
+        return {"rate": None, "eta": None}
+    return {"rate": round(rate, 2), "eta": round((counts["waiting"] + counts["running"]) / rate, 1)}
+
+
+def newest(job: Job) -> list[dict[str, Any]]:
+    """The newest attempts, from the newest batches."""
+    batches = Batch.objects.filter(job=job).exclude(rows="[]").order_by("-seq")[:NEWEST]
+    rows: list[dict[str, Any]] = []
+    for text in batches.values_list("rows", flat=True):
+        rows += json.loads(text)
+    return rows[:NEWEST]
+
+
+def causes(job: Job) -> list[dict[str, Any]]:
+    """The most frequent groups of failures."""
+    found = job.causes.filter(count__gt=0).order_by("-count", "pk")[:CAUSES]
+    return [{"id": c.pk, "kind": c.kind, "title": c.title, "count": c.count} for c in found]
+
+
+# The list
+
+
+def listed(jobs: JobQuerySet) -> JobQuerySet:
+    """The jobs with all that their rows in the list need, in one query."""
+    rate = Sum("shards__rate", filter=~Q(shards__token=""), default=0.0)
+    return jobs.with_counts().annotate(sum_rate=rate)
+
+
+def list_row(job: Job) -> dict[str, Any]:
+    """A job from `listed()` as the live list shows it."""
+    counts = summary(job)
+    rate: float = job.sum_rate  # type: ignore[attr-defined]
+    return {
+        "code": job.code,
+        "seq": job.seq,
+        "state": job.state,
+        "label": label(job, counts),
+        "done": counts["succeeded"] + counts["failed"] + counts["rejected"],
+        "failed": counts["failed"],
+        "total": job.total,
+        **pace(job, counts, rate),
+        "counts": counts,
+    }

@@ -1,0 +1,131 @@
+"""Every address × everybody: what may whoever see?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from jobs.models import Job
+from tests.base import People, csv_of, worked
+
+VERBS = ("start", "pause", "resume", "cancel", "retry")
+OF_A_JOB = ("detail", "snapshot", "items", "item", "results", "failed")
+OF_A_PERSON = ("list", "new", "processor_fields", "list_snapshot")
+POSTED = ("preview", "sample")
+OPEN = ("healthz", "enter", "login", "logout", "password_reset", "password_reset_done", "password_reset_complete",
+        "password_reset_confirm")  # fmt: skip
+OWN = ("password_change", "password_change_done")
+
+
+def names(patterns: Any = None, prefix: str = "") -> Iterator[str]:
+    """The names of all addresses but the admin's, which are tested beside it."""
+    for pattern in patterns if patterns is not None else get_resolver().url_patterns:
+        if isinstance(pattern, URLResolver) and pattern.namespace != "admin":
+            yield from names(pattern.url_patterns, f"{pattern.namespace}:" if pattern.namespace else "")
+        elif isinstance(pattern, URLPattern):
+            yield prefix + str(pattern.name)
+
+
+class AccessTests(People):
+    job: Job
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        super().setUpTestData()
+        cls.job = worked(cls.alice, csv_of(3, lambda at: "fail:Broken" if at else "ok"))
+
+    def as_(self, person: User | None, **options: Any) -> Client:
+        client = Client(**options)
+        if person:
+            client.force_login(person)
+        return client
+
+    def path(self, name: str) -> str:
+        more = {"item": [1], "results": ["csv"]}.get(name, [])
+        return reverse(f"jobs:{name}", args=[self.job.code, *more] if name in (*OF_A_JOB, *VERBS) else [])
+
+    def test_it_covers_every_address(self) -> None:
+        known = {f"jobs:{name}" for name in (*VERBS, *OF_A_JOB, *OF_A_PERSON, *POSTED)} | {*OPEN, *OWN}
+        assert set(names()) == known
+
+    def test_it_sends_whoever_is_not_signed_in_to_the_form(self) -> None:
+        for name in (*OF_A_JOB, *OF_A_PERSON):
+            answer = self.as_(None).get(self.path(name))
+            assert answer.status_code == 302, name
+            assert answer["Location"] == f"/accounts/login/?next={self.path(name)}"
+
+    def test_it_lets_nobody_act_without_signing_in(self) -> None:
+        for name in (*VERBS, *POSTED, "new"):
+            answer = self.as_(None).post(self.path(name))
+            assert answer.status_code == 302, name
+            assert answer["Location"].startswith("/accounts/login/?next=/"), name
+
+    def test_it_tells_scripts_that_nobody_is_signed_in(self) -> None:
+        answer = self.as_(None).get(self.path("snapshot"), headers={"Accept": "application/json"})
+        assert (answer.status_code, answer.json()) == (401, {"detail": "Sign in to go on."})
+
+    def test_it_takes_a_fragments_whole_page_to_the_form(self) -> None:
+        page = f"http://testserver{self.path('detail')}?state=failed#items"
+        answer = self.as_(None).get(self.path("items"), headers={"HX-Request": "true", "HX-Current-URL": page})
+        assert answer.status_code == 401
+        assert answer["HX-Redirect"] == f"/accounts/login/?next={self.path('detail')}%3Fstate%3Dfailed"
+
+    def test_it_returns_to_the_page_and_not_to_the_button(self) -> None:
+        page = f"http://testserver{self.path('detail')}"
+        answer = self.as_(None).post(self.path("pause"), headers={"Referer": page})
+        assert answer["Location"] == f"/accounts/login/?next={self.path('detail')}"
+
+    def test_it_returns_to_no_other_site(self) -> None:
+        answer = self.as_(None).post(self.path("pause"), headers={"Referer": "https://evil.example/jobs/"})
+        assert answer["Location"] == "/accounts/login/?next=/"
+
+    def test_it_hides_the_jobs_of_others(self) -> None:
+        for name in OF_A_JOB:
+            assert self.as_(self.bob).get(self.path(name)).status_code == 404, name
+        for name in VERBS:
+            assert self.as_(self.bob).post(self.path(name)).status_code == 404, name
+
+    def test_it_shows_owners_and_staff_their_jobs(self) -> None:
+        for person in (self.alice, self.sam):
+            for name in (*OF_A_JOB, *OF_A_PERSON):
+                assert self.as_(person).get(self.path(name)).status_code == 200, name
+
+    def test_it_lets_owners_and_staff_act(self) -> None:
+        for person in (self.alice, self.sam):
+            for name in VERBS:
+                answer = self.as_(person).post(self.path(name))
+                assert (answer.status_code, answer["Location"]) == (302, self.path("detail")), name
+
+    def test_it_lists_only_ones_own_jobs(self) -> None:
+        for person, found in ((self.alice, 1), (self.bob, 0), (self.sam, 1)):
+            client = self.as_(person)
+            assert len(client.get(self.path("list")).context["jobs"]) == found
+            assert len(client.get(self.path("list_snapshot")).json()["rows"]) == found
+
+    def test_it_acts_on_no_get(self) -> None:
+        for name in (*VERBS, *POSTED):
+            assert self.as_(self.alice).get(self.path(name)).status_code == 405, name
+
+    def test_it_acts_on_no_forged_form(self) -> None:
+        for name in (*VERBS, *POSTED, "new"):
+            answer = self.as_(self.alice, enforce_csrf_checks=True).post(self.path(name))
+            assert answer.status_code == 403, name
+            assert "The form is too old" in answer.content.decode()
+
+    def test_it_knows_no_other_methods(self) -> None:
+        for name in (*OF_A_JOB, *OF_A_PERSON):
+            assert self.as_(self.alice).delete(self.path(name)).status_code == 405, name
+
+    def test_it_finds_no_rows_that_are_not_there(self) -> None:
+        for row in (0, 4, 10**9, 10**30):
+            assert self.as_(self.alice).get(f"{self.path('detail')}items/{row}/").status_code == 404, row
+
+    def test_it_keeps_people_out_of_the_admin(self) -> None:
+        for person, form in ((None, "/accounts/login/"), (self.alice, "/admin/login/")):
+            answer = self.as_(person).get("/admin/jobs/job/")
+            assert (answer.status_code, answer["Location"]) == (302, f"{form}?next=/admin/jobs/job/")
+        assert self.as_(self.sam).get("/admin/jobs/job/").status_code == 200
