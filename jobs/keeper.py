@@ -142,7 +142,7 @@ def wake() -> bool:
 def queued(queue: str) -> int:
     """Messages in a queue of the broker. One that does not answer has none to spare."""
     with celery_app.connection_for_write() as broker:
-        errors: tuple[type[Exception], ...] = (*broker.connection_errors, *broker.channel_errors, OSError)
+        errors: tuple[type[BaseException], ...] = (*broker.connection_errors, *broker.channel_errors, OSError)
         try:
             # Tries once; whoever asks for a channel first waits for the broker for ever.
             broker.connect()
