@@ -84,6 +84,7 @@ class Publisher:
         self._loop = asyncio.new_event_loop()
         self._changed = asyncio.Event()
         self._urgent = asyncio.Event()
+        self._cut_off = False
         threading.Thread(target=self._run, name="publisher", daemon=True).start()
 
     def wake(self, code: str, seq: int, owner: int, at_once: bool) -> None:
@@ -135,7 +136,7 @@ class Publisher:
             return
 
     async def _send_due(self, news: dict[str, tuple[int, int]], to: str, interval: float) -> dict[str, tuple[int, int]]:
-        """Sends what is due and returns the rest."""
+        """Sends what is due; returns the rest, and what could not be sent."""
         rest: dict[str, tuple[int, int]] = {}
         for code, (seq, owner) in news.items():
             now = time.monotonic()
@@ -144,18 +145,27 @@ class Publisher:
                 continue
             self._sent[(code, to)] = now
             groups = [job_group(code)] if to == "job" else [owner_group(owner), STAFF_GROUP]
-            await self._send(groups, {"type": f"wake.{to}", "job": code, "seq": seq, "owner": owner})
+            if not await self._send(groups, {"type": f"wake.{to}", "job": code, "seq": seq, "owner": owner}):
+                rest[code] = (seq, owner)
         if len(self._sent) > 10_000:
             self._sent.clear()
         return rest
 
-    async def _send(self, groups: list[str], message: dict[str, Any]) -> None:
+    async def _send(self, groups: list[str], message: dict[str, Any]) -> bool:
+        """Whether it could be sent. Each outage is said once, not four times a second."""
         layer = get_channel_layer()
         try:
             for group in groups:
                 await asyncio.wait_for(layer.group_send(group, message), SEND_TIMEOUT)
-        except Exception as error:  # a lost wake-up costs a viewer seconds; nothing may break for it
-            logger.warning("Viewers could not be woken: %s", type(error).__name__)
+        except Exception as error:  # whatever the layer raises, nothing may break for a wake-up
+            if not self._cut_off:
+                logger.warning("Viewers cannot be woken: %s", type(error).__name__)
+            self._cut_off = True
+            return False
+        if self._cut_off:
+            logger.info("Viewers are woken again")
+        self._cut_off = False
+        return True
 
 
 _publisher: Publisher | None = None

@@ -17,7 +17,7 @@ from django.utils import timezone
 from jobs import histogram
 from jobs.models.states import CELL_FALLBACK, CELL_RETRYING, ItemState
 from jobs.outcomes import AttemptRow, Outcome
-from jobs.sql import Raw, adapted, execute, for_update, later, postgres, write_many
+from jobs.sql import Raw, adapter, execute, for_update, later, postgres, write_many
 
 PENDING_CELLS: Final = (int(ItemState.PENDING), CELL_RETRYING)
 FAILED_CELLS: Final = (int(ItemState.FAILED), CELL_FALLBACK)
@@ -170,6 +170,7 @@ def next_due(job: int, lease: Lease) -> Any:
 
 def save_outcomes(job: int, run: int | None, worker: int, outcomes: Sequence[Outcome]) -> int:
     """Writes what became of items that are still pending; returns how many rows that were."""
+    adapted = adapter()
     rows = [
         (o.state, o.tries, o.made, o.seconds, adapted(o.finished), adapted(o.due), o.result, o.fallback,
          o.error_kind, o.error, o.cause, o.position)
@@ -196,6 +197,7 @@ def save_outcomes(job: int, run: int | None, worker: int, outcomes: Sequence[Out
 def save_attempts(job: int, run: int | None, worker: int, attempts: Sequence[AttemptRow]) -> None:
     by = f"{job}, {run or 'NULL'}, {worker or 'NULL'}"
     names = "position, number, started, seconds, kind, message, trace, log, retry_at, job_id, run_id, worker_id"
+    adapted = adapter()
     rows = [
         (a.position, a.number, adapted(a.started), a.seconds, a.kind, a.message, a.trace, a.log, adapted(a.retry_at))
         for a in attempts
@@ -219,7 +221,7 @@ def count_causes(job: int, causes: Iterable[tuple[str, str, str, str, int, int, 
                 ON CONFLICT (job_id, signature) DO UPDATE SET count = jobs_cause.count + excluded.count,
                     first = {low}(jobs_cause.first, excluded.first), last = {high}(jobs_cause.last, excluded.last)
                 RETURNING id""",
-            [job, signature, kind, title, sample, count, first, last, adapted(timezone.now())],
+            [job, signature, kind, title, sample, count, first, last, adapter()(timezone.now())],
         )
         ids[signature] = rows[0][0]
     return ids
@@ -230,7 +232,7 @@ def add_batch(job: int, delta: bytes, rows: Sequence[dict[str, Any]]) -> int:
     (seq,) = execute("UPDATE jobs_job SET seq = seq + 1 WHERE id = %s RETURNING seq", [job])[0]
     execute(
         "INSERT INTO jobs_batch (job_id, seq, created, delta, rows) VALUES (%s, %s, %s, %s, %s)",
-        [job, seq, adapted(timezone.now()), delta, json.dumps(rows)],
+        [job, seq, adapter()(timezone.now()), delta, json.dumps(rows)],
     )
     return int(seq)
 
