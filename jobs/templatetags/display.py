@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import accumulate
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from django import template
 from django.templatetags.static import static
@@ -20,8 +20,8 @@ from jobs.files import Shape
 register = template.Library()
 
 NONE: Final = "–"
-# In this order from the left of a bar; what waits is its background.
-SEGMENTS: Final = ("succeeded", "failed", "rejected", "running", "retrying", "not_attempted")
+# In this order from the left of a bar; what waits, or was not attempted, is its background.
+SEGMENTS: Final = ("succeeded", "failed", "rejected", "running", "retrying")
 BAR: Final = 1000  # units of a bar's width
 THINNEST: Final = 3  # units that one item in a million still gets
 COUNTED: Final = ("succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted", "fallback")
@@ -33,9 +33,9 @@ def half_up(value: float) -> int:
 
 
 @register.filter
-def number(value: float | None) -> str:
-    """1234567 → 1,234,567; one digit behind the point below ten."""
-    if value is None:
+def number(value: float | None | Literal[""]) -> str:
+    """1234567 → 1,234,567; one digit behind the point below ten. Django gives "" for what is not there."""
+    if value is None or value == "":
         return NONE
     if value < 10 and value != int(value):
         return f"{half_up(value * 10) / 10:g}"
@@ -72,9 +72,9 @@ def share(part: int, total: int) -> str:
 
 
 @register.filter
-def duration(seconds: float | None) -> str:
+def duration(seconds: float | None | Literal[""]) -> str:
     """11 ms, 4.2 s, 1 min 44 s, 2 h 5 min, 3 d 4 h."""
-    if seconds is None:
+    if seconds is None or seconds == "":
         return NONE
     if seconds < 1:
         milliseconds = half_up(seconds * 1000)
@@ -109,7 +109,8 @@ def left(eta: float | None) -> str:
 @register.filter
 def parts(counts: Mapping[str, int], total: int) -> list[dict[str, Any]]:
     """The coloured parts of a bar that is 1000 units wide. The widest one gives what keeps the others visible."""
-    shown = {state: counts[state] for state in SEGMENTS} | {"waiting": counts["waiting"] - counts["retrying"]}
+    shown = {state: counts[state] for state in SEGMENTS}
+    shown["rest"] = counts["waiting"] - counts["retrying"] + counts["not_attempted"]
     widths = {state: max(THINNEST, half_up(n * BAR / total)) if n and total else 0 for state, n in shown.items()}
     if any(widths.values()):
         widths[max(widths, key=widths.__getitem__)] += BAR - sum(widths.values())

@@ -2,7 +2,7 @@
 // tests/js/cases.json holds the two together.
 
 export const NONE = "–";
-export const SEGMENTS = ["succeeded", "failed", "rejected", "running", "retrying", "not_attempted"];
+export const SEGMENTS = ["succeeded", "failed", "rejected", "running", "retrying"];
 export const BAR = 1000;
 const THINNEST = 3;
 const COUNTED = ["succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted", "fallback"];
@@ -69,7 +69,7 @@ export function left(eta) {
 
 /** The coloured parts of a bar that is 1000 units wide. The widest one gives what keeps the others visible. */
 export function parts(counts, total) {
-  const shown = [...SEGMENTS.map((state) => counts[state]), counts.waiting - counts.retrying];
+  const shown = [...SEGMENTS.map((state) => counts[state]), counts.waiting - counts.retrying + counts.not_attempted];
   const widths = shown.map((n) => (n && total ? Math.max(THINNEST, halfUp((n * BAR) / total)) : 0));
   const widest = widths.indexOf(Math.max(...widths));
   if (widths[widest]) widths[widest] += BAR - widths.reduce((sum, width) => sum + width);

@@ -1,6 +1,7 @@
 // The table of items: looked at again when rows that it shows have changed, at most once a second, cell by cell, so that
 // neither focus nor a selection is lost.
 
+import { concerns } from "./rows.js";
 import { $, $$, localTimes } from "./shell.js";
 
 const PAUSE = 1000; // milliseconds between two looks
@@ -9,13 +10,6 @@ const FLASHED = 5; // more changed rows than this do not flash
 const section = () => $("#items");
 const rows = (root) => $$("tbody > tr", root);
 const position = (row) => Number(row.dataset.position);
-
-/** Whether one of these changes can be seen on the page of rows that is open. */
-export function concerns(changes, { first, last, open, filtered }) {
-  // Under a filter any row may come in or leave, and an open end takes new rows.
-  if (filtered) return changes.some(([at]) => open || at <= last);
-  return changes.some(([at]) => at >= first && (open || at <= last));
-}
 
 function shown() {
   const all = rows(section());

@@ -1,9 +1,10 @@
 // The page of a job. The server has written every number already; from here on frames overwrite them in place.
 
-import { BAR, clock, duration, finished, number, parts, tone, view } from "./format.js";
+import { BAR, clock, duration, finished, number, parts, view } from "./format.js";
 import { Items } from "./items.js";
 import { Live } from "./live.js";
 import { pill } from "./pill.js";
+import { merged, sameRow } from "./rows.js";
 import { $, $$, announce, localTimes, setText } from "./shell.js";
 
 const NEWEST = 10;
@@ -33,7 +34,8 @@ function paintAll(frame) {
   const words = { ...view(frame), ...notes(frame) };
   paintState(frame, words);
   for (const element of $$("[data-v]", page)) setText(element, String(words[element.dataset.v] ?? ""));
-  for (const element of $$("[data-show]", page)) element.hidden = !shows(frame, words)[element.dataset.show];
+  const shown = shows(frame, words);
+  for (const element of $$("[data-show]", page)) element.hidden = !shown[element.dataset.show];
   paintBar(frame);
   paintActions(frame, words);
   paintCauses(frame);
@@ -43,6 +45,8 @@ function paintAll(frame) {
 
 function shows(frame, words) {
   return {
+    active: ACTIVE.includes(frame.state),
+    ended: !ACTIVE.includes(frame.state),
     alone: words.alone,
     any_failed: frame.counts.failed > 0,
     any_fallback: frame.counts.fallback > 0,
@@ -54,11 +58,12 @@ function shows(frame, words) {
 
 /** What only the browser knows: the reader's clock, and whether the numbers are old. */
 function notes(frame) {
+  const began = frame.started ? "started" : "created";
   if (page.hasAttribute("data-stale") && ACTIVE.includes(frame.state)) {
-    return { left: "Last known numbers", note: `from ${clock(line.heard())}` };
+    return { began, left: "Last known numbers", note: `from ${clock(line.heard())}` };
   }
   const at = frame.eta == null ? "" : `done at about ${clock(new Date(Date.now() + frame.eta * 1000))}`;
-  return { note: [frame.why, at].filter(Boolean).join(" · ") };
+  return { began, note: [frame.why, at].filter(Boolean).join(" · ") };
 }
 
 function paintTitle(frame) {
@@ -94,6 +99,11 @@ function paintBar(frame) {
 /** Buttons are never rebuilt under somebody's finger: they are shown and hidden. */
 function paintActions(frame, words) {
   for (const form of $$("form[data-verb]", page)) form.hidden = !frame.actions.includes(form.dataset.verb);
+  $("#download summary").classList.toggle("primary", frame.state === "finished");
+  if (frame.started && $("#began").dateTime !== frame.started) {
+    $("#began").dateTime = frame.started;
+    localTimes($("#job .meta"));
+  }
   $('[data-verb="retry"] button').dataset.yes = words.retry;
   $('[data-verb="cancel"] button').dataset.text =
     `${words.open} items that are not done will not be attempted. The results of the ${words.done} that are done are kept, and the rest can be resumed later.`;
@@ -126,12 +136,6 @@ function newCause(cause) {
 }
 
 // The newest attempts: a sample when many finish, and still while somebody reads
-
-const sameRow = (one, other) => one.row === other.row && one.attempts === other.attempts && one.state === other.state;
-
-export function merged(known, fresh) {
-  return [...fresh, ...known.filter((row) => !fresh.some((other) => sameRow(row, other)))].slice(0, NEWEST);
-}
 
 let listed = newest.slice(0, NEWEST);
 let listedAt = 0;
@@ -178,8 +182,9 @@ const items = new Items();
 
 function take(frame) {
   const snapshot = frame.from === frame.seq && frame.rows.length;
-  newest = snapshot ? frame.rows.slice(0, NEWEST) : merged(newest, frame.rows);
+  newest = snapshot ? frame.rows.slice(0, NEWEST) : merged(newest, frame.rows, NEWEST);
   if (frame.state !== current.state || frame.total !== current.total) items.look();
+  if (frame.state !== current.state) setTimeout(lookAtActivity, 300 + Math.random() * 2700);
   line.news();
   paint(frame);
 }
@@ -200,11 +205,26 @@ const live = new Live({
 });
 const line = pill(page, () => live.connect());
 
-// A button was pressed: the page that answered knows the newest numbers and who did what.
-document.addEventListener("acted", ({ detail }) => {
-  const activity = $("#activity", detail);
+/** Who did what is not in the frames; the page is asked for it, not by all viewers at once. */
+async function lookAtActivity() {
+  if (document.hidden) return;
+  try {
+    const answer = await fetch(location.href);
+    if (answer.ok) showActivity(new DOMParser().parseFromString(await answer.text(), "text/html"));
+  } catch {
+    // The next change of state brings it.
+  }
+}
+
+function showActivity(from) {
+  const activity = $("#activity", from);
   if (activity) $("#activity").replaceWith(document.adoptNode(activity));
   localTimes($("#activity"));
+}
+
+// A button was pressed: the page that answered knows the newest numbers and who did what.
+document.addEventListener("acted", ({ detail }) => {
+  showActivity(detail);
   live.refresh();
 });
 

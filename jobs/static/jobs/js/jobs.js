@@ -11,20 +11,26 @@ const page = $("#jobs");
 function paintFailed(row, job) {
   const cell = $(".failures", row);
   const link = $("a", cell);
-  if (!link && job.failed) cell.replaceChildren(failedLink(row, job));
+  if (!link && job.failed) cell.replaceChildren(failedLink(row));
   setText($('[data-v="failed"]', cell), number(job.failed));
 }
 
-function failedLink(row, job) {
+function span(name, text = "") {
+  const element = document.createElement("span");
+  if (name) element.className = name;
+  element.textContent = text;
+  return element;
+}
+
+function failedLink(row) {
+  const name = $(".name", row);
   const link = document.createElement("a");
   link.className = "failed-link";
-  link.href = `${$(".name", row).getAttribute("href")}?state=failed#items`;
-  const count = document.createElement("span");
+  link.href = `${name.getAttribute("href")}?state=failed#items`;
+  const [count, word] = [span(), span("phone", " failed")];
   count.dataset.v = "failed";
-  const words = document.createElement("span");
-  words.className = "visually-hidden";
-  words.textContent = ` failed items of ${$(".name", row).textContent}`;
-  link.append(count, words);
+  word.ariaHidden = "true";
+  link.append(count, word, span("visually-hidden", ` failed items of ${name.textContent}`));
   return link;
 }
 

@@ -8,7 +8,8 @@ import { decode } from "./cells.js";
 
 const BACKOFF = [1, 2, 4, 8, 15]; // seconds, each ± 30 %
 const PATIENCE = 2; // seconds of silence before the page says that the line is down
-const QUIET = 12; // seconds without any frame after which a line counts as dead; the server speaks every 5
+const QUIET = 8; // seconds without any frame after which a line counts as dead; the server speaks every 5
+const QUIET_HIDDEN = 40; // a page that nobody looks at is told less
 const TRIES = 3; // failed tries after which the page begins to poll
 const POLL = 10;
 const NOT_FOUND = 4404;
@@ -64,8 +65,12 @@ export class Live {
     this.tries = 0;
     this.#clear("patience");
     this.#clear("poll");
-    this.#after("quiet", QUIET, () => this.#drop(line));
+    this.#listen(line);
     this.#say("live");
+  }
+
+  #listen(line) {
+    this.#after("quiet", this.world.visible() ? QUIET : QUIET_HIDDEN, () => this.#drop(line));
   }
 
   /** Treats the line as closed without waiting for the browser to notice. */
@@ -160,6 +165,7 @@ export class Live {
 
   #seen(visible) {
     this.#tellHidden(!visible);
+    if (this.line) this.#listen(this.line);
     if (!visible) return;
     if (this.line) this.refresh();
     else this.connect();

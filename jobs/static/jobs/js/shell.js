@@ -79,12 +79,13 @@ export function takeToasts(page) {
 // Questions
 
 /** Asks in a dialog; resolves to true when the person goes ahead. The words are in the button's data attributes. */
-export function ask({ title, text, yes, no }) {
+export function ask({ title, text, yes, no, danger }) {
   const dialog = $("#confirm");
   $("#confirm-title").textContent = title;
   $("#confirm-text").textContent = text;
   $("#confirm-yes").textContent = yes;
   $("#confirm-no").textContent = no;
+  $("#confirm-yes").classList.toggle("danger-fill", danger !== undefined);
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
