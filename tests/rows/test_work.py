@@ -28,4 +28,6 @@ class WorkTests(People):
 
     def test_it_writes_every_row_in_order(self) -> None:
         job = worked(self.alice, csv_of(30))
-        assert [line.split(",")[0] for line in lines(results.chunks(job, "csv"))[1:]] == [f"item {i}" for i in range(30)]
+        assert [line.split(",")[0] for line in lines(results.chunks(job, "csv"))[1:]] == [
+            f"item {i}" for i in range(30)
+        ]

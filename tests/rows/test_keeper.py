@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.db import OperationalError
+from django.utils import timezone
+
+from batchweb import celery_app
+from jobs import dispatch, keeper
+from jobs.models import Batch, Upload, Worker
+from tests.base import csv_of, loaded, make_job
+from tests.rows.steps import recorder_for
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Sweeps:
+    """Notes of each sweep whether leases were to expire."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.expired: list[bool] = []
+        self.broken = False
+        monkeypatch.setattr(keeper, "sweep", self)
+
+    def __call__(self, expire: bool) -> None:
+        if self.broken:
+            raise OperationalError("away")
+        self.expired.append(expire)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def sweeps(monkeypatch: pytest.MonkeyPatch) -> Sweeps:
+    monkeypatch.setattr(keeper, "wake", lambda: False)
+    monkeypatch.setattr(keeper, "tidy", lambda: None)
+    return Sweeps(monkeypatch)
+
+
+def passes(kept: keeper.Keeper, clock: Clock, seconds: float) -> None:
+    for _ in range(int(seconds / keeper.SWEEP_EVERY)):
+        clock.now += keeper.SWEEP_EVERY
+        kept.turn()
+
+
+def test_it_sweeps_every_five_seconds(clock: Clock, sweeps: Sweeps) -> None:
+    kept = keeper.Keeper(clock)
+    for _ in range(40):
+        kept.turn()
+        clock.now += 0.5
+    assert sweeps.expired == [True] * 4
+
+
+def test_it_expires_nothing_for_a_lease_after_a_gap(clock: Clock, sweeps: Sweeps, settings: Any) -> None:
+    settings.JOBS_LEASE_SECONDS = 30
+    kept = keeper.Keeper(clock)
+    kept.turn()
+    clock.now += 600
+    passes(kept, clock, 40)
+    assert sweeps.expired == [True] + [False] * 6 + [True] * 2
+
+
+def test_it_takes_an_absence_of_the_database_for_a_gap(clock: Clock, sweeps: Sweeps) -> None:
+    kept = keeper.Keeper(clock)
+    kept.turn()
+    sweeps.broken = True
+    passes(kept, clock, 60)
+    sweeps.broken = False
+    passes(kept, clock, 5)
+    assert sweeps.expired == [True, False]
+
+
+def test_it_goes_on_after_an_error_of_the_database(clock: Clock, sweeps: Sweeps) -> None:
+    kept = keeper.Keeper(clock)
+    sweeps.broken = True
+    kept.turn()
+    sweeps.broken = False
+    passes(kept, clock, 5)
+    assert sweeps.expired == [True]
+
+
+def test_it_stops_when_it_is_told_to(sweeps: Sweeps) -> None:
+    stopping = threading.Event()
+    stopping.set()
+    keeper.keep(stopping)
+    assert sweeps.expired == []
+
+
+# Waking
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch, sent: list[str]) -> list[str]:
+    monkeypatch.setattr(keeper, "queued", lambda name: len(sent))
+    return sent
+
+
+def test_it_wakes_a_worker_for_work_that_nobody_does(alice: User, queue: list[str]) -> None:
+    loaded(alice, csv_of(5))
+    assert keeper.wake()
+    assert queue == [dispatch.WORK]
+
+
+def test_it_lets_workers_sleep_when_there_is_nothing_to_do(alice: User, queue: list[str]) -> None:
+    loaded(alice, csv_of(5), start=False)
+    assert not keeper.wake()
+
+
+def test_it_lets_workers_sleep_when_the_job_has_its_worker(alice: User, queue: list[str], settings: Any) -> None:
+    settings.JOBS_SHARD_SIZE = 10
+    recorder_for(loaded(alice, csv_of(300), workers=1))
+    assert not keeper.wake()
+
+
+def test_it_never_floods_the_queue(alice: User, queue: list[str]) -> None:
+    loaded(alice, csv_of(5))
+    for _ in range(20):
+        keeper.wake()
+    assert len(queue) == keeper.QUEUED_WAKEUPS
+
+
+def test_it_counts_what_waits_in_the_broker() -> None:
+    with celery_app.connection_for_write() as broker:
+        queue: Any = broker.SimpleQueue("kept-by-a-test")
+        queue.put("one")
+        queue.put("two")
+        assert keeper.queued("kept-by-a-test") == 2
+        queue.clear()
+        queue.close()
+
+
+def test_it_takes_a_missing_queue_for_an_empty_one() -> None:
+    assert keeper.queued("never-declared") == 0
+
+
+def test_it_does_not_wait_for_a_broker_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = celery_app.connection_for_write("redis+socket:///nowhere/valkey.sock")
+    monkeypatch.setattr(celery_app, "connection_for_write", lambda: gone)
+    assert keeper.queued("work") == 0
+
+
+# Tidying
+
+
+def aged(alice: User, minutes: int) -> Upload:
+    upload = Upload.keep(ContentFile(b"a\n1\n"), "old.csv", alice)
+    Upload.objects.filter(pk=upload.pk).update(created=timezone.now() - timedelta(minutes=minutes))
+    return upload
+
+
+def test_it_removes_an_upload_that_nothing_refers_to(alice: User, django_capture_on_commit_callbacks: Any) -> None:
+    upload = aged(alice, 70)
+    with django_capture_on_commit_callbacks(execute=True):
+        keeper.tidy()
+    assert not Upload.objects.filter(pk=upload.pk).exists()
+    assert not upload.file.storage.exists(str(upload.file.name))
+
+
+def test_it_keeps_an_upload_that_somebody_may_be_filling_in_a_form_about(alice: User) -> None:
+    upload = aged(alice, 50)
+    keeper.tidy()
+    assert Upload.objects.filter(pk=upload.pk).exists()
+
+
+def test_it_keeps_the_upload_of_a_job(alice: User) -> None:
+    job = make_job(alice, csv_of(2))
+    Upload.objects.update(created=timezone.now() - timedelta(days=2))
+    keeper.tidy()
+    assert Upload.objects.get().file.storage.exists(str(job.upload.file.name))
+
+
+def test_it_goes_on_when_a_file_is_gone_already(alice: User, django_capture_on_commit_callbacks: Any) -> None:
+    first, second = aged(alice, 70), aged(alice, 70)
+    first.file.storage.delete(str(first.file.name))
+    with django_capture_on_commit_callbacks(execute=True):
+        keeper.tidy()
+    assert not second.file.storage.exists(str(second.file.name))
+
+
+def test_it_removes_batches_that_every_viewer_has_passed(alice: User) -> None:
+    job = loaded(alice, csv_of(2))
+    old = timezone.now() - keeper.KEPT_BATCHES - timedelta(minutes=1)
+    Batch.objects.bulk_create(Batch(job=job, seq=100 + at, created=old) for at in range(50))
+    kept = Batch.objects.filter(created__gt=old).count()
+    keeper.tidy()
+    assert Batch.objects.filter(job=job).count() == kept
+
+
+def test_it_forgets_workers_long_gone(alice: User) -> None:
+    Worker.objects.create(name="old", seen=timezone.now() - timedelta(days=8))
+    Worker.objects.create(name="new")
+    keeper.tidy()
+    assert [worker.name for worker in Worker.objects.all()] == ["new"]
+
+
+def test_it_remembers_a_worker_that_still_holds_a_shard(alice: User) -> None:
+    recorder_for(loaded(alice, csv_of(2)), "old")
+    Worker.objects.update(seen=timezone.now() - timedelta(days=8))
+    keeper.tidy()
+    assert Worker.objects.filter(name="old").exists()
