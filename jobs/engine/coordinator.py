@@ -54,6 +54,7 @@ class Coordinator:
         self.settled = 0
         self.exhausted = False
         self.stopping = False
+        self.gave_up = 0  # So many threads hung when the run ended for that reason; some may come back before its end.
         self.error: Exception | None = None
         self.throttled_until = 0.0
         self.serial = 0
@@ -181,7 +182,7 @@ class Coordinator:
     def _pulse(self) -> Pulse:
         waiting = len(self.retries) + len(self.ready) + len(self.pool.todo)
         throttled = self.throttled_until + self.epoch if self.throttled_until > monotonic() else None
-        return Pulse(len(self.pool.running()), waiting, throttled, len(self.pool.lost))
+        return Pulse(len(self.pool.running()), waiting, throttled, max(len(self.pool.lost), self.gave_up))
 
     def _adopt(self, policy: Policy) -> None:
         if policy.rate != self.policy.rate:
@@ -207,6 +208,7 @@ class Coordinator:
             self.pool.done.append(stand_in)
         self.expiry_at = nearest + limit
         if len(self.pool.lost) >= self.policy.lost_limit and not self.stopping:
+            self.gave_up = len(self.pool.lost)
             self.stop()
         self.pool.staff()
 

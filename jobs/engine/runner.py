@@ -35,8 +35,9 @@ def run(
 
     `beat(Pulse)` is called every 0.25 seconds from the caller's thread, as long as the caller asks for attempts, and
     once more at the end. It answers None, a new Policy, or STOP: then nothing new starts, what runs is yielded, and the
-    run ends. It also ends so when `policy.lost_limit` threads hang at once (`Pulse.lost` tells); items that were pulled
-    and not started are not yielded then. A thread that hangs keeps neither this run nor the interpreter from ending.
+    run ends. It also ends so when `policy.lost_limit` threads hang at once, and the last `Pulse.lost` says so; items
+    that were pulled and not started are not yielded then. A thread that hangs keeps neither this run nor the
+    interpreter from ending.
 
     Raises TypeError and ValueError for arguments that make no sense, at once.
     """

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobs.engine import STOP, Policy, Pulse, run
+from jobs.engine import STOP, Policy, Pulse, RetryLater, run
 from jobs.engine.coordinator import NOT_YET
 
 
@@ -127,3 +128,24 @@ def test_it_raises_what_the_beat_raises() -> None:
 def test_it_asks_a_source_again_that_has_nothing_yet() -> None:
     answers = iter([NOT_YET, (0, "a"), NOT_YET, (1, "b")])
     assert [attempt.value for attempt in run(answers, str.upper, Policy())] == ["A", "B"]
+
+
+def test_it_loses_no_item_while_everything_changes() -> None:
+    chance = random.Random(7)
+
+    def process(payload: int) -> int:
+        time.sleep(chance.choice([0, 0, 0, 0.001, 0.01]))
+        if payload % 50 == 0:
+            raise RetryLater(0.005) if chance.random() < 0.5 else ValueError("no")
+        return payload
+
+    def change(pulse: Pulse) -> Policy:
+        workers, rate = chance.randint(1, 30), chance.choice([None, 3000])
+        return Policy(workers=workers, rate=rate, timeout=10, attempts=2, backoff=0.01, retry_on=("*",))
+
+    final = [
+        attempt.position
+        for attempt in run(enumerate(range(6000)), process, Policy(), beat=change)
+        if attempt.retry_at is None
+    ]
+    assert sorted(final) == list(range(6000))

@@ -117,3 +117,14 @@ def test_it_obeys_a_timeout_that_the_beat_sets(hang: threading.Event) -> None:
     attempts = run([(0, 0)], lambda payload: hang.wait(), Policy(), beat=lambda pulse: Policy(timeout=0.1))
     assert kinds(attempts) == {"timeout"}
     assert time.monotonic() - begun < 0.7
+
+
+def test_it_tells_why_it_ended_even_when_threads_come_back(hang: threading.Event) -> None:
+    policy = Policy(workers=4, timeout=0.05)
+    pulses: list[Pulse] = []
+    attempts = run(Source(1000), lambda payload: hang.wait(), policy, beat=pulses.append)
+    for count, _ in enumerate(attempts, 1):
+        if count == policy.lost_limit:
+            hang.set()
+            time.sleep(0.05)
+    assert pulses[-1].lost >= policy.lost_limit
