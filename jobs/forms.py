@@ -16,7 +16,7 @@ from jobs.models import Upload
 from jobs.processors import Parameter, ParameterError, Processor
 
 HEAD: Final = 256 * 1024  # bytes that are enough to recognise a file
-TIMEOUT: Final = 60.0  # seconds for an attempt where neither the person nor the processor says otherwise
+TIMEOUT: Final = 60.0  # seconds for an attempt unless the person says otherwise
 POLICY: Final = ("workers", "attempts", "timeout", "rate")
 
 
@@ -62,7 +62,7 @@ def defaults(processor: Processor) -> dict[str, Any]:
     return {
         "workers": min(policy.workers, settings.JOBS_MAX_WORKERS),
         "attempts": policy.attempts,
-        "timeout": policy.timeout or TIMEOUT,
+        "timeout": TIMEOUT,
         "rate": policy.rate,
     }
 

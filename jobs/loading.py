@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import DataError, transaction
 from django.utils import timezone
 
-from jobs import files, store
+from jobs import files, processors, store
 from jobs.models import ItemState, Job, JobState, Run, Shard
 from jobs.processors.storable import harmless
 from jobs.store import LostLease
@@ -74,10 +74,17 @@ def take(job: Job) -> str:
 def read_all(job: Job, token: str, reader: files.Reader) -> None:
     for _ in range(job.total):
         next(reader)
+    job.label_column = job.label_column or label_column(job)
     size = settings.JOBS_SHARD_SIZE // (WIDE if len(job.shares()) > 1 else 1)
     for rows in chunks(reader, size):
         job.columns = [harmless(name) for name in reader.columns]
         add_shard(job, token, [record(job, job.total + at, row) for at, row in enumerate(rows)])
+
+
+def label_column(job: Job) -> str:
+    """The column that names an item on pages where nobody chose one: that of the first required input."""
+    inputs = processors.get(job.processor).inputs
+    return next((job.mapping[one.name] for one in inputs if one.required and one.name in job.mapping), "")
 
 
 def chunks(rows: Iterator[files.Row], size: int) -> Iterator[list[files.Row]]:
@@ -99,7 +106,7 @@ def record(job: Job, position: int, row: files.Row) -> Record:
     if row.reason:
         return position, int(ItemState.REJECTED), harmless(row.payload), "", "", "rejected", harmless(row.reason)
     values = files.value(row.payload, job.columns, job.file_shape)
-    label = values.get(job.label_column or next(iter(job.mapping.values()), "")) or next(iter(values.values()), "")
+    label = values.get(job.label_column) or next(iter(values.values()), "")
     key = next((values[name] for name in (job.key_column, *KEY_COLUMNS) if values.get(name)), "")
     return position, int(ItemState.PENDING), harmless(row.payload), short(label), short(key), "", ""
 

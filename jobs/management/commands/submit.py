@@ -13,7 +13,7 @@ from django.core.files.base import File
 from django.core.management.base import CommandError
 
 from jobs import dispatch, files, processors, terminal
-from jobs.forms import HEAD, guess
+from jobs.forms import HEAD, TIMEOUT, guess
 from jobs.models import Job, Upload
 from jobs.processors import ParameterError, Processor
 
@@ -100,14 +100,14 @@ def mapped(processor: Processor, shape: files.Shape, given: dict[str, str]) -> d
 
 
 def policy_of(processor: Processor, options: dict[str, Any]) -> dict[str, Any]:
-    """Workers, attempts, timeout and rate: as given, else the processor's own. Raises ValueError."""
+    """Workers, attempts, timeout and rate as given; workers and attempts else the processor's. Raises ValueError."""
     workers = options["workers"] if options["workers"] is not None else processor.policy.workers
     attempts = options["attempts"] if options["attempts"] is not None else processor.policy.attempts
     if not 1 <= workers <= settings.JOBS_MAX_WORKERS:
         raise ValueError(f"--workers must be from 1 to {settings.JOBS_MAX_WORKERS}, not {workers}.")
     if not 1 <= attempts <= 20:
         raise ValueError(f"--attempts must be from 1 to 20, not {attempts}.")
-    timeout = options["timeout"] if options["timeout"] is not None else processor.policy.timeout or 60.0
+    timeout = options["timeout"] if options["timeout"] is not None else TIMEOUT
     if timeout < 0 or (options["rate"] is not None and options["rate"] <= 0):
         raise ValueError("--timeout and --rate must be above 0.")
     return {"workers": workers, "attempts": attempts, "timeout": timeout or None, "rate": options["rate"]}
