@@ -33,7 +33,7 @@ def half_up(value: float) -> int:
 
 
 @register.filter
-def number(value: float | None | Literal[""]) -> str:
+def number(value: float | Literal[""] | None) -> str:
     """1234567 → 1,234,567; one digit behind the point below ten. Django gives "" for what is not there."""
     if value is None or value == "":
         return NONE
@@ -68,11 +68,17 @@ def percent(part: int, total: int) -> str:
 
 @register.simple_tag
 def share(part: int, total: int) -> str:
-    return f"{percent(part, total)} %" if part and total else ""
+    """A part of the whole, rounded, but never to nothing or to all of it."""
+    if not part or not total:
+        return ""
+    if part >= total:
+        return "100 %"
+    tenths = min(999, half_up(part * 1000 / total))
+    return f"{tenths / 10:.1f} %" if tenths else "<0.1 %"
 
 
 @register.filter
-def duration(seconds: float | None | Literal[""]) -> str:
+def duration(seconds: float | Literal[""] | None) -> str:
     """11 ms, 4.2 s, 1 min 44 s, 2 h 5 min, 3 d 4 h."""
     if seconds is None or seconds == "":
         return NONE

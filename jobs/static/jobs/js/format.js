@@ -34,7 +34,13 @@ export function percent(part, total) {
   return tenths ? (tenths / 10).toFixed(1) : "0";
 }
 
-export const share = (part, total) => (part && total ? `${percent(part, total)} %` : "");
+/** A part of the whole, rounded, but never to nothing or to all of it. */
+export function share(part, total) {
+  if (!part || !total) return "";
+  if (part >= total) return "100 %";
+  const tenths = Math.min(999, halfUp((part * 1000) / total));
+  return tenths ? `${(tenths / 10).toFixed(1)} %` : "<0.1 %";
+}
 
 const UNITS = [[86_400, "d", 3_600, "h"], [3_600, "h", 60, "min"], [60, "min", 1, "s"]];
 

@@ -48,6 +48,7 @@ function shows(frame, words) {
     active: ACTIVE.includes(frame.state),
     ended: !ACTIVE.includes(frame.state),
     alone: words.alone,
+    any: frame.total > 0,
     any_failed: frame.counts.failed > 0,
     any_fallback: frame.counts.fallback > 0,
     any_retrying: frame.counts.retrying > 0,
@@ -79,7 +80,7 @@ function paintState(frame, words) {
   const box = $("#state");
   if (box.dataset.stateNow !== frame.state) {
     box.replaceChildren($(`template[data-for-state="${frame.state}"]`).content.cloneNode(true));
-    box.dataset.stateNow = frame.state;
+    box.dataset.stateNow = page.dataset.jobState = frame.state;
   }
   const badge = $("#badge");
   badge.dataset.state = words.tone;
