@@ -99,8 +99,10 @@ def first_part(form: JobForm) -> dict[str, Any]:
 def first_rows(head: bytes, complete: bool, shape: files.Shape) -> dict[str, Any]:
     """The shape and the first rows as cells. The last row of a part of a file may be cut, and is left out."""
     rows: list[files.Row] = []
-    with contextlib.suppress(files.Unreadable):
+    try:
         rows.extend(islice(files.read(BytesIO(head), shape), PREVIEW_ROWS + 1))
+    except files.Unreadable:
+        complete = True  # the row that is cut could not be read and is not among them
     whole = rows if complete else rows[:-1]
     cells = [
         ([] if row.reason else files.cells(row.payload, shape, shape.columns), row.reason)

@@ -1,0 +1,101 @@
+"""A websocket to the application, without a server in between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from asgiref.sync import sync_to_async
+from asgiref.testing import ApplicationCommunicator
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
+
+from batchweb.asgi import application
+from jobs import consumers, live
+
+HERE = b"http://localhost"
+ABNORMAL = 1006  # what a page sees of a handshake that was refused
+
+
+class Socket(ApplicationCommunicator):  # type: ignore[misc]
+    """One connection. `code` is what the server closed it with."""
+
+    def __init__(self, path: str, person: User | None, origin: bytes | None = HERE) -> None:
+        headers = [(b"host", b"localhost")] + ([(b"origin", origin)] if origin else [])
+        if person:
+            client = Client()
+            client.force_login(person)
+            cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+            headers.append((b"cookie", f"{settings.SESSION_COOKIE_NAME}={cookie}".encode()))
+            self.client = client
+        scope = {"type": "websocket", "path": path, "headers": headers, "query_string": b"", "subprotocols": []}
+        super().__init__(application, scope)
+        self.code: int | None = None
+
+    async def open(self) -> bool:
+        """Whether the connection came about and was not closed at once."""
+        await self.send_input({"type": "websocket.connect"})
+        answer = await self.receive_output(5)
+        if answer["type"] == "websocket.accept" and not await self.receive_nothing(0.05):
+            answer = self.output_queue.get_nowait()
+            if answer["type"] != "websocket.close":
+                self.output_queue._queue.appendleft(answer)
+        if answer["type"] == "websocket.close":
+            self.code = answer.get("code") or ABNORMAL
+        return self.code is None
+
+    async def say(self, **message: Any) -> None:
+        await self.send_input({"type": "websocket.receive", "text": json.dumps(message)})
+
+    async def hear(self, within: float = 5.0) -> Any:
+        """The next frame: JSON read, binary as bytes; None when the server closed the connection."""
+        message = await self.receive_output(within)
+        if message["type"] == "websocket.close":
+            self.code = message["code"]
+            return None
+        return json.loads(message["text"]) if message.get("text") else message["bytes"]
+
+    async def hear_kind(self, kind: str, within: float = 5.0) -> Any:
+        """The next frame of this kind; others are passed over."""
+        async with asyncio.timeout(within):
+            while True:
+                frame = await self.hear(within)
+                if isinstance(frame, dict) and frame["t"] == kind:
+                    return frame
+
+    async def leave(self) -> None:
+        await self.send_input({"type": "websocket.disconnect", "code": 1001})
+        await self.wait(5)
+
+
+@asynccontextmanager
+async def socket(path: str, person: User | None, origin: bytes | None = HERE) -> AsyncIterator[Socket]:
+    """A connection that is open, or was refused."""
+    made = await sync_to_async(Socket)(path, person, origin)
+    await made.open()
+    try:
+        yield made
+    finally:
+        await made.leave()
+
+
+@contextmanager
+def hurried() -> Iterator[None]:
+    """Waits are short, and readings happen in the thread that holds the test's transaction."""
+
+    async def here(function: Any, *args: Any) -> Any:
+        return await sync_to_async(function, thread_sensitive=True)(*args)
+
+    with (
+        patch.object(live, "in_reader", here),
+        patch.object(live, "INTERVAL", 0.01),
+        patch.object(consumers, "QUIET", 0.1),
+        patch.object(consumers, "LIST_INTERVAL", 0.01),
+        patch.object(consumers, "HIDDEN", 0.5),
+    ):
+        yield

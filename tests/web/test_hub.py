@@ -1,0 +1,129 @@
+"""One reading for all viewers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from jobs import live
+from jobs.live import Head, Hub, Reading
+
+
+class Database:
+    """Stands for the reader: what it would find, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.seq = 1
+        self.reads = 0
+        self.slow: asyncio.Event | None = None
+
+    async def __call__(self, function: Any, code: str, before: Head | None) -> Head | None:
+        self.reads += 1
+        found = self.seq
+        if self.slow:
+            await self.slow.wait()
+        return Head(code, {"seq": found}, asyncio.get_running_loop().time()) if found else None
+
+
+@pytest.fixture
+def database() -> Iterator[Database]:
+    made = Database()
+    with patch.object(live, "in_reader", made):
+        yield made
+
+
+@contextmanager
+def watched(hub: Hub, code: str) -> Iterator[None]:
+    hub.join(code)
+    try:
+        yield
+    finally:
+        hub.leave(code)
+
+
+async def test_it_reads_once_for_all_who_ask_together(database: Database) -> None:
+    hub = Hub()
+    heads = await asyncio.gather(*(hub.head("a") for _ in range(500)))
+    assert (database.reads, {head.seq for head in heads if head}) == (1, {1})
+
+
+async def test_it_reads_at_most_four_times_a_second(database: Database) -> None:
+    hub, waits = Hub(), []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    clock = patch.object(live.time, "monotonic", lambda: 7.0)
+    with watched(hub, "a"), patch.object(live.asyncio, "sleep", sleep), clock:
+        for _ in range(4):
+            head = await hub.head("a")
+            assert head
+            head.read_at = 7.0
+    assert waits == [live.INTERVAL] * 3 == [0.25] * 3
+
+
+async def test_it_reads_again_for_who_was_woken_by_something_newer(database: Database) -> None:
+    hub, database.slow = Hub(), asyncio.Event()
+    first = asyncio.create_task(hub.head("a"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    database.seq = 2  # stored while the reading is under way
+    second = asyncio.create_task(hub.head("a", at_least=2))
+    await asyncio.sleep(0)
+    database.slow.set()
+    found = await asyncio.gather(first, second)
+    assert [head.seq for head in found if head] == [1, 2]
+
+
+async def test_it_does_not_wait_for_ever_for_what_never_comes(database: Database) -> None:
+    head = await Hub().head("a", at_least=99)
+    assert head
+    assert (head.seq, database.reads) == (1, 2)
+
+
+async def test_it_keeps_nothing_of_jobs_that_nobody_watches(database: Database) -> None:
+    hub = Hub()
+    with watched(hub, "a"), watched(hub, "a"):
+        await hub.head("a")
+        assert list(hub._heads) == ["a"]
+    await hub.head("a")
+    assert not hub._heads
+    assert not hub._viewers
+
+
+async def test_it_says_that_a_job_is_gone(database: Database) -> None:
+    database.seq = 0
+    assert await Hub().head("a") is None
+
+
+async def test_it_goes_on_reading_when_one_of_those_who_asked_leaves(database: Database) -> None:
+    hub, database.slow = Hub(), asyncio.Event()
+    tasks = [asyncio.create_task(hub.head("a")) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    tasks[0].cancel()
+    await asyncio.sleep(0)
+    database.slow.set()
+    head = await tasks[1]
+    assert head
+    assert (head.seq, database.reads) == (1, 1)
+
+
+async def test_it_passes_an_error_on_and_tries_again_later() -> None:
+    answers: list[Any] = [RuntimeError("gone"), 5]
+
+    async def read(key: str) -> int:
+        await asyncio.sleep(0)
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return int(answer)
+
+    reading = Reading(read)
+    found = await asyncio.gather(reading.get("a"), reading.get("a"), return_exceptions=True)
+    assert [str(one) for one in found] == ["gone", "gone"]
+    assert await reading.get("a") == 5

@@ -1,0 +1,358 @@
+"""The form of a new job: what it understands, what it says, what it makes."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import patch
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import HttpResponse
+from django.test import Client, override_settings
+
+from jobs import samples
+from jobs.files import sniff
+from jobs.forms import HEAD, JobForm, guess
+from jobs.models import Job, JobState, Upload
+from jobs.processors import Input, Parameter, ParameterError, Processor, get
+from jobs.views.new import first_rows
+from tests.base import People, csv_of
+
+URL = "/jobs/new/"
+QUERIES = "query,note\nbest hotels,a\ncheap flights,b\n"
+
+
+def file(text: str | bytes = QUERIES, name: str = "rows.csv") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, text.encode() if isinstance(text, str) else text)
+
+
+class Typed(Processor):
+    """A processor with a parameter of each type."""
+
+    name, label = "typed", "Typed"
+    inputs = (Input("text"), Input("extra", required=False))
+    parameters = (
+        Parameter("count", type=int, default=3, minimum=1, maximum=9),
+        Parameter("share", type=float, default=0.5),
+        Parameter("loud", type=bool, default=False),
+        Parameter("mood", choices=("calm", "wild"), default="calm"),
+        Parameter("token", secret=True),
+        Parameter("odd", type=int, default=1),
+    )
+
+    def process(self, inputs: Any, context: Any) -> Any:
+        return inputs
+
+    def clean(self, parameters: Any) -> dict[str, Any]:
+        cleaned = super().clean(parameters)
+        if cleaned["odd"] % 2 == 0:
+            raise ParameterError("odd", "Must be odd.")
+        return cleaned
+
+
+class FormCase(People):
+    def setUp(self) -> None:
+        self.client.force_login(self.alice)
+
+    def send(self, text: str | bytes | None = QUERIES, called: str = "rows.csv", **fields: Any) -> HttpResponse:
+        data = {"processor": "rewrite-query"} | fields
+        if text is not None:
+            data["file"] = file(text, called)
+        return self.client.post(URL, data)  # type: ignore[return-value]
+
+    def made(self, *args: Any, **fields: Any) -> Job:
+        answer = self.send(*args, **fields)
+        assert answer.status_code == 302, answer.content.decode()
+        return Job.objects.get(code=answer["Location"].split("/")[2])
+
+    def errors(self, *args: Any, **fields: Any) -> dict[str, list[str]]:
+        answer = self.send(*args, **fields)
+        assert answer.status_code == 422
+        assert not Job.objects.exists()
+        return dict(answer.context["form"].errors)  # type: ignore[attr-defined]
+
+
+class NewJobTests(FormCase):
+    def test_it_shows_the_form(self) -> None:
+        answer = self.client.get(URL)
+        assert answer.status_code == 200
+        assert "Start job" in answer.content.decode()
+
+    def test_it_makes_a_job_of_a_file_alone(self) -> None:
+        job = self.made()
+        assert (job.owner, job.state, job.autostart) == (self.alice, JobState.LOADING, True)
+        assert (job.name, job.columns, job.mapping) == ("rows.csv", ["query", "note"], {"query": "query"})
+
+    def test_it_takes_the_processors_policy_and_a_timeout_of_a_minute(self) -> None:
+        job, policy = self.made(), get("rewrite-query").policy
+        assert (job.workers, job.attempts, job.timeout, job.rate) == (policy.workers, policy.attempts, 60.0, None)
+
+    def test_it_takes_the_policy_that_was_chosen(self) -> None:
+        job = self.made(workers=3, attempts=4, timeout="2.5", rate="10", name="Mine")
+        assert (job.workers, job.attempts, job.timeout, job.rate, job.name) == (3, 4, 2.5, 10.0, "Mine")
+
+    def test_it_knows_no_limit_for_an_empty_timeout(self) -> None:
+        assert self.made(timeout="").timeout is None
+
+    def test_it_answers_scripts_with_the_address(self) -> None:
+        form = {"processor": "rewrite-query", "file": file()}
+        answer = self.client.post(URL, form, headers={"Accept": "application/json"})
+        assert answer.json() == {"url": Job.objects.get().get_absolute_url()}
+
+    def test_it_shows_a_file_name_and_never_uses_it(self) -> None:
+        for name in ("../../etc/passwd", "<img onerror=x>.csv", "-rf.csv", "a" * 4_000, "CON", "\u202egpj.csv"):
+            job = self.made(called=name)
+            assert "/" not in job.upload.name
+            assert len(job.upload.name) <= 200
+            assert "passwd" not in str(job.upload.file.name)
+
+    def test_it_knows_no_methods_but_its_own(self) -> None:
+        assert self.client.put(URL).status_code == 405
+
+
+class MappingTests(FormCase):
+    def test_it_asks_for_a_column_that_it_cannot_guess(self) -> None:
+        assert self.errors("a,b\n1,2\n") == {"map_query": ["Choose the column that holds “Query”."]}
+
+    def test_it_keeps_the_file_of_a_form_that_comes_back(self) -> None:
+        answer = self.send("a,b\n1,2\n")
+        upload = Upload.objects.get()
+        body = answer.content.decode()
+        assert f'name="upload" id="id_upload" value="{upload.pk}"' in body
+        assert '<option value="b">' in body
+        job = self.made(None, upload=upload.pk, map_query="b")
+        assert (job.upload, job.mapping) == (upload, {"query": "b"})
+
+    def test_it_remembers_the_name_of_a_kept_file(self) -> None:
+        self.send("alpha\nbeta\n", "words.txt", processor="nonsense")
+        job = self.made(None, upload=Upload.objects.get().pk)
+        assert (job.columns, job.upload.name) == (["text"], "words.txt")
+
+    def test_it_takes_no_column_that_is_not_in_the_file(self) -> None:
+        assert list(self.errors(map_query="nothing")) == ["map_query"]
+
+    def test_it_takes_nobody_elses_file(self) -> None:
+        upload = Upload.keep(file(), "theirs.csv", self.bob)
+        for key in (upload.pk, 10**30, "x", "-1"):
+            assert "file" in self.errors(None, upload=key)
+
+    def test_it_guesses_for_an_input_whose_select_was_not_sent(self) -> None:
+        job = self.made("address,url\na,http://example.com\n", processor="fetch-url", map_query="")
+        assert job.mapping == {"url": "url"}
+
+    def test_it_guesses_by_name(self) -> None:
+        query = get("rewrite-query")
+        for columns, found in (
+            (["id", "Query"], "Query"),
+            (["id", "search_query"], "search_query"),
+            (["the query text", "query"], "query"),
+            (["only"], "only"),
+            (["a", "b"], None),
+        ):
+            assert guess(query, columns).get("query") == found, columns
+
+
+class RefusedTests(FormCase):
+    def test_it_asks_for_a_file(self) -> None:
+        assert self.errors(None) == {"file": ["Choose a file."]}
+
+    def test_it_says_why_a_file_cannot_be_a_job(self) -> None:
+        for content in (b"", b"a,b\n", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"PK\3\4"):
+            (sentence,) = self.errors(content)["file"]
+            assert sentence.endswith("."), sentence
+        assert not Upload.objects.exists()
+
+    def test_it_says_that_a_file_is_too_large(self) -> None:
+        with override_settings(JOBS_MAX_UPLOAD_BYTES=20):
+            assert self.errors() == {"file": ["The file has 41 bytes; up to 20 can be sent here."]}
+
+    def test_it_says_how_many_workers_there_may_be(self) -> None:
+        with override_settings(JOBS_MAX_WORKERS=8):
+            assert self.errors(workers=9) == {"workers": ["Ensure this value is less than or equal to 8."]}
+            assert self.made().workers == 8
+
+    def test_it_checks_the_policy(self) -> None:
+        wrong = {"workers": (0, ""), "attempts": (21, "x"), "timeout": (0, "inf"), "rate": (-1, "nan")}
+        for name, values in wrong.items():
+            for value in values:
+                assert list(self.errors(**{name: value})) == [name]
+
+    def test_it_knows_no_other_processors(self) -> None:
+        assert "processor" in self.errors(processor="os.system")
+
+
+class ParameterTests(FormCase):
+    def setUp(self) -> None:
+        super().setUp()
+        patched = patch("jobs.processors.all_processors", return_value=[Typed()])
+        patched.start()
+        self.addCleanup(patched.stop)
+
+    def test_it_types_what_was_typed(self) -> None:
+        typed = {"param_count": "4", "param_share": "0.25", "param_loud": "on", "param_mood": "wild"}
+        job = self.made("text\na\n", processor="typed", **typed)
+        assert job.parameters == {"count": 4, "share": 0.25, "loud": True, "mood": "wild", "token": None, "odd": 1}
+
+    def test_it_fills_in_the_defaults(self) -> None:
+        job = self.made("text\na\n", processor="typed")
+        assert job.parameters == {"count": 3, "share": 0.5, "loud": False, "mood": "calm", "token": None, "odd": 1}
+
+    def test_it_says_which_parameter_is_wrong(self) -> None:
+        for name, value in (("count", "10"), ("count", "x"), ("share", "half"), ("mood", "sad"), ("odd", "2")):
+            assert list(self.errors("text\na\n", processor="typed", **{f"param_{name}": value})) == [f"param_{name}"]
+
+    def test_it_never_repeats_a_secret(self) -> None:
+        answer = self.send("text\na\n", processor="typed", param_token="hunter22", workers=0)
+        assert "hunter22" not in answer.content.decode()
+
+
+class WithoutScriptsTests(FormCase):
+    def test_it_changes_the_processor_and_keeps_what_was_typed(self) -> None:
+        answer = self.send("link\nx\n", processor="fetch-url", refresh="1", name="Mine", workers="77")
+        body = answer.content.decode()
+        assert answer.status_code == 200
+        assert "errorlist" not in body
+        assert 'value="77"' in body
+        assert 'value="Mine"' in body
+        assert 'name="map_url"' in body
+        assert f'value="{Upload.objects.get().pk}"' in body
+        assert not Job.objects.exists()
+
+    def test_it_changes_the_processor_before_there_is_a_file(self) -> None:
+        answer = self.send(None, processor="simulate", refresh="1")
+        assert answer.status_code == 200
+        assert 'name="param_seconds"' in answer.content.decode()
+
+    def test_it_says_what_is_wrong_with_the_file_meanwhile(self) -> None:
+        answer = self.send(b"", processor="simulate", refresh="1")
+        assert "empty" in answer.content.decode().lower()
+
+
+class OnceTests(FormCase):
+    """The same form sent twice makes one job."""
+
+    def setUp(self) -> None:
+        self.client = Client(enforce_csrf_checks=True)
+        self.client.force_login(self.alice)
+
+    def token(self) -> str:
+        return str(self.client.get(URL).context["csrf_token"])
+
+    def test_it_makes_one_job_of_a_double_click(self) -> None:
+        token = self.token()
+        jobs = [self.made(csrfmiddlewaretoken=token) for _ in range(3)]
+        assert len({job.pk for job in jobs}) == 1
+        assert Job.objects.count() == 1
+
+    def test_it_makes_another_job_of_a_changed_form(self) -> None:
+        token = self.token()
+        self.made(csrfmiddlewaretoken=token)
+        self.made(csrfmiddlewaretoken=token, workers=3)
+        self.made("query\nother\n", csrfmiddlewaretoken=token)
+        assert Job.objects.count() == 3
+
+    def test_it_makes_another_job_of_a_new_page(self) -> None:
+        for _ in range(2):
+            self.made(csrfmiddlewaretoken=self.token())
+        assert Job.objects.count() == 2
+
+    def test_it_makes_one_job_of_a_sample_pressed_twice(self) -> None:
+        token = self.token()
+        for _ in range(2):
+            self.client.post("/jobs/sample/", {"name": "queries.csv", "csrfmiddlewaretoken": token})
+        assert Job.objects.count() == 1
+
+    def test_it_gives_codes_that_nobody_can_guess(self) -> None:
+        token = self.token()
+        code = self.made(csrfmiddlewaretoken=token).code
+        self.client.force_login(self.bob)
+        assert self.made(csrfmiddlewaretoken=token).code != code
+
+
+class PreviewTests(FormCase):
+    def preview(self, data: str | bytes, size: int | str | None = None, **fields: Any) -> HttpResponse:
+        data = data.encode() if isinstance(data, str) else data
+        size = len(data) if size is None else size
+        form = {"head": file(data, "head"), "name": "rows.csv", "size": size, "processor": "simulate"} | fields
+        return self.client.post("/jobs/preview/", form)  # type: ignore[return-value]
+
+    def rows(self, data: str | bytes, complete: bool = True) -> list[Any]:
+        data = data.encode() if isinstance(data, str) else data
+        return list(first_rows(data, complete, sniff(data, "rows.csv", complete=complete))["rows"])
+
+    def test_it_shows_the_first_rows(self) -> None:
+        assert [cells for cells, _ in self.rows(csv_of(9))] == [[f"item {at}", "ok"] for at in range(5)]
+
+    def test_it_shows_every_row_of_a_small_file(self) -> None:
+        assert len(self.rows("a,b\n1,2\n3,4")) == 2
+
+    def test_it_leaves_out_a_row_that_may_be_cut(self) -> None:
+        assert [cells for cells, _ in self.rows('a,b\n1,2\n3,"fo', complete=False)] == [["1", "2"]]
+
+    def test_it_leaves_out_half_of_a_letter(self) -> None:
+        cut = "a,b\n1,2\n3,ä".encode()[:-1]
+        assert [cells for cells, _ in self.rows(cut, complete=False)] == [["1", "2"]]
+
+    def test_it_shows_why_a_row_is_bad(self) -> None:
+        assert self.rows("a,b\n1,2,3\n")[0][1]
+
+    def test_it_says_what_was_understood(self) -> None:
+        body = self.preview("a;b\n1;2\n").content.decode()
+        assert "<th" in body
+        assert 'name="column" value="b"' in body
+
+    def test_it_says_why_a_file_cannot_be_used(self) -> None:
+        for data in (b"", b"\x89PNG\r\n\x1a\n\0"):
+            answer = self.preview(data)
+            assert answer.status_code == 200
+            assert "note error" in answer.content.decode()
+
+    def test_it_survives_odd_questions(self) -> None:
+        for size in ("", "x", "-1", "9" * 5_000):
+            assert self.preview("a,b\n1,2\n", size=size).status_code == 200
+        assert self.client.post("/jobs/preview/", {}).status_code == 200
+
+    def test_it_shows_markup_as_text(self) -> None:
+        body = self.preview("<script>alert(1)</script>,b\n<img src=x onerror=y>,2\n").content.decode()
+        assert "<script>alert" not in body
+        assert "<img src=x" not in body
+
+    def test_it_reads_no_more_than_the_head(self) -> None:
+        answer = self.preview("a,b\n" + "1,2\n" * HEAD)
+        assert "The first 5 rows" in answer.content.decode()
+
+    def test_it_offers_the_fields_of_a_processor(self) -> None:
+        answer = self.client.get("/jobs/processor/", {"processor": "simulate", "column": ["name", "simulate"]})
+        body = answer.content.decode()
+        assert '<option value="simulate" selected>' in body
+        assert 'name="param_seconds"' in body
+        assert "<html" not in body
+
+    def test_it_falls_back_to_the_first_processor(self) -> None:
+        assert self.client.get("/jobs/processor/", {"processor": "nonsense"}).status_code == 200
+
+
+class SampleTests(FormCase):
+    def test_it_makes_a_job_of_each_sample(self) -> None:
+        for sample in samples.SAMPLES:
+            answer = self.client.post("/jobs/sample/", {"name": sample.name}, follow=True)
+            job = Job.objects.latest("pk")
+            assert (job.name, job.processor, job.owner) == (sample.name, sample.processor, self.alice)
+            assert job.mapping
+            assert f"Started {sample.title}." in answer.content.decode()
+
+    def test_it_knows_no_other_files(self) -> None:
+        for name in ("../manage.py", "", "nothing.csv"):
+            assert self.client.post("/jobs/sample/", {"name": name}).status_code == 404
+
+    def test_it_gives_samples_the_usual_timeout(self) -> None:
+        self.client.post("/jobs/sample/", {"name": "queries.csv"})
+        assert Job.objects.get().timeout == 60.0
+
+
+class FieldTests(People):
+    def test_it_closes_the_files_that_it_looks_into(self) -> None:
+        upload = Upload.keep(file(), "rows.csv", self.alice)
+        form = JobForm({"upload": upload.pk, "processor": "rewrite-query"}, {}, owner=self.alice)
+        assert form.errors == {}
+        assert form.kept
+        assert form.kept.file.closed

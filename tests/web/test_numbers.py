@@ -1,0 +1,220 @@
+"""The numbers of a job: they add up, they are few queries, and the sentences are right."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from jobs import dispatch, numbers
+from jobs.models import Job, JobState, Shard, Worker
+from tests.base import People, csv_of, loaded, make_job, worked
+
+PARTS = ("succeeded", "failed", "rejected", "running", "waiting", "not_attempted")
+MIXED = {0: "fail:Broken", 1: "fail:Broken", 2: "fail:Other"}
+
+
+def mixed(at: int) -> str:
+    return MIXED.get(at, "ok")
+
+
+class EquationTests(People):
+    def parts(self, job: Job) -> dict[str, int]:
+        frame = numbers.stats(job)
+        assert frame["total"] == sum(frame["counts"][name] for name in PARTS)
+        return {name: frame["counts"][name] for name in PARTS if frame["counts"][name]}
+
+    def put(self, job: Job, state: JobState, **shard: Any) -> Job:
+        Job.objects.filter(pk=job.pk).update(state=state)
+        Shard.objects.filter(job=job).update(**shard)
+        job.refresh_from_db()
+        return job
+
+    def test_it_adds_up_before_the_file_was_read(self) -> None:
+        assert self.parts(make_job(self.alice)) == {}
+
+    def test_it_adds_up_while_the_file_is_read(self) -> None:
+        job = self.put(loaded(self.alice, csv_of(5)), JobState.LOADING)
+        Job.objects.filter(pk=job.pk).update(total=3)  # read before the shard was added
+        job.refresh_from_db()
+        assert self.parts(job) == {"waiting": 5}
+
+    def test_it_adds_up_in_every_state(self) -> None:
+        job = loaded(self.alice, csv_of(6) + "\x00broken\n")
+        for state in JobState:
+            parts = self.parts(self.put(job, state))
+            assert sum(parts.values()) == 6 + parts.get("rejected", 0), state
+
+    def test_it_counts_what_is_running(self) -> None:
+        job = self.put(loaded(self.alice, csv_of(6)), JobState.RUNNING, running=2, token="t")
+        assert self.parts(job) == {"running": 2, "waiting": 4}
+
+    def test_it_never_counts_more_running_than_are_left(self) -> None:
+        job = self.put(loaded(self.alice, csv_of(6)), JobState.RUNNING, running=9, token="t")
+        assert self.parts(job) == {"running": 6}
+
+    def test_it_counts_retrying_ones_among_the_waiting(self) -> None:
+        job = self.put(loaded(self.alice, csv_of(6)), JobState.RUNNING, retrying=4, running=3, token="t")
+        counts = numbers.stats(job)["counts"]
+        assert (counts["waiting"], counts["retrying"]) == (3, 3)
+
+    def test_it_calls_the_rest_of_an_ended_job_not_attempted(self) -> None:
+        job = self.put(loaded(self.alice, csv_of(6)), JobState.CANCELLED, running=1, token="t")
+        assert self.parts(job) == {"running": 1, "not_attempted": 5}
+
+    def test_it_adds_up_after_failures(self) -> None:
+        assert self.parts(worked(self.alice, csv_of(6, mixed))) == {"succeeded": 3, "failed": 3}
+
+
+class FrameTests(People):
+    def test_it_has_the_shape_that_pages_expect(self) -> None:
+        frame = numbers.stats(worked(self.alice, csv_of(6, mixed)))
+        assert list(frame) == [
+            "t", "job", "from", "seq", "state", "label", "reason", "counts", "total", "rate", "eta", "why", "elapsed",
+            "p50", "p95", "attempts", "started", "rows", "causes", "actions",
+        ]  # fmt: skip
+        json.dumps(frame, allow_nan=False)
+
+    def test_it_lists_causes_most_frequent_first(self) -> None:
+        causes = numbers.stats(worked(self.alice, csv_of(6, mixed)))["causes"]
+        assert [(cause["kind"], cause["count"]) for cause in causes] == [("Broken", 2), ("Other", 1)]
+
+    def test_it_names_the_newest_attempts(self) -> None:
+        rows = numbers.stats(worked(self.alice, csv_of(40)))["rows"]
+        assert len(rows) == numbers.NEWEST
+        assert set(rows[0]) >= {"row", "state", "result", "error", "attempts", "seconds"}
+
+    def test_it_asks_few_questions_whatever_the_size(self) -> None:
+        asked = []
+        for rows in (3, 60):
+            job = loaded(self.alice, csv_of(rows))
+            with CaptureQueriesContext(connection) as queries:
+                numbers.stats(job)
+            asked.append(len(queries))
+        assert asked[0] == asked[1] <= 5
+
+    def test_it_is_quick_with_a_thousand_shards(self) -> None:
+        job = loaded(self.alice, csv_of(1))
+        (shard,) = Shard.objects.filter(job=job)
+        histogram = (7).to_bytes(4, sys.byteorder) * 160
+        Shard.objects.filter(pk=shard.pk).update(histogram=histogram)
+        Shard.objects.bulk_create(
+            Shard(job=job, number=at, start=at, stop=at + 1, cells=b"\0", pending=1, histogram=histogram)
+            for at in range(1, 1000)
+        )
+        started = time.perf_counter()
+        frame = numbers.stats(job)
+        assert time.perf_counter() - started < 0.1  # a reading is due every quarter of a second
+        assert frame["total"] == 1000
+
+    def test_it_tells_how_long_items_take(self) -> None:
+        frame = numbers.stats(worked(self.alice, csv_of(20)))
+        assert 0 < frame["p50"] <= frame["p95"] < 5
+
+
+class PaceTests(People):
+    def running(self, **shard: Any) -> Job:
+        job = loaded(self.alice, csv_of(10))
+        Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING, started=timezone.now())
+        Shard.objects.filter(job=job).update(**shard)
+        job.refresh_from_db()
+        return job
+
+    def test_it_tells_rate_and_time_left(self) -> None:
+        frame = numbers.stats(self.running(token="t", rate=4.0, running=2))
+        assert (frame["rate"], frame["eta"]) == (4.0, 2.5)
+
+    def test_it_knows_no_time_left_without_a_rate(self) -> None:
+        frame = numbers.stats(self.running(token="t", running=2))
+        assert (frame["rate"], frame["eta"]) == (None, None)
+
+    def test_it_forgets_the_rate_of_a_worker_that_let_go(self) -> None:
+        assert numbers.stats(self.running(rate=4.0))["rate"] is None
+
+
+class WhyTests(People):
+    def why(self, job: Job) -> str:
+        return str(numbers.stats(job)["why"])
+
+    def worker(self) -> None:
+        Worker.objects.create(name="w")
+
+    def test_it_says_that_no_worker_is_connected(self) -> None:
+        Worker.objects.create(name="gone", seen=timezone.now() - timedelta(minutes=1))
+        assert self.why(loaded(self.alice)) == "No worker is connected. The job waits."
+        assert self.why(make_job(self.alice)) == "No worker is connected. The job waits."
+
+    def test_it_says_how_many_are_ahead(self) -> None:
+        self.worker()
+        jobs = [loaded(self.alice) for _ in range(3)]
+        assert [self.why(job) for job in jobs] == [
+            "Waiting for a worker.", "Waiting: 1 job is ahead.", "Waiting: 2 jobs are ahead."
+        ]  # fmt: skip
+
+    def test_it_says_that_attempts_wait(self) -> None:
+        self.worker()
+        job = loaded(self.alice, csv_of(4))
+        Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING)
+        Shard.objects.filter(job=job).update(retrying=4)
+        job.refresh_from_db()
+        assert self.why(job) == "What is left waits for its next attempt."
+
+    def test_it_says_that_others_have_their_turn(self) -> None:
+        self.worker()
+        job = loaded(self.alice, csv_of(4))
+        Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING)
+        job.refresh_from_db()
+        assert self.why(job) == "Other jobs have their turn."
+
+    def test_it_has_nothing_to_explain_where_all_is_well(self) -> None:
+        for job in (worked(self.alice), loaded(self.alice, start=False)):
+            assert self.why(job) == ""
+
+
+class ActionTests(People):
+    def actions(self, job: Job) -> list[str]:
+        return list(numbers.stats(job)["actions"])
+
+    def test_it_offers_what_makes_sense(self) -> None:
+        waiting, ready = loaded(self.alice), loaded(self.alice, start=False)
+        paused, cancelled = loaded(self.alice), loaded(self.alice)
+        dispatch.pause(paused)
+        dispatch.cancel(cancelled)
+        assert self.actions(make_job(self.alice)) == ["cancel"]
+        assert self.actions(ready) == ["start", "cancel"]
+        assert self.actions(waiting) == ["pause", "cancel"]
+        assert self.actions(paused) == ["resume", "cancel"]
+        assert self.actions(cancelled) == ["resume", "retry"]
+        assert self.actions(worked(self.alice)) == []
+        assert self.actions(worked(self.alice, csv_of(3, mixed))) == ["retry"]
+
+
+class LabelTests(People):
+    def label(self, job: Job) -> str:
+        return str(numbers.stats(job)["label"])
+
+    def test_it_tells_how_a_job_ended(self) -> None:
+        assert self.label(worked(self.alice)) == "Finished"
+        assert self.label(worked(self.alice, csv_of(5, mixed))) == "Finished with failures"
+        assert self.label(worked(self.alice, csv_of(2, mixed))) == "Failed"
+
+    def test_it_says_while_a_job_still_stops(self) -> None:
+        job = loaded(self.alice)
+        Shard.objects.filter(job=job).update(running=1, token="t")
+        dispatch.pause(job)
+        assert self.label(job) == "Pausing"
+        dispatch.cancel(job)
+        assert self.label(job) == "Cancelling"
+
+
+class WordsTests(People):
+    def test_it_counts_in_words(self) -> None:
+        assert [numbers.queued_again(n) for n in (1, 2, 1234)] == [
+            "1 item queued again.", "2 items queued again.", "1,234 items queued again."
+        ]  # fmt: skip
