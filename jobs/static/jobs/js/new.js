@@ -44,7 +44,9 @@ async function ask(file) {
   try {
     const answer = await fetch(form().dataset.preview, { method: "POST", body: data });
     if (!answer.ok) throw new Error(String(answer.status));
-    if (chosen() === file) put($("#preview"), await answer.text());
+    if (chosen() !== file) return;
+    put($("#preview"), await answer.text());
+    announce($("#preview .note, #preview .chips")?.innerText ?? "");
   } catch {
     complain("The preview could not be made. You can start the job all the same.");
   }

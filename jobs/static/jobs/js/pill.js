@@ -1,7 +1,7 @@
 // How the line to the server stands: the pill in the header, the banner above the page.
 
 import { clock } from "./format.js";
-import { $, setText } from "./shell.js";
+import { $, announce, setText } from "./shell.js";
 
 const WORDS = { live: "Live", connecting: "Connecting…", reconnecting: "Reconnecting…", offline: "Not live", gone: "Not live" };
 
@@ -20,6 +20,7 @@ export function pill(page, again) {
   $("button", banner).addEventListener("click", again);
 
   function status(name, { next } = {}) {
+    if (name !== mark.dataset.live && name in said) announce(said[name](0, clock(heard)));
     mark.dataset.live = name;
     setText(mark, WORDS[name]);
     page.toggleAttribute("data-stale", name in said);
