@@ -36,15 +36,12 @@ def failed_chunks(job: Job) -> Iterator[str]:
         [*job.columns, *(name if name not in job.columns else f"batchweb.{name}" for name in FAILURE_COLUMNS)]
     )
     for rows in results(job, [ItemState.FAILED]):
-        yield "".join(
-            files.csv_line(
-                files.guard(str(cell))
-                for cell in (
-                    *files.cells(r.payload, job.file_shape, job.columns), r.row, r.error_kind, r.error, r.attempts
-                )
-            )
-            for r in rows
-        )  # fmt: skip
+        yield "".join(files.csv_line(map(str, failure(job, row))) for row in rows)
+
+
+def failure(job: Job, row: files.Result) -> list[object]:
+    cells = files.cells(row.payload, job.file_shape, job.columns)
+    return [*cells, row.row, row.error_kind, row.error, row.attempts]
 
 
 def results(job: Job, states: Sequence[int] = ()) -> Iterator[list[files.Result]]:
