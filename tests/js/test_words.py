@@ -13,7 +13,7 @@ from jobs.templatetags import display
 CASES: dict[str, list[Any]] = json.loads((Path(__file__).parent / "cases.json").read_text())
 
 
-def cases(name: str) -> Any:
+def cases(name: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("given", "expected"), CASES[name])
 
 
