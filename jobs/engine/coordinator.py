@@ -12,10 +12,10 @@ from time import monotonic
 from typing import Any
 
 from jobs.engine import backoff
-from jobs.engine.context import Ticket
+from jobs.engine.context import Ticket, success
 from jobs.engine.pace import Pace
 from jobs.engine.threads import Pool
-from jobs.engine.types import STOP, THROTTLED, TIMEOUT, Attempt, Beat, Failure, Policy, Pulse, success
+from jobs.engine.types import STOP, THROTTLED, TIMEOUT, Attempt, Beat, Failure, Policy, Pulse
 from jobs.engine.window import Window
 
 BEAT = 0.25
@@ -49,8 +49,9 @@ class Coordinator:
         self.pace = Pace(policy.rate) if policy.rate else None
         self.ready: deque[Ticket] = deque()
         self.retries: list[tuple[float, int, Ticket]] = []
-        self.open = 0  # Pulled and not settled, those in `retries` not counted.
-        self.running = 0  # Handed over and not settled.
+        # How many attempts were ever made ready, handed to the pool, and settled. Their differences tell what is open.
+        self.opened = 0
+        self.handed = 0
         self.settled = 0
         self.exhausted = False
         self.stopping = False
@@ -85,8 +86,8 @@ class Coordinator:
         """Start nothing more: what runs is still finished and yielded, all else is dropped."""
         self.stopping = self.exhausted = True
         taken = self.pool.recall()
-        self.running -= len(taken)
-        self.open -= len(taken) + len(self.ready)
+        self.handed -= len(taken)
+        self.opened -= len(taken) + len(self.ready)
         self.ready.clear()
         self.retries.clear()
 
@@ -96,10 +97,10 @@ class Coordinator:
             for attempt in self._finished():
                 yield attempt
                 # The caller may hold this generator for long, so the turn is looked for after each attempt.
-                if self.open <= self.window.low or monotonic() >= self.beat_at:
+                if self.opened - self.settled <= self.window.low or monotonic() >= self.beat_at:
                     self._turn()
             self._turn()
-            if self.exhausted and not self.open and not self.retries:
+            if self.exhausted and self.opened == self.settled and not self.retries:
                 return
             if not pool.done:
                 pool.bell.sleep(self._patience(), pool.done)
@@ -112,15 +113,12 @@ class Coordinator:
                 # It was reported at its deadline; its thread is back now.
                 self.pool.lost.pop(ticket, None)
                 continue
-            self.open -= 1
-            self.running -= 1
             self.settled += 1
             limit = self.policy.timeout
             if limit is not None and ticket.seconds > limit and ticket.failure is None:
                 ticket.failure = _too_long(limit)
             if ticket.failure is None:
-                began = ticket.started + self.epoch
-                yield success(ticket.position, ticket.number, began, ticket.seconds, ticket.value, ticket.log)
+                yield success(ticket, self.epoch)
             else:
                 yield self._failed(ticket, ticket.failure)
 
@@ -150,7 +148,7 @@ class Coordinator:
 
     def _recall(self) -> None:
         taken = self.pool.recall()
-        self.running -= len(taken)
+        self.handed -= len(taken)
         self.ready.extendleft(reversed(taken))
 
     # One turn: everything that depends on the clock.
@@ -163,9 +161,9 @@ class Coordinator:
             self._expire(now, self.policy.timeout)
         while self.retries and self.retries[0][0] <= now:
             self.ready.append(heapq.heappop(self.retries)[2])
-            self.open += 1
+            self.opened += 1
         self._hand_over(now)
-        if self.open <= self.window.low:
+        if self.opened - self.settled <= self.window.low:
             self._pull(now)
 
     def _beat(self, now: float) -> None:
@@ -217,7 +215,7 @@ class Coordinator:
         self.window.measure(now, self.settled + len(self.pool.done))
         begun = now
         room = WAITING * self.policy.workers
-        while not self.exhausted and self.open < self.window.size and len(self.retries) < room:
+        while not self.exhausted and self.opened - self.settled < self.window.size and len(self.retries) < room:
             try:
                 item = next(self.items)
                 if item is NOT_YET:
@@ -230,8 +228,8 @@ class Coordinator:
                 self.error = error
                 self.exhausted = True
                 break
-            self.open += 1
-            if not self.running or monotonic() - begun > SLICE:
+            self.opened += 1
+            if self.handed == self.settled or monotonic() - begun > SLICE:
                 begun = monotonic()
                 self._hand_over(begun)
                 if (self.pool.done and begun - now > SOURCE) or begun >= self.beat_at:
@@ -245,7 +243,7 @@ class Coordinator:
         if now < self.start_at:
             return
         if self.pace is None:
-            self.running += len(self.ready)
+            self.handed += len(self.ready)
             self.pool.push(self.ready)
             self.ready.clear()
         else:
@@ -253,14 +251,14 @@ class Coordinator:
 
     def _meter(self, pace: Pace, now: float) -> None:
         # Under a rate a ticket is handed over only to a worker that is free, so that it starts at once.
-        while self.ready and self.running < self.policy.workers:
+        while self.ready and self.handed - self.settled < self.policy.workers:
             wait = pace.wait(now)
             if wait > 0:
                 self.start_at = now + wait
                 return
             ticket = self.ready.popleft()
             pace.note(ticket, now)
-            self.running += 1
+            self.handed += 1
             self.pool.push((ticket,))
         self.start_at = now + BEAT
 

@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
+from jobs.engine.calls import Here
 from jobs.engine.children import InChild
 from jobs.engine.coordinator import Coordinator
-from jobs.engine.threads import Caller, InThread, Pool
+from jobs.engine.threads import Caller, Pool
 from jobs.engine.types import Attempt, Beat, Policy
 
 EXECUTORS = ("thread", "process")
@@ -54,4 +55,4 @@ def run(
 def _caller(process: Callable[[Any], Any], executor: str) -> Caller:
     if executor == "process":
         return InChild(process)
-    return InThread(process, contextvars.copy_context())
+    return Here(process, contextvars.copy_context())

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import thread as executor_internals
 from contextlib import suppress
-from contextvars import Context
 from time import monotonic
 from typing import Any, Protocol
 
-from jobs.engine import calls
 from jobs.engine.context import Ticket
 
 # Threads are made only when submitted to, so the executor's own limit can be out of the way.
@@ -266,25 +264,3 @@ def _move(source: deque[Ticket], target: deque[Ticket]) -> None:
 
 def _threads_of(executor: ThreadPoolExecutor) -> set[threading.Thread]:
     return set(getattr(executor, "_threads", ()))
-
-
-class InThread:
-    """Calls the user's function in the pool's own thread."""
-
-    def __init__(self, process: Callable[[Any], Any], surroundings: Context) -> None:
-        self._process = process
-        self._surroundings = surroundings
-
-    def prepare(self, worker: Worker) -> None:
-        """Threads need nothing."""
-
-    def call(self, worker: Worker, ticket: Ticket) -> None:
-        """Fill the ticket with what the function returns or raises."""
-        calls.perform(self._process, ticket, self._surroundings)
-
-    def reclaim(self, worker: Worker) -> bool:
-        """A thread cannot be stopped from outside."""
-        return False
-
-    def release(self, worker: Worker) -> None:
-        """Threads have nothing to let go of."""

@@ -5,8 +5,15 @@ import dataclasses
 import pytest
 
 from jobs import engine
-from jobs.engine import types
-from jobs.engine.types import Attempt, Policy, RetryLater, success
+from jobs.engine import context
+from jobs.engine.context import Ticket, success
+from jobs.engine.types import Attempt, Policy, RetryLater
+
+
+def done() -> Ticket:
+    ticket = Ticket(3, None, 2)
+    ticket.started, ticket.seconds, ticket.value, ticket.log = 2.0, 0.5, "x", "log"
+    return ticket
 
 
 def test_it_exports_exactly_the_contract() -> None:
@@ -79,17 +86,17 @@ def test_it_allows_few_lost_threads_and_never_less_than_sixteen() -> None:
 
 
 def test_it_cannot_be_changed() -> None:
-    for value in (Attempt(0, 1, 0.0, 0.0), success(0, 1, 0.0, 0.0, None, "")):
+    for value in (Attempt(0, 1, 0.0, 0.0), success(done(), 0.0)):
         with pytest.raises(dataclasses.FrozenInstanceError):
             value.number = 2  # type: ignore[misc]
 
 
 def test_it_makes_a_success_like_any_attempt() -> None:
-    assert success(3, 1, 2.0, 0.5, "x", "log") == Attempt(3, 1, 2.0, 0.5, "x", None, "log")
+    assert success(done(), 100.0) == Attempt(3, 2, 102.0, 0.5, "x", None, "log")
 
 
 def test_it_makes_a_success_with_every_slot() -> None:
-    assert types._Draft.__slots__ == Attempt.__slots__
+    assert context._Draft.__slots__ == Attempt.__slots__
 
 
 def test_it_never_waits_less_than_nothing() -> None:
