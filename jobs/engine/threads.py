@@ -3,6 +3,10 @@
 Threads and coordinator hand over through two deques, whose ends are atomic, and wake each other only when somebody
 sleeps: at most one thread is on its way out of sleep at any time, and it wakes the next one if work is left. So a busy
 pool hardly ever switches threads for the sake of the hand-over.
+
+Measured on two busy cores with a million items that do nothing, 10 workers: 430,000 to 540,000 items/s in 20 MB, where
+one future for each item made 35,000 to 60,000/s in 1.9 GB. With 5,000 items of 10 ms and 50 workers it reaches 0.91 to
+0.98 of the possible speed, where bare threads on one shared iterator reach 0.96 to 0.98.
 """
 
 from __future__ import annotations
