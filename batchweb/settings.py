@@ -255,6 +255,8 @@ LOGGING = {
         # httpx logs each request with its whole URL, and URLs may hold secrets.
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
+        # It logs a traceback each second while its server is away; jobs.wakeups and jobs.events say so themselves.
+        "channels_redis.pubsub": {"level": "CRITICAL"},
         # Celery logs each task twice, and tasks are mere wake-ups.
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

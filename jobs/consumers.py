@@ -10,13 +10,16 @@ import time
 from collections import Counter
 from typing import Any, Final
 
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.utils import await_many_dispatch
 from django.conf import settings
 from django.db import DatabaseError
 
 from batchweb.people import person_of
 from jobs import events, live
 from jobs.models import Job
+from jobs.wakeups import wakeups
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +27,6 @@ QUIET: Final = 5.0  # seconds without a wake-up after which the database is look
 HIDDEN: Final = 10.0  # seconds between two frames to a page that nobody looks at
 LIST_INTERVAL: Final = 1.0
 RECHECK: Final = 30.0  # seconds after which a socket asks again who sits behind it
-JOIN_WITHIN: Final = 3.0
 NOT_FOUND: Final = 4404
 TOO_MANY: Final = 4429
 TRY_AGAIN: Final = 1012
@@ -37,8 +39,7 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.joined: list[str] = []
-        self.counted = False
+        self.group = ""
         self.wake = asyncio.Event()
         self.seen = asyncio.Event()
         self.seen.set()
@@ -47,8 +48,12 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.checked = time.monotonic()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Handles what the page sends. Wake-ups come by `jobs.wakeups`, so that no viewer needs the layer."""
+        self.scope, self.base_send = scope, send
         try:
-            await super().__call__(scope, receive, send)
+            await await_many_dispatch([receive], self.dispatch)
+        except StopConsumer:
+            pass
         finally:
             # `disconnect` is not called when a handler raises or is cancelled.
             self.release()
@@ -73,46 +78,40 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self.close(code)
 
     async def welcome(self) -> None:
-        _sockets[self.person.pk] += 1
-        self.counted = True
+        self.owner = self.person.pk
+        _sockets[self.owner] += 1
+        self.group = self.group_wanted()
+        wakeups.follow(self.group, self.hear)
         await self.accept()
         self.loop = asyncio.create_task(self.send_for_ever())
-        await self.join()
-        # What happened before the groups were joined woke nobody.
-        self.wake.set()
 
     def release(self) -> None:
+        """Gives back what the viewer had; called once or more."""
         if self.loop:
             self.loop.cancel()
-        if self.counted:
-            self.counted = False
-            _sockets[self.person.pk] -= 1
-            if not _sockets[self.person.pk]:
-                del _sockets[self.person.pk]
+        if not self.group:
+            return
+        wakeups.leave(self.group, self.hear)
+        self.group = ""
+        _sockets[self.owner] -= 1
+        if not _sockets[self.owner]:
+            del _sockets[self.owner]
+
+    async def disconnect(self, code: int) -> None:
+        self.release()
 
     async def authorise(self) -> bool:
         raise NotImplementedError
 
-    def groups_wanted(self) -> list[str]:
+    def group_wanted(self) -> str:
         raise NotImplementedError
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """A wake-up, or an empty one when some may have been missed."""
+        self.wake.set()
 
     async def send_news(self) -> None:
         raise NotImplementedError
-
-    async def join(self) -> None:
-        """Joins the groups. Without the layer the page still gets its numbers, a few seconds late."""
-        for group in self.groups_wanted():
-            try:
-                await asyncio.wait_for(self.channel_layer.group_add(group, self.channel_name), JOIN_WITHIN)
-                self.joined.append(group)
-            except Exception as error:  # the layer is a wake-up call, its drivers raise what they like
-                logger.warning("No wake-ups for a viewer: %s", type(error).__name__)
-
-    async def disconnect(self, code: int) -> None:
-        self.release()
-        for group in self.joined:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(self.channel_layer.group_discard(group, self.channel_name), JOIN_WITHIN)
 
     # The loop
 
@@ -191,8 +190,8 @@ class JobConsumer(Viewer):
         self.code = self.scope["url_route"]["kwargs"]["code"]
         return await live.in_reader(Job.objects.visible_to(self.person).filter(code=self.code).exists)
 
-    def groups_wanted(self) -> list[str]:
-        return [events.job_group(self.code)]
+    def group_wanted(self) -> str:
+        return events.job_group(self.code)
 
     async def welcome(self) -> None:
         live.hub.join(self.code)
@@ -205,9 +204,9 @@ class JobConsumer(Viewer):
             live.hub.leave(self.code)
         super().release()
 
-    async def wake_job(self, message: dict[str, Any]) -> None:
-        self.wanted = max(self.wanted, message["seq"])
-        self.wake.set()
+    def hear(self, message: dict[str, Any]) -> None:
+        self.wanted = max(self.wanted, message.get("seq", 0))
+        super().hear(message)
 
     def greet(self, after: Any) -> None:
         if isinstance(after, int) and after >= 0:
@@ -245,12 +244,13 @@ class ListConsumer(Viewer):
         self.sent: dict[str, Any] = {}
         await super().welcome()
 
-    def groups_wanted(self) -> list[str]:
-        return [events.STAFF_GROUP] if self.person.is_staff else [events.owner_group(self.person.pk)]
+    def group_wanted(self) -> str:
+        return events.STAFF_GROUP if self.person.is_staff else events.owner_group(self.person.pk)
 
-    async def wake_list(self, message: dict[str, Any]) -> None:
-        self.changed[message["job"]] = max(message["seq"], self.changed.get(message["job"], 0))
-        self.wake.set()
+    def hear(self, message: dict[str, Any]) -> None:
+        if "job" in message:
+            self.changed[message["job"]] = max(message["seq"], self.changed.get(message["job"], 0))
+        super().hear(message)
 
     async def send_news(self) -> None:
         """What differs from what was sent: of the jobs that woke this viewer, else of the newest ones."""

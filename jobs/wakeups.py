@@ -1,0 +1,71 @@
+"""Wake-ups from other processes: each group is listened to once in this process, for all of its viewers.
+
+Viewers do not listen themselves: a layer whose server is gone would refuse every new websocket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from channels.layers import get_channel_layer
+
+logger = logging.getLogger(__name__)
+
+ANSWER_WITHIN: Final = 5.0  # seconds
+BACKOFF: Final = (1.0, 30.0)  # seconds between two tries to listen, at first and at last
+
+Hear = Callable[[dict[str, Any]], None]
+
+
+class Wakeups:
+    """Calls those who asked for it with each message of a group. Never raises: a wake-up may always be lost."""
+
+    def __init__(self) -> None:
+        self._ears: dict[str, set[Hear]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def follow(self, group: str, hear: Hear) -> None:
+        """`hear` is called with each message, and with an empty one when some may have been missed."""
+        self._ears.setdefault(group, set()).add(hear)
+        if group not in self._tasks:
+            self._tasks[group] = asyncio.create_task(self._listen_for_ever(group))
+
+    def leave(self, group: str, hear: Hear) -> None:
+        ears = self._ears.get(group, set())
+        ears.discard(hear)
+        if not ears and group in self._tasks:
+            del self._ears[group]
+            self._tasks.pop(group).cancel()
+
+    def tell(self, group: str, message: dict[str, Any]) -> None:
+        for hear in tuple(self._ears.get(group, ())):
+            hear(message)
+
+    async def _listen_for_ever(self, group: str) -> None:
+        wait, last = BACKOFF
+        while True:
+            try:
+                await self._listen(group)
+            except Exception as error:  # the layer's drivers raise what they like
+                logger.warning("No wake-ups for the viewers of %s: %s", group, type(error).__name__)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, last)
+
+    async def _listen(self, group: str) -> None:
+        layer = get_channel_layer()
+        channel = await asyncio.wait_for(layer.new_channel(), ANSWER_WITHIN)
+        try:
+            await asyncio.wait_for(layer.group_add(group, channel), ANSWER_WITHIN)
+            self.tell(group, {})
+            while True:
+                self.tell(group, await layer.receive(channel))
+        finally:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(layer.group_discard(group, channel), ANSWER_WITHIN)
+
+
+wakeups = Wakeups()

@@ -1,0 +1,155 @@
+"""Settings: what production demands, what headers say, what logs keep to themselves."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from django.conf import settings
+from django.contrib.staticfiles.storage import HashedFilesMixin
+from django.core.checks import run_checks
+from django.test import SimpleTestCase, override_settings
+from whitenoise.middleware import WhiteNoiseMiddleware
+
+from batchweb.redact import Formatter
+from jobs.storage import HashedStatic
+from tests.base import People, worked
+
+NEEDED = {
+    "PRODUCTION": "1",
+    "SECRET_KEY": "a-secret-of-many-different-letters-0123456789-ABCDEFGHIJ",
+    "ALLOWED_HOSTS": "batch.example.com",
+    "DATABASE_URL": "postgres://batchweb:canary-password@db.example.com/batchweb",
+    "REDIS_URL": "redis://cache.example.com:6379/0",
+}
+OURS = (*NEEDED, "DEBUG", "CELERY_BROKER_URL", "HTTPS", "PORT", "DJANGO_SETTINGS_MODULE", "STATIC_ROOT")
+
+
+def manage(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {name: value for name, value in os.environ.items() if name not in OURS}
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments], cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=60,
+            check=False, env=environment | {"DATA_DIR": folder} | variables,
+        )  # fmt: skip
+
+
+class ProductionTests(SimpleTestCase):
+    def test_it_stops_with_a_sentence_where_something_is_missing(self) -> None:
+        for name in ("SECRET_KEY", "ALLOWED_HOSTS"):
+            without = {key: value for key, value in NEEDED.items() if key != name}
+            done = manage("check", **without)
+            assert done.returncode == 1
+            assert done.stderr == f"{name} must be set when PRODUCTION=1. The README says what to put there.\n"
+
+    def test_it_passes_every_check_of_a_deployment(self) -> None:
+        done = manage("check", "--deploy", "--fail-level", "WARNING", **NEEDED)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_it_warns_of_what_serves_one_machine_only(self) -> None:
+        secrets = {name: NEEDED[name] for name in ("PRODUCTION", "SECRET_KEY", "ALLOWED_HOSTS")}
+        done = manage("check", "--deploy", "--fail-level", "WARNING", **secrets)
+        assert done.returncode == 1
+        assert "jobs.W001" in done.stderr
+        assert "jobs.W002" in done.stderr
+
+    def test_it_hides_faults_and_caps_sockets(self) -> None:
+        code = "import os; from django.conf import settings as s; print(s.JOBS_SOCKETS_PER_PERSON, s.SESSION_COOKIE_SECURE, " \
+               "os.environ['SIMULATE_ALLOW_FAULTS'])"  # fmt: skip
+        assert manage("shell", "-v", "0", "-c", code, **NEEDED).stdout.split() == ["20", "True", "0"]
+        assert manage("shell", "-v", "0", "-c", code).stdout.split() == ["1000", "False", "1"]
+
+
+class LocalTests(SimpleTestCase):
+    def test_it_makes_a_secret_of_its_own_and_keeps_it(self) -> None:
+        from batchweb.settings import kept_secret
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "deeper" / "secret_key"
+            first = kept_secret(path)
+            assert len(first) >= 50
+            assert kept_secret(path) == first
+            assert path.stat().st_mode & 0o777 == 0o600
+            assert [child.name for child in path.parent.iterdir()] == ["secret_key"]
+
+    def test_it_serves_static_files_without_a_warning(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert "/static/jobs/css/app.css" in WhiteNoiseMiddleware(lambda request: None).files
+
+    def test_it_checks_leases_and_limits(self) -> None:
+        with override_settings(JOBS_LEASE_SECONDS=1, JOBS_SHARD_SIZE=9, JOBS_MAX_WORKERS=0):
+            assert {found.id for found in run_checks()} >= {"jobs.E001", "jobs.E002", "jobs.E003"}
+        assert not run_checks()
+
+
+class StaticTests(SimpleTestCase):
+    def test_it_names_the_imports_of_our_modules(self) -> None:
+        _, (_, patterns) = HashedFilesMixin._js_module_import_aggregation_patterns  # type: ignore[attr-defined]
+        assert HashedStatic.patterns[-1] == ("jobs/js/*.js", patterns)
+        assert any("import" in pattern for pattern, _ in patterns)
+
+    @pytest.mark.slow
+    def test_it_collects_every_file_of_the_pages(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            done = manage("collectstatic", "--noinput", STATIC_ROOT=folder, **NEEDED)
+            assert done.returncode == 0, done.stderr
+            names = json.loads((Path(folder) / "staticfiles.json").read_text())["paths"]
+            assert names["jobs/css/app.css"] != "jobs/css/app.css"
+
+
+class HeaderTests(People):
+    def test_every_page_is_served_under_a_strict_policy(self) -> None:
+        job = worked(self.alice)
+        self.client.force_login(self.sam)
+        for path in ("/", "/jobs/new/", job.get_absolute_url(), f"{job.get_absolute_url()}items/1/", "/admin/",
+                     "/admin/jobs/job/", f"/admin/jobs/job/{job.pk}/change/", "/accounts/password_change/", "/nothing/"):  # fmt: skip
+            answer = self.client.get(path)
+            policy = answer["Content-Security-Policy"]
+            assert "default-src 'self'" in policy, path
+            assert "unsafe" not in policy, path
+            body = answer.content.decode()
+            assert " style=" not in body, path
+            assert " onclick=" not in body, path
+
+    def test_every_page_has_the_usual_headers(self) -> None:
+        answer = self.client.get("/accounts/login/")
+        assert answer["X-Frame-Options"] == "DENY"
+        assert answer["X-Content-Type-Options"] == "nosniff"
+        assert answer["Referrer-Policy"] == "same-origin"
+        assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
+
+    def test_it_keeps_cookies_to_itself(self) -> None:
+        self.client.post("/accounts/login/", {"username": "alice", "password": "alice-likes-tea"})
+        cookie = self.client.cookies[settings.SESSION_COOKIE_NAME]
+        assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
+
+
+class LogTests(SimpleTestCase):
+    def line(self, text: str, *arguments: object) -> str:
+        return Formatter("%(message)s").format(logging.LogRecord("x", logging.INFO, "", 1, text, arguments, None))
+
+    def test_it_leaves_out_what_opens_doors(self) -> None:
+        for text in ("GET /enter/?sesame=canary", "postgres://me:canary@db/x", "redis://:canary@cache:6379/0"):
+            assert "canary" not in self.line("%s", text)
+
+    def test_it_leaves_out_the_secrets_of_this_process(self) -> None:
+        with patch.dict(os.environ, {"LLM_API_KEY": "canary-key", "DATABASE_URL": "postgres://me:canary%20word@db/x"}):
+            assert self.line("Bearer canary-key refused, canary%20word too") == "Bearer … refused, … too"
+
+    def test_it_leaves_ordinary_words_alone(self) -> None:
+        with patch.dict(os.environ, {"LLM_API_KEY": "a"}):
+            assert self.line("a b a") == "a b a"
+
+    def test_it_keeps_celery_quiet_about_wake_ups(self) -> None:
+        for name in ("celery.worker.strategy", "celery.app.trace", "httpx"):
+            assert not logging.getLogger(name).isEnabledFor(logging.INFO)
+            assert logging.getLogger(name).isEnabledFor(logging.WARNING)
