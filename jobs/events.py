@@ -85,7 +85,9 @@ class Publisher:
         self._changed = asyncio.Event()
         self._urgent = asyncio.Event()
         self._cut_off = False
-        threading.Thread(target=self._run, name="publisher", daemon=True).start()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread.start()
 
     def wake(self, code: str, seq: int, owner: int, at_once: bool) -> None:
         with self._lock:
@@ -103,11 +105,18 @@ class Publisher:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._publish_for_ever())
+        self._loop.run_until_complete(self._publish_until_closed())
 
-    async def _publish_for_ever(self) -> None:
+    def close(self) -> None:
+        """Ends the thread; what was not sent yet is dropped."""
+        self._closed = True
+        self._loop.call_soon_threadsafe(self._signal, True)
+        self._thread.join()
+        self._loop.close()
+
+    async def _publish_until_closed(self) -> None:
         lists: dict[str, tuple[int, int]] = {}
-        while True:
+        while not self._closed:
             await self._wait(bool(lists))
             with self._lock:
                 news, self._news = self._news, {}

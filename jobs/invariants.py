@@ -67,7 +67,8 @@ def _lease(shard: Shard) -> Iterator[str]:
     if not shard.token and (claimed or shard.share or shard.running):
         yield f"shard {shard.number}: it is free, yet something is claimed in it"
     cells = bytes(shard.cells)
-    wrong = [at + 1 for at in claimed if not (shard.start <= at < shard.stop and cells[at - shard.start] in PENDING)]
+    pending = {shard.start + at for at, cell in enumerate(cells) if cell in PENDING}
+    wrong = [at + 1 for at in claimed if at not in pending]
     if wrong:
         yield f"shard {shard.number}: rows {wrong[:5]} are claimed, yet not pending in it"
 

@@ -55,7 +55,14 @@ def load(job: Job) -> bool:
 def refuse(job: Job, sentence: str) -> bool:
     """The file cannot be a job."""
     reason = harmless(sentence)[:500]
-    moved = job.move(JobState.INVALID, only=[JobState.LOADING], reason=reason, load_token="", finished=timezone.now())
+    moved = job.move(
+        JobState.INVALID,
+        only=[JobState.LOADING],
+        reason=reason,
+        load_token="",
+        load_expires=None,
+        finished=timezone.now(),
+    )
     if moved:
         job.note("invalid", reason)
     return moved
@@ -83,7 +90,7 @@ def read_all(job: Job, token: str, reader: files.Reader) -> None:
 
 def label_column(job: Job) -> str:
     """The column that names an item on pages where nobody chose one: that of the first required input."""
-    inputs = processors.get(job.processor).inputs
+    inputs = processors.get(job.processor).inputs if job.processor in processors.names() else ()
     return next((job.mapping[one.name] for one in inputs if one.required and one.name in job.mapping), "")
 
 
@@ -136,10 +143,10 @@ def ready(job: Job) -> bool:
     """The whole file is stored: on to the queue, or to the person who decides."""
     job.lock()
     if not job.autostart:
-        return job.move(JobState.READY, only=[JobState.LOADING], load_token="")
+        return job.move(JobState.READY, only=[JobState.LOADING], load_token="", load_expires=None)
     if job.state != JobState.LOADING:
         return False
     run = job.new_run(Run.Kind.FIRST, job.total, job.owner)
-    job.move(JobState.QUEUED, load_token="", run=run)
+    job.move(JobState.QUEUED, load_token="", load_expires=None, run=run)
     job.note("start", "Started", job.owner)
     return True

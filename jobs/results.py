@@ -14,6 +14,8 @@ from jobs import files
 from jobs.models import Item, ItemState, Job
 
 CHUNK: Final = 2_000  # rows
+FIRST: Final = 100  # rows of the first chunk, which shows how large they are
+SIZE: Final = 4_000_000  # characters that a chunk should hold at most
 FORMATS: Final = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson; charset=utf-8"}
 FAILURE_COLUMNS: Final = ("row", "error_kind", "error", "attempts")
 
@@ -52,8 +54,11 @@ def results(job: Job, states: Sequence[int] = ()) -> Iterator[list[files.Result]
         "position", "state", "payload", "result", "fallback", "error_kind", "error", "attempts", "seconds", "key"
     )  # fmt: skip
     pending = "not attempted" if job.ended else "pending"
-    while found := list(items.filter(position__gt=after).order_by("position").values_list(*fields)[:CHUNK]):
+    limit = FIRST
+    while found := list(items.filter(position__gt=after).order_by("position").values_list(*fields)[:limit]):
         after = found[-1][0]
+        size = sum(len(row[2]) + len(row[3]) + len(row[4]) for row in found)
+        limit = max(1, min(CHUNK, 4 * limit, SIZE * len(found) // max(size, 1)))
         yield [
             files.Result(
                 position + 1, pending if state == ItemState.PENDING else ItemState(state).name.lower(), payload,

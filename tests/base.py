@@ -22,10 +22,13 @@ def make_job(owner: User, text: str | bytes = "", *, start: bool = True, name: s
     processor = processors.get(fields.pop("processor", "simulate"))
     shape = files.sniff(data, name, complete=True)
     upload = Upload.keep(ContentFile(data, name=name), name, owner)
-    fields = {"parameters": processor.clean({"seconds": 0}) if processor.name == "simulate" else {}} | fields
+    fields = {
+        "parameters": processor.clean({"seconds": 0}) if processor.name == "simulate" else {},
+        "mapping": guess(processor, shape.columns),
+    } | fields
     return dispatch.submit(
         upload, owner, start=start, processor=processor.name, shape=shape.to_dict(), columns=list(shape.columns),
-        mapping=guess(processor, shape.columns), **fields,
+        **fields,
     )  # fmt: skip
 
 

@@ -181,7 +181,7 @@ class Job(models.Model):
 
     def shares(self) -> list[int]:
         """The workers of each task it is split over: one task up to 50 workers, and with a rate always one."""
-        tasks = 1 if self.rate else -(-self.workers // WORKERS_PER_TASK)
+        tasks = 1 if self.rate else max(1, -(-self.workers // WORKERS_PER_TASK))
         return [self.workers // tasks + (number < self.workers % tasks) for number in range(tasks)]
 
     def room(self, used: int) -> int:

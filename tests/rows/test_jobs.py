@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from jobs import dispatch, tasks
+from jobs.models import Activity, Job
+from jobs.models.cause import normalised, signature
+from jobs.models.job import ALPHABET, new_code
+from tests.base import csv_of, loaded, worked
+from tests.rows.steps import part_done
+
+
+def began(job: Job, seconds: float) -> None:
+    """The job has been worked on for so long without a break."""
+    Job.objects.filter(pk=job.pk).update(since=timezone.now() - timedelta(seconds=seconds))
+    job.refresh_from_db()
+
+
+def test_it_counts_time_while_it_is_worked_on(alice: User) -> None:
+    job = loaded(alice, csv_of(5))
+    assert job.elapsed() == 0
+    part_done(job)
+    began(job, 10)
+    assert job.elapsed() == pytest.approx(10, abs=1)
+
+
+def test_it_counts_no_time_in_a_pause(alice: User) -> None:
+    job = loaded(alice, csv_of(5))
+    part_done(job)
+    began(job, 10)
+    job.pause(alice)
+    assert job.since is None
+    assert job.elapsed() == pytest.approx(10, abs=1)
+
+
+def test_it_adds_up_the_time_before_and_after_a_pause(alice: User) -> None:
+    job = loaded(alice, csv_of(5))
+    part_done(job)
+    began(job, 10)
+    job.pause(alice)
+    job.resume(alice)
+    job.begin()
+    began(job, 5)
+    assert job.elapsed() == pytest.approx(15, abs=1)
+
+
+def test_it_keeps_its_time_when_it_has_ended(alice: User) -> None:
+    job = worked(alice, csv_of(5))
+    assert (job.since, job.elapsed() > 0, job.elapsed() < 30) == (None, True, True)
+
+
+def test_it_counts_a_retry_from_nought(alice: User) -> None:
+    job = worked(alice, csv_of(5, lambda at: "fail:E"))
+    Job.objects.filter(pk=job.pk).update(spent=500.0)
+    dispatch.retry(job, alice)
+    tasks.work()
+    job.refresh_from_db()
+    assert job.elapsed() < 30
+
+
+def test_it_remembers_when_it_started_first(alice: User) -> None:
+    job = worked(alice, csv_of(5, lambda at: "fail:E"))
+    first = job.started
+    dispatch.retry(job, alice)
+    tasks.work()
+    job.refresh_from_db()
+    assert job.started == first
+    assert job.finished > first
+
+
+@pytest.mark.parametrize(
+    ("workers", "rate", "shares"),
+    [(1, None, [1]), (50, None, [50]), (51, None, [26, 25]), (120, None, [40, 40, 40]), (200, None, [50] * 4),
+     (120, 5.0, [120])],
+)  # fmt: skip
+def test_it_splits_its_workers(workers: int, rate: float | None, shares: list[int]) -> None:
+    assert Job(workers=workers, rate=rate).shares() == shares
+
+
+@pytest.mark.parametrize(
+    ("workers", "used", "room"), [(10, 0, 10), (10, 10, 0), (10, 1, 0), (120, 80, 40), (120, 120, 0), (60, 80, 0)]
+)
+def test_it_knows_how_many_more_may_work(workers: int, used: int, room: int) -> None:
+    assert Job(workers=workers).room(used) == room
+
+
+def test_it_tells_its_story(alice: User) -> None:
+    job = loaded(alice, csv_of(4), start=False)
+    dispatch.start(job, alice)
+    part_done(job)
+    dispatch.pause(job, alice)
+    dispatch.resume(job, alice)
+    dispatch.cancel(job, alice)
+    dispatch.retry(job, alice)
+    tasks.work()
+    said = list(Activity.objects.filter(job=job).order_by("pk").values_list("text", flat=True))
+    assert said == [
+        "Created from rows.csv", "Started", "Paused", "Resumed", "Cancelled", "Retried 3 items", "Finished",
+    ]  # fmt: skip
+
+
+def test_it_shows_a_person_their_own_jobs(alice: User, bob: User) -> None:
+    job = loaded(alice, csv_of(2))
+    assert list(Job.objects.visible_to(alice)) == [job]
+    assert list(Job.objects.visible_to(bob)) == []
+
+
+def test_it_shows_staff_all_jobs(alice: User) -> None:
+    job = loaded(alice, csv_of(2))
+    assert list(Job.objects.visible_to(User(is_staff=True))) == [job]
+
+
+def test_it_counts_many_jobs_in_one_query(alice: User, django_assert_num_queries: Any) -> None:
+    jobs = [worked(alice, csv_of(4, lambda at: "fail:E" if at else "ok")) for _ in range(3)]
+    with django_assert_num_queries(1):
+        counts = [job.counts() for job in Job.objects.with_counts().order_by("pk")]
+    assert counts == [job.counts() for job in jobs]
+
+
+def test_it_forgets_sums_that_are_out_of_date(alice: User, sent: list[str]) -> None:
+    job = worked(alice, csv_of(4, lambda at: "fail:E"))
+    counted = Job.objects.with_counts().get(pk=job.pk)
+    dispatch.retry(counted, alice)
+    assert counted.counts()["pending"] == 4
+
+
+def test_it_makes_codes_that_nobody_guesses() -> None:
+    codes = {new_code() for _ in range(1000)}
+    assert len(codes) == 1000
+    assert set("".join(codes)) <= set(ALPHABET)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("no row 17", "no row 18"),
+        ("no file 'a.csv'", "no file 'b.csv'"),
+        ("GET https://a.example/x?y=1 failed", "GET https://b.example/ failed"),
+        ("object at 0x7f0a", "object at 0x7f0b"),
+        ("id deadbeef01 gone", "id 0123456789abcdef gone"),
+        ("first line\nsecond", "first line\nthird"),
+    ],
+)
+def test_it_takes_two_failures_for_one_cause(one: str, other: str) -> None:
+    assert signature("E", one) == signature("E", other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(("E", "a"), ("F", "a")), (("E", "a"), ("E", "b")), (("E", "a"), ("Ea", ""))]
+)
+def test_it_tells_two_causes_apart(one: tuple[str, str], other: tuple[str, str]) -> None:
+    assert signature(*one) != signature(*other)
+
+
+def test_it_titles_a_cause_without_what_differs() -> None:
+    assert normalised("  no row 17 in 'a.csv'\nmore") == "no row … in …"

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import json
+import tracemalloc
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from jobs import dispatch, files, loading, results, store, tasks
+from jobs.models import Activity, Item, Job, JobState, Shard
+from tests.base import csv_of, lines, loaded, make_job, states
+from tests.rows.steps import row, wrong
+
+
+class Died(BaseException):
+    """The reader's process is gone."""
+
+
+def interrupted(job: Job, monkeypatch: pytest.MonkeyPatch, shards: int) -> None:
+    """The reader dies after so many shards."""
+    real, calls = loading.add_shard, iter(range(shards))
+
+    def add(*args: Any) -> None:
+        if next(calls, None) is None:
+            raise Died
+        real(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loading, "add_shard", add)
+        with pytest.raises(Died):
+            loading.load(job)
+
+
+def test_it_stores_rows_in_their_order(alice: User) -> None:
+    job = loaded(alice, csv_of(25))
+    found = Item.objects.filter(job=job).order_by("position").values_list("position", "payload")
+    assert list(found) == [(at, f'["item {at}","ok"]') for at in range(25)]
+
+
+def test_it_cuts_the_rows_into_shards(alice: User, settings: Any) -> None:
+    settings.JOBS_SHARD_SIZE = 10
+    job = loaded(alice, csv_of(25))
+    ranges = Shard.objects.filter(job=job).order_by("number").values_list("number", "start", "stop", "pending")
+    assert list(ranges) == [(0, 0, 10, 10), (1, 10, 20, 10), (2, 20, 25, 5)]
+    assert wrong(job) == []
+
+
+def test_it_cuts_finer_for_several_tasks(alice: User, settings: Any) -> None:
+    settings.JOBS_SHARD_SIZE = 40
+    assert loaded(alice, csv_of(40), workers=100).shards.count() == 4
+
+
+def test_it_makes_smaller_shards_of_large_rows(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "SHARD_SIZE", 5000)
+    job = loaded(alice, "name\n" + ("x" * 1000 + "\n") * 20)
+    assert [shard.stop - shard.start for shard in job.shards.order_by("number")] == [5, 5, 5, 5]
+
+
+def test_it_goes_on_to_the_queue_when_asked_to(alice: User) -> None:
+    job = loaded(alice, csv_of(3))
+    assert (job.state, job.run.kind, job.run.items) == (JobState.QUEUED, "first", 3)
+
+
+def test_it_waits_for_a_person_otherwise(alice: User) -> None:
+    job = loaded(alice, csv_of(3), start=False)
+    assert (job.state, job.run) == (JobState.READY, None)
+
+
+def test_it_keeps_the_place_of_a_bad_row(alice: User) -> None:
+    job = loaded(alice, "a,b\n1,2\n1,2,3\n4,5\n", mapping={"simulate": "a"})
+    item = row(job, 1)
+    assert states(job) == ["pending", "rejected", "pending"]
+    assert (item.error_kind, bool(item.error)) == ("rejected", True)
+    assert len(lines(results.chunks(job, "csv"))) == 4
+    assert wrong(job) == []
+
+
+def test_it_finishes_at_once_when_every_row_is_bad(alice: User) -> None:
+    job = make_job(alice, "a,b\n1,2,3\n4,5,6\n")
+    tasks.load_file(job.pk)
+    job.refresh_from_db()
+    assert (job.state, states(job), wrong(job)) == (JobState.FINISHED, ["rejected"] * 2, [])
+
+
+def test_it_finishes_bad_rows_when_a_person_starts_them(alice: User) -> None:
+    job = loaded(alice, "a,b\n1,2,3\n", start=False)
+    dispatch.start(job, alice)
+    job.refresh_from_db()
+    assert job.state == JobState.FINISHED
+
+
+def test_it_says_why_a_file_cannot_be_read(alice: User) -> None:
+    job = make_job(alice, 'a,b\n1,2\n3,"4\n')
+    assert loading.load(job)
+    job.refresh_from_db()
+    assert job.state == JobState.INVALID
+    assert job.reason == "A quote that opens in row 2 (line 3) is never closed."
+    assert Activity.objects.get(job=job, verb="invalid").text == job.reason
+
+
+def test_it_says_that_the_file_is_gone(alice: User) -> None:
+    job = make_job(alice, csv_of(2))
+    job.upload.file.storage.delete(str(job.upload.file.name))
+    loading.load(job)
+    assert (job.state, job.reason) == (JobState.INVALID, "The stored file is gone.")
+
+
+def test_it_gives_up_a_file_that_the_database_refuses(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job(alice, csv_of(2))
+
+    def refuse(*args: Any) -> None:
+        raise ValueError("no")
+
+    monkeypatch.setattr(store, "add_items", refuse)
+    loading.load(job)
+    job.refresh_from_db()
+    assert (job.state, job.total) == (JobState.INVALID, 0)
+
+
+def test_it_goes_on_where_a_dead_reader_stopped(alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.JOBS_SHARD_SIZE = 10
+    job = make_job(alice, csv_of(45))
+    interrupted(job, monkeypatch, shards=2)
+    assert Item.objects.filter(job=job).count() == 20
+    Job.objects.filter(pk=job.pk).update(load_expires=timezone.now() - timedelta(seconds=1))
+    assert loading.load(Job.objects.get(pk=job.pk))
+    assert [json.loads(payload)[0] for payload in
+            Item.objects.filter(job=job).order_by("position").values_list("payload", flat=True)] == [
+        f"item {at}" for at in range(45)
+    ]  # fmt: skip
+    assert wrong(job) == []
+
+
+def test_it_refuses_a_second_reader(alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.JOBS_SHARD_SIZE = 10
+    job = make_job(alice, csv_of(45))
+    interrupted(job, monkeypatch, shards=2)
+    assert not loading.load(Job.objects.get(pk=job.pk))
+
+
+def test_it_stores_nothing_for_a_reader_that_was_replaced(alice: User) -> None:
+    job = make_job(alice, csv_of(5))
+    token = loading.take(job)
+    Job.objects.filter(pk=job.pk).update(load_token="another")
+    with pytest.raises(store.LostLease), job.upload.file.open("rb") as stream:
+        loading.read_all(job, token, files.read(stream, job.file_shape))
+    assert Item.objects.filter(job=job).count() == 0
+
+
+def test_it_stops_reading_when_a_person_gives_up(alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.JOBS_SHARD_SIZE = 10
+    job = make_job(alice, csv_of(45))
+    interrupted(job, monkeypatch, shards=2)
+    job.cancel(alice)
+    tasks.load_file(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.total) == (JobState.CANCELLED, 20)
+
+
+def test_it_can_be_read_again_right_away(alice: User) -> None:
+    job = loaded(alice, csv_of(2), start=False)
+    assert (job.load_token, job.load_expires) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "key"),
+    [
+        ("query,id\ntea,7\n", "tea", "7"),
+        ("query,custom_id,id\ntea,x,7\n", "tea", "x"),
+        ("query,other\ntea,7\n", "tea", ""),
+        ("other,query\n7,tea\n", "tea", ""),
+    ],
+)
+def test_it_finds_label_and_key(text: str, label: str, key: str, alice: User) -> None:
+    job = loaded(alice, text, processor="rewrite-query")
+    assert (row(job, 0).label, row(job, 0).key) == (label, key)
+
+
+def test_it_takes_the_columns_that_a_person_chose(alice: User) -> None:
+    job = loaded(alice, "a,b,c\n1,2,3\n", label_column="b", key_column="c", mapping={"simulate": "a"})
+    assert (row(job, 0).label, row(job, 0).key) == ("2", "3")
+
+
+def test_it_learns_columns_of_json_lines_on_the_way(alice: User) -> None:
+    job = loaded(alice, '{"a": 1}\n{"b": 2}\n', name="rows.jsonl", mapping={})
+    assert job.columns == ["a", "b"]
+
+
+@pytest.mark.parametrize("nasty", ["\\u0000", "\\ud800", "x\\u0000\\udfffy"])
+def test_it_takes_whatever_json_can_say(nasty: str, alice: User) -> None:
+    text = f'{{"id": "{nasty}", "name": "{nasty}"}}\n{{"{nasty}": 1}}\n'
+    job = loaded(alice, text, name="rows.jsonl", mapping={"simulate": "name"})
+    assert (job.state, job.total) == (JobState.QUEUED, 2)
+    assert nasty in row(job, 0).payload
+
+
+def test_it_bounds_labels_and_keys(alice: User) -> None:
+    job = loaded(alice, f"query,id\n{'x' * 5000},{'y' * 5000}\n", processor="rewrite-query")
+    assert (len(row(job, 0).label), len(row(job, 0).key)) == (200, 200)
+
+
+def test_it_reads_a_hundred_thousand_rows_in_little_memory(alice: User) -> None:
+    job = make_job(alice, "name,simulate\n" + "".join(f"item {at} {'x' * 60},ok\n" for at in range(100_000)))
+    tracemalloc.start()
+    try:
+        loading.load(job)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert Item.objects.filter(job=job).count() == 100_000
+    assert peak < 16_000_000

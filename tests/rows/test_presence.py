@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.utils import timezone
+from tqdm import tqdm
+
+from jobs import presence, tasks
+from jobs.models import Worker
+
+
+@pytest.fixture(autouse=True)
+def nobody_wishes() -> Iterator[None]:
+    yield
+    presence._wish[0] = 0
+
+
+def test_it_works_until_somebody_wishes_otherwise() -> None:
+    assert not presence.stopping()
+    presence.stop()
+    assert presence.stopping()
+
+
+def test_it_takes_no_work_when_it_is_to_stop(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def claim(*args: Any) -> None:
+        raise AssertionError("work was claimed")
+
+    monkeypatch.setattr(tasks.dispatch, "claim", claim)
+    presence.stop()
+    tasks.work()
+
+
+def test_it_hears_of_the_signal_before_celery_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[int] = []
+    set_up: dict[int, Any] = {}
+    monkeypatch.setattr(signal, "getsignal", lambda number: lambda signum, frame: heard.append(signum))
+    monkeypatch.setattr(signal, "signal", lambda number, handler: set_up.update({number: handler}))
+    presence.chain(signal.SIGTERM)
+    set_up[signal.SIGTERM](signal.SIGTERM, None)
+    assert (presence.stopping(), heard) == (True, [signal.SIGTERM])
+
+
+def test_it_minds_no_signal_that_nobody_handled(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up: dict[int, Any] = {}
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_IGN)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: set_up.update({number: handler}))
+    presence.chain(signal.SIGTERM)
+    set_up[signal.SIGTERM](signal.SIGTERM, None)
+    assert presence.stopping()
+
+
+def test_it_has_one_row_for_all_children(db: None) -> None:
+    assert presence.here() == presence.here()
+
+
+def test_it_keeps_the_number_of_processes(db: None) -> None:
+    Worker.saw(presence._name, 4)
+    assert presence.here().processes == 4
+
+
+def test_it_is_alive_while_it_is_seen(db: None) -> None:
+    Worker.saw("here", 2)
+    Worker.objects.create(name="gone", seen=timezone.now() - timedelta(seconds=30))
+    assert [worker.name for worker in Worker.objects.alive()] == ["here"]
+
+
+def test_it_remembers_when_it_was_seen_first(db: None) -> None:
+    first = Worker.saw("here").started
+    assert Worker.saw("here").started == first
+
+
+def test_it_beats_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    beats: list[int] = []
+
+    class Enough(Exception):
+        pass
+
+    class Waiting:
+        def wait(self, seconds: float) -> None:
+            if len(beats) == 3:
+                raise Enough
+
+    def saw(name: str, processes: int) -> None:
+        beats.append(processes)
+        raise OperationalError("away")
+
+    monkeypatch.setattr(presence, "threading", SimpleNamespace(Event=Waiting))
+    monkeypatch.setattr(presence, "connection", SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(presence, "Worker", SimpleNamespace(saw=saw))
+    with pytest.raises(Enough):
+        presence.beat_for_ever(4)
+    assert beats == [4, 4, 4]
+
+
+def test_it_gives_each_child_a_lock_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "connections", SimpleNamespace(close_all=lambda: None))
+    before = tqdm.get_lock()
+    presence.child_started()
+    assert tqdm.get_lock() is not before
+    assert tqdm.monitor_interval == 0
+
+
+def test_it_replaces_a_process_whose_threads_hang(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.JOBS_LOST_THREADS = 2
+    gone: list[int] = []
+    monkeypatch.setattr(tasks.os, "_exit", gone.append)
+    done = threading.Event()
+    threads = [threading.Thread(target=done.wait, name=f"batch_{number}") for number in range(2)]
+    tasks.replace_if_hung()
+    assert gone == []
+    for thread in threads:
+        thread.start()
+    tasks.replace_if_hung()
+    done.set()
+    assert gone == [tasks.RECYCLE_EXIT]

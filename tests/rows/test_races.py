@@ -1,0 +1,195 @@
+"""Several connections at once. SQLite has one writer at a time by itself; PostgreSQL shows what we lock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+
+from jobs import dispatch, keeper, loading, store, tasks
+from jobs.models import Batch, Item, Job, JobState, Run, Worker
+from jobs.models.job import Refused
+from tests.base import csv_of, loaded, states, worked
+from tests.rows.steps import expire, failure, feed, recorder_for, success, wrong
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif("connection.vendor != 'postgresql'", reason="an SQLite in memory has one connection"),
+]
+
+
+@pytest.fixture(autouse=True)
+def one_process(sent: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is sent to anybody, and several workers in one process do not take each other's threads for hung."""
+    monkeypatch.setattr(tasks, "replace_if_hung", lambda: None)
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """What the calls return or raise, each in a thread and on a connection of its own."""
+    gate = threading.Barrier(len(calls))
+
+    def one(call: Callable[[], Any]) -> Any:
+        gate.wait(10)
+        try:
+            return call()
+        except Exception as error:
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(one, calls))
+
+
+def fresh(job: Job) -> Job:
+    return Job.objects.get(pk=job.pk)
+
+
+def test_it_retries_once_from_two_connections(alice: User) -> None:
+    job = worked(alice, csv_of(200, lambda at: "fail:E" if at % 2 else "ok"))
+    answers = at_once(*[lambda: dispatch.retry(fresh(job), alice)] * 4)
+    assert sorted(str(answer) for answer in answers)[0] == "100"
+    assert [type(answer) for answer in answers].count(Refused) == 3
+    assert (Run.objects.filter(job=job).count(), wrong(job)) == (2, [])
+
+
+def test_it_retries_a_cancelled_job_once_from_two_connections(alice: User) -> None:
+    job = loaded(alice, csv_of(20))
+    job.cancel(alice)
+    answers = at_once(*[lambda: dispatch.retry(fresh(job), alice)] * 3)
+    assert [type(answer) for answer in answers].count(Refused) == 2
+    assert Run.objects.filter(job=job).count() == 2
+
+
+def test_it_starts_once_from_two_connections(alice: User) -> None:
+    job = loaded(alice, csv_of(20), start=False)
+    answers = at_once(*[lambda: dispatch.start(fresh(job), alice)] * 3)
+    assert [type(answer) for answer in answers].count(Refused) == 2
+
+
+def test_it_closes_a_job_once_from_two_connections(alice: User) -> None:
+    job = loaded(alice, csv_of(2))
+    taken = recorder_for(job)
+    feed(taken, success(0), success(1))
+    taken.close()
+    assert sorted(at_once(*[lambda: fresh(job).finish()] * 4)) == [False, False, False, True]
+
+
+def test_it_keeps_a_job_open_that_is_retried_as_it_ends(alice: User) -> None:
+    for _ in range(5):
+        job = loaded(alice, csv_of(2))
+        taken = recorder_for(job)
+        feed(taken, success(0), failure(1))
+        taken.close()
+        at_once(lambda job=job: dispatch.retry(fresh(job), alice), lambda job=job: fresh(job).finish())
+        tasks.work()
+        job.refresh_from_db()
+        assert (job.state, wrong(job)) == (JobState.FINISHED, [])
+
+
+def test_it_retries_while_recorders_store(alice: User, settings: Any) -> None:
+    settings.JOBS_SHARD_SIZE = 400
+    job = loaded(alice, csv_of(1200, lambda at: "fail:E" if at % 3 == 0 else "ok"), workers=120)
+
+    def press() -> int:
+        pressed = 0
+        for _ in range(10):
+            time.sleep(0.03)
+            try:
+                pressed += dispatch.retry(fresh(job), alice)
+            except Refused:
+                continue
+        return pressed
+
+    answers = at_once(tasks.work, tasks.work, press, press)
+    tasks.work()
+    assert [answer for answer in answers if isinstance(answer, Exception)] == []
+    assert (fresh(job).state, wrong(job)) == (JobState.FINISHED, [])
+
+
+def test_it_pauses_and_resumes_while_recorders_store(alice: User, settings: Any) -> None:
+    settings.JOBS_SHARD_SIZE = 100
+    job = loaded(alice, csv_of(1000), workers=100)
+
+    def press() -> None:
+        for _ in range(10):
+            time.sleep(0.02)
+            for verb in (dispatch.pause, dispatch.resume):
+                try:
+                    verb(fresh(job), alice)
+                except Refused:
+                    continue
+
+    answers = at_once(tasks.work, tasks.work, press)
+    tasks.work()
+    assert answers == [None] * 3
+    assert (fresh(job).state, states(job).count("succeeded"), wrong(job)) == (JobState.FINISHED, 1000, [])
+
+
+def test_it_works_on_a_wide_job_from_three_connections(alice: User, settings: Any) -> None:
+    settings.JOBS_SHARD_SIZE = 400
+    job = loaded(alice, csv_of(3000), workers=120, parameters={"seconds": 0.01})
+    at_once(*[tasks.work] * 3)
+    job.refresh_from_db()
+    numbers = list(Batch.objects.filter(job=job).order_by("seq").values_list("seq", flat=True))
+    assert (job.state, numbers) == (JobState.FINISHED, list(range(1, job.seq + 1)))
+    assert set(Item.objects.filter(job=job).values_list("attempts", flat=True)) == {1}
+    assert wrong(job) == []
+
+
+def test_it_gives_each_shard_to_one_worker(alice: User, settings: Any) -> None:
+    settings.JOBS_SHARD_SIZE = 10
+    job = loaded(alice, csv_of(100))
+    worker = Worker.saw("host:1")
+    leases = at_once(*[lambda: store.claim_shard(job.pk, worker.pk, 1, 30)] * 8)
+    numbers = [lease.number for lease in leases if lease]
+    assert len(numbers) == len(set(numbers))
+
+
+def test_it_returns_a_lease_once_from_two_keepers(alice: User) -> None:
+    job = loaded(alice, csv_of(5))
+    recorder_for(job)
+    expire(job)
+    at_once(keeper.sweep, keeper.sweep)
+    assert set(Item.objects.filter(job=job).values_list("strikes", flat=True)) == {1}
+
+
+def test_it_lets_keeper_and_recorder_meet_without_a_deadlock(alice: User, settings: Any) -> None:
+    settings.JOBS_SHARD_SIZE = 10
+    for _ in range(3):
+        job = loaded(alice, csv_of(100, lambda at: "fail:E"), workers=2)
+        recorder_for(job)
+        expire(job)
+        answers = at_once(keeper.sweep, tasks.work)
+        tasks.work()
+        assert answers == [None, None]
+        assert (fresh(job).state, wrong(job)) == (JobState.FINISHED, [])
+
+
+def test_it_checks_a_job_that_is_being_worked_on(alice: User) -> None:
+    job = loaded(alice, csv_of(2000, lambda at: "fail:E" if at % 9 == 0 else "ok"))
+
+    def check() -> list[str]:
+        found = []
+        for _ in range(15):
+            found += wrong(fresh(job))
+        return found
+
+    assert at_once(tasks.work, check) == [None, []]
+
+
+def test_it_reads_a_file_once_from_two_readers(alice: User) -> None:
+    job = loaded(alice, csv_of(10), start=False)
+    with transaction.atomic():
+        Item.objects.filter(job=job).delete()
+        job.shards.all().delete()
+        Job.objects.filter(pk=job.pk).update(state=JobState.LOADING, total=0)
+    answers = at_once(*[lambda: loading.load(Job.objects.select_related("upload", "owner").get(pk=job.pk))] * 3)
+    assert sorted(answers) == [False, False, True]
+    assert (Item.objects.filter(job=job).count(), wrong(job)) == (10, [])

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from jobs import results
+from jobs.models import Item, Job
+from tests.base import csv_of, lines, loaded, worked
+from tests.rows.steps import failure, feed, part_done, recorder_for
+
+
+def table(job: Job) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO("".join(results.chunks(job, "csv")), newline="")))
+
+
+def test_it_writes_every_row_in_the_order_of_the_file(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "CHUNK", 7)
+    job = worked(alice, csv_of(50, lambda at: "fail:E" if at % 3 == 0 else "ok"))
+    assert [row["name"] for row in table(job)] == [f"item {at}" for at in range(50)]
+    assert [row["row"] for row in table(job)] == [str(at + 1) for at in range(50)]
+
+
+def test_it_has_as_many_rows_in_json_lines(alice: User) -> None:
+    job = worked(alice, csv_of(50))
+    rows = [json.loads(line) for line in "".join(results.chunks(job, "jsonl")).splitlines()]
+    assert [row["input"]["name"] for row in rows] == [f"item {at}" for at in range(50)]
+
+
+def test_it_says_what_was_not_attempted(alice: User) -> None:
+    job = loaded(alice, csv_of(4))
+    part_done(job)
+    assert [row["state"] for row in table(job)] == ["succeeded", "failed", "pending", "pending"]
+    job.cancel(alice)
+    assert [row["state"] for row in table(job)] == ["succeeded", "failed", "not attempted", "not attempted"]
+
+
+def test_it_gives_the_fallback_beside_the_failure(alice: User) -> None:
+    job = loaded(alice, "query\nwhat is it\n", processor="rewrite-query")
+    feed(recorder_for(job), failure(0))
+    job.refresh_from_db()
+    (row,) = table(job)
+    assert (row["state"], row["error_kind"]) == ("failed", "ValueError")
+    assert "what is it" in "".join(value for name, value in row.items() if name.startswith("result"))
+
+
+def test_it_writes_the_failed_rows_alone(alice: User) -> None:
+    job = worked(alice, csv_of(8, lambda at: "fail:E" if at in (2, 5) else "ok"))
+    assert lines(results.failed_chunks(job)) == [
+        "name,simulate,row,error_kind,error,attempts",
+        "item 2,fail:E,3,E,A simulated failure.,1",
+        "item 5,fail:E,6,E,A simulated failure.,1",
+    ]
+
+
+def test_it_renames_what_the_file_has_already(alice: User) -> None:
+    job = worked(alice, "name,row\na,7\n")
+    assert table(job)[0]["batchweb.row"] == "1"
+    assert lines(results.failed_chunks(job))[0] == "name,row,batchweb.row,error_kind,error,attempts"
+
+
+def test_it_guards_formulas(alice: User) -> None:
+    job = worked(alice, "name,simulate\n=1+1,ok\n")
+    assert table(job)[0]["name"] == "'=1+1"
+
+
+def test_it_reads_large_results_in_small_portions(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "SIZE", 10_000)
+    monkeypatch.setattr(results, "FIRST", 4)
+    job = loaded(alice, csv_of(60))
+    Item.objects.filter(job=job).update(result=json.dumps("x" * 2_000))
+    sizes = [len(rows) for rows in results.results(job)]
+    assert sum(sizes) == 60
+    assert max(sizes[1:]) <= 5
+
+
+def test_it_streams_the_chunks() -> None:
+    async def collected() -> list[bytes]:
+        return [chunk async for chunk in results.streamed(iter(["a", "ü"]))]
+
+    assert asyncio.run(collected()) == [b"a", "ü".encode()]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("rows.csv", "rows-results.csv"), ("../../etc/x", "etc-x-results.csv"), ("a b.jsonl", "a-b-results.csv"),
+     ("…", "CODE-results.csv")],
+)  # fmt: skip
+def test_it_names_the_download(name: str, file: str, db: Any) -> None:
+    job = Job(name=name, code="CODE")
+    assert results.file_name(job, "-results.csv") == file

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.utils import timezone
+
+from jobs import recorder, sql, store
+from jobs.models import Item
+from tests.base import csv_of, loaded, states
+from tests.rows.steps import feed, recorder_for, success, wrong
+
+
+class Time:
+    """A clock that only sleeping moves on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def failing(times: int, error: type[DatabaseError] | type[InterfaceError] = OperationalError) -> Callable[[], str]:
+    left = iter(range(times))
+
+    def act() -> str:
+        if next(left, None) is not None:
+            raise error("away")
+        return "done"
+
+    return act
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_it_tries_again_while_the_database_is_away(error: type[DatabaseError], time: Time, db: None) -> None:
+    assert sql.insist(failing(5, error), 30, clock=time.clock, sleep=time.sleep) == "done"
+
+
+def test_it_waits_longer_each_time(time: Time, db: None) -> None:
+    sql.insist(failing(8), 30, clock=time.clock, sleep=time.sleep)
+    assert time.slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+
+
+def test_it_gives_up_after_a_lease(time: Time, db: None) -> None:
+    with pytest.raises(OperationalError):
+        sql.insist(failing(1000), 30, clock=time.clock, sleep=time.sleep)
+    assert 27 < time.now <= 30
+
+
+def test_it_does_not_try_again_what_can_never_work(time: Time, db: None) -> None:
+    with pytest.raises(DatabaseError):
+        sql.insist(failing(1, DatabaseError), 30, clock=time.clock, sleep=time.sleep)
+    assert time.slept == []
+
+
+@pytest.mark.parametrize("step", ["lock_shards", "save_outcomes", "read_pending", "save_shard", "add_batch"])
+def test_it_loses_nothing_when_the_database_goes_in_the_middle(
+    step: str, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "PAUSES", (0.001, 0.01))
+    monkeypatch.setattr(recorder, "AHEAD", (3, 3))
+    job = loaded(alice, csv_of(20), workers=1)
+    taken = recorder_for(job)
+    real, trouble = getattr(store, step), iter(range(3))
+
+    def flaky(*args: Any, **kwargs: Any) -> Any:
+        answer = real(*args, **kwargs)
+        if next(trouble, None) is not None:
+            raise OperationalError("away")
+        return answer
+
+    monkeypatch.setattr(store, step, flaky)
+    for position, _, _ in taken.feed():
+        feed(taken, success(position))
+    taken.close()
+    assert (states(job), set(Item.objects.filter(job=job).values_list("attempts", flat=True))) == (
+        ["succeeded"] * 20,
+        {1},
+    )
+    assert wrong(job) == []
+
+
+def test_it_keeps_dates_exactly(alice: User) -> None:
+    job = loaded(alice, csv_of(1))
+    when = timezone.now().replace(microsecond=123456) + timedelta(days=1)
+    sql.write_many(
+        "UPDATE jobs_item SET due = %s WHERE job_id = %s",
+        "UPDATE jobs_item SET due = u.due FROM {rows} AS u(due) WHERE job_id = %s",
+        ("timestamptz",), [(sql.adapter()(when),)], [job.pk],
+    )  # fmt: skip
+    assert Item.objects.get(job=job).due == when
+
+
+def test_it_writes_nothing_for_no_rows(db: None) -> None:
+    assert sql.write_many("not SQL", "not SQL", (), []) == 0
