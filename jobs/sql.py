@@ -93,7 +93,8 @@ def insist(
         except (OperationalError, InterfaceError) as error:
             if clock() + pause > deadline:
                 raise
-            logger.warning("The database did not answer (%s); trying again in %g s", type(error).__name__, pause)
-        close_old_connections()
+            logger.warning("The database did not answer (%s); trying again in %g s", str(error).strip(), pause)
+        if not connection.in_atomic_block:
+            close_old_connections()
         sleep(pause)
         pause = min(2 * pause, longest)

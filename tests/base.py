@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
@@ -60,6 +60,10 @@ def lines(chunks: Iterator[str]) -> list[str]:
 
 class People(TestCase):
     """Alice owns what happens, Bob is a colleague, Sam is staff."""
+
+    alice: ClassVar[User]
+    bob: ClassVar[User]
+    sam: ClassVar[User]
 
     @classmethod
     def setUpTestData(cls) -> None:

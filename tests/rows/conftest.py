@@ -20,5 +20,10 @@ def bob(db: None) -> User:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the tasks that would have been sent."""
     names: list[str] = []
-    monkeypatch.setattr(dispatch, "send", lambda name, *args: names.append(name) or True)
+
+    def send(name: str, *args: object) -> bool:
+        names.append(name)
+        return True
+
+    monkeypatch.setattr(dispatch, "send", send)
     return names

@@ -70,6 +70,8 @@ def test_it_remembers_when_it_started_first(alice: User) -> None:
     tasks.work()
     job.refresh_from_db()
     assert job.started == first
+    assert job.finished
+    assert first
     assert job.finished > first
 
 

@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
-from jobs import dispatch, keeper, loading, store, tasks
+from jobs import dispatch, keeper, loading, sql, store, tasks
 from jobs.models import Batch, Item, Job, JobState, Run, Worker
 from jobs.models.job import Refused
 from tests.base import csv_of, loaded, states, worked
@@ -51,6 +52,14 @@ def fresh(job: Job) -> Job:
     return Job.objects.get(pk=job.pk)
 
 
+def retry(job: Job) -> int:
+    return dispatch.retry(fresh(job), job.owner)
+
+
+def finish(job: Job) -> bool:
+    return fresh(job).finish()
+
+
 def test_it_retries_once_from_two_connections(alice: User) -> None:
     job = worked(alice, csv_of(200, lambda at: "fail:E" if at % 2 else "ok"))
     answers = at_once(*[lambda: dispatch.retry(fresh(job), alice)] * 4)
@@ -87,7 +96,7 @@ def test_it_keeps_a_job_open_that_is_retried_as_it_ends(alice: User) -> None:
         taken = recorder_for(job)
         feed(taken, success(0), failure(1))
         taken.close()
-        at_once(lambda job=job: dispatch.retry(fresh(job), alice), lambda job=job: fresh(job).finish())
+        at_once(partial(retry, job), partial(finish, job))
         tasks.work()
         job.refresh_from_db()
         assert (job.state, wrong(job)) == (JobState.FINISHED, [])
@@ -141,6 +150,21 @@ def test_it_works_on_a_wide_job_from_three_connections(alice: User, settings: An
     assert (job.state, numbers) == (JobState.FINISHED, list(range(1, job.seq + 1)))
     assert set(Item.objects.filter(job=job).values_list("attempts", flat=True)) == {1}
     assert wrong(job) == []
+
+
+def test_it_survives_connections_that_are_cut(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = loaded(alice, csv_of(300, lambda at: "fail:E" if at % 9 == 0 else "ok"))
+    real, calls = store.add_batch, iter(range(100))
+
+    def cut(*args: Any) -> int:
+        if next(calls) % 3 == 1:
+            sql.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return real(*args)
+
+    monkeypatch.setattr(store, "add_batch", cut)
+    assert at_once(tasks.work) == [None]
+    assert (fresh(job).state, wrong(job)) == (JobState.FINISHED, [])
+    assert set(Item.objects.filter(job=job).values_list("attempts", flat=True)) == {1}
 
 
 def test_it_gives_each_shard_to_one_worker(alice: User, settings: Any) -> None:

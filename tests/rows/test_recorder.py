@@ -222,7 +222,7 @@ def test_it_renews_its_lease_while_nothing_finishes(alice: User) -> None:
     Shard.objects.filter(job=job).update(expires=timezone.now() + timedelta(seconds=1))
     taken._saved -= 10
     taken.beat(pulse(in_flight=2))
-    assert job.shards.get().expires > timezone.now() + timedelta(seconds=20)
+    assert job.shards.filter(expires__gt=timezone.now() + timedelta(seconds=20)).exists()
 
 
 def test_it_says_how_many_are_in_flight(alice: User) -> None:
@@ -279,6 +279,7 @@ def test_it_frees_a_shard_until_its_first_item_is_due(alice: User) -> None:
     feed(taken, failure(0, retry_at=time.time() + 60), failure(1, retry_at=time.time() + 30))
     taken.close()
     shard = job.shards.get()
+    assert shard.due
     assert timedelta(seconds=20) < shard.due - timezone.now() < timedelta(seconds=31)
     assert dispatch.candidates() == []
     assert (shard.retrying, wrong(job)) == (2, [])

@@ -95,6 +95,26 @@ def test_it_loses_nothing_when_the_database_goes_in_the_middle(
     assert wrong(job) == []
 
 
+def test_it_survives_an_answer_to_its_commit_that_got_lost(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sql, "PAUSES", (0.001, 0.01))
+    job = loaded(alice, csv_of(5))
+    taken = recorder_for(job)
+    real, trouble = taken._transact, iter(range(1))
+
+    def committed(*args: Any) -> Any:
+        save = real(*args)
+        if next(trouble, None) is not None:
+            raise OperationalError("gone after the commit")
+        return save
+
+    monkeypatch.setattr(taken, "_transact", committed)
+    feed(taken, success(0), success(1))
+    taken.close()
+    assert (states(job), job.shards.get().token) == (["succeeded"] * 2 + ["pending"] * 3, "")
+    assert not Item.objects.filter(job=job, strikes__gt=0).exists()
+    assert wrong(job) == []
+
+
 def test_it_keeps_dates_exactly(alice: User) -> None:
     job = loaded(alice, csv_of(1))
     when = timezone.now().replace(microsecond=123456) + timedelta(days=1)

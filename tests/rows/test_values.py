@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ def nasty_processor() -> Any:
     if "nasty" not in processors.names():
 
         @processor("nasty", inputs=("name",))
-        def nasty(inputs: dict[str, Any], context: Context) -> Any:
+        def nasty(inputs: Mapping[str, Any], context: Context) -> Any:
             context.logger.warning("log: %s", NASTY.get(inputs["name"], ""))
             if context.position % 2:
                 raise type(f"E{NASTY.get(inputs['name'], '')[:300]}", (Exception,), {})(NASTY.get(inputs["name"], "no"))
