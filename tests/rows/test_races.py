@@ -19,10 +19,7 @@ from jobs.models.job import Refused
 from tests.base import csv_of, loaded, states, worked
 from tests.rows.steps import expire, failure, feed, recorder_for, success, wrong
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif("connection.vendor != 'postgresql'", reason="an SQLite in memory has one connection"),
-]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
