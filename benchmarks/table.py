@@ -34,7 +34,7 @@ class Table:
     def text(self) -> str:
         wide = max(len(row.what) for row in self.rows)
         lines = [
-            f"  {row.what:<{wide}}  {row.ratio:8.2f}  (at least {row.bar:g})  {'SHORT  ' if row.short else ''}{row.note}"
+            f"  {row.what:<{wide}}  {row.ratio:8.2f}  (at least {row.bar:.3g})  {'SHORT  ' * row.short}{row.note}"
             for row in self.rows
         ]
         return "\n".join(["", self.title, *lines])
