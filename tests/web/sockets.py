@@ -92,6 +92,7 @@ def hurried() -> Iterator[None]:
         return await sync_to_async(function, thread_sensitive=True)(*args)
 
     with (
+        patch("channels.db.close_old_connections"),  # it would close the one that holds the test's transaction
         patch.object(live, "in_reader", here),
         patch.object(live, "INTERVAL", 0.01),
         patch.object(consumers, "QUIET", 0.1),

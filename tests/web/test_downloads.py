@@ -8,14 +8,16 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest.mock import patch
 from urllib.parse import unquote
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import connections
 from django.test import Client, TransactionTestCase
 
 from batchweb.asgi import application
@@ -34,6 +36,11 @@ class DownloadCase(TransactionTestCase):
     def setUp(self) -> None:
         self.alice = User.objects.create_user("alice")
         self.client.force_login(self.alice)
+        readers = ThreadPoolExecutor(max_workers=1)
+        patched = patch.object(results, "_readers", readers)
+        patched.start()
+        self.addCleanup(patched.stop)
+        self.addCleanup(lambda: readers.submit(connections.close_all).result(10))
 
     def get(self, job: Job, name: str) -> Any:
         return self.client.get(f"/jobs/{job.code}/{name}")
@@ -46,7 +53,7 @@ class DownloadCase(TransactionTestCase):
             assert answer.status_code == 200
             return b"".join([chunk async for chunk in answer.streaming_content])
 
-        return asyncio.run(collected()).decode()
+        return async_to_sync(collected)().decode()
 
     def rows(self, job: Job, name: str = "results.csv") -> list[dict[str, str]]:
         return list(csv.DictReader(io.StringIO(self.text(job, name), newline="")))
