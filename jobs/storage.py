@@ -9,8 +9,8 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 class HashedStatic(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
     """Also gives the imports between the pages' own modules their hashed names.
 
-    Django's switch for that reads every script, and stumbles over a comment in htmx; the name of its pattern is private,
-    so a test holds it.
+    Django's switch for that reads every script, and stumbles over a comment in htmx; the name of its pattern is
+    private, so a test holds it.
     """
 
     patterns = (

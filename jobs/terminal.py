@@ -123,6 +123,18 @@ def unfinished(path: Path) -> Iterator[IO[str]]:
         part.unlink(missing_ok=True)
 
 
+def check_writable(out: str) -> None:
+    """Raises CommandError where the file `out` can never be written, before anything is done for it."""
+    try:
+        with opened(out):
+            # Leaving by an error keeps what is there now.
+            raise InterruptedError
+    except InterruptedError:
+        return
+    except OSError as error:
+        raise CommandError(f"{out} cannot be written: {error.strerror}.", returncode=NOT_DONE) from error
+
+
 def write_results(job: Job, out: str) -> None:
     suffix = "jsonl" if out.lower().endswith((".jsonl", ".ndjson")) else "csv"
     write(results.chunks(job, suffix), out)

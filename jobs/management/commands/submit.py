@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -13,7 +14,7 @@ from django.core.files.base import File
 from django.core.management.base import CommandError
 
 from jobs import dispatch, files, processors, terminal
-from jobs.forms import HEAD, TIMEOUT, guess
+from jobs.forms import HEAD, POLICY, defaults, guess
 from jobs.models import Job, Upload
 from jobs.processors import ParameterError, Processor
 
@@ -55,6 +56,8 @@ class Command(terminal.Command):
         except (processors.UnknownProcessor, ParameterError, files.Unreadable, ValueError) as error:
             raise CommandError(str(error), returncode=terminal.NOT_DONE) from error
         owner = owner_of(options["user"])
+        if options["results"]:
+            terminal.check_writable(options["results"])
         path = Path(options["file"])
         with path.open("rb") as stream:
             upload = Upload.keep(File(stream), path.name, owner)
@@ -100,17 +103,18 @@ def mapped(processor: Processor, shape: files.Shape, given: dict[str, str]) -> d
 
 
 def policy_of(processor: Processor, options: dict[str, Any]) -> dict[str, Any]:
-    """Workers, attempts, timeout and rate as given; workers and attempts else the processor's. Raises ValueError."""
-    workers = options["workers"] if options["workers"] is not None else processor.policy.workers
-    attempts = options["attempts"] if options["attempts"] is not None else processor.policy.attempts
+    """Workers, attempts, timeout and rate: as given, else the processor's own. Raises ValueError."""
+    policy = defaults(processor) | {name: options[name] for name in POLICY if options[name] is not None}
+    workers, attempts, timeout, rate = (policy[name] for name in POLICY)
     if not 1 <= workers <= settings.JOBS_MAX_WORKERS:
         raise ValueError(f"--workers must be from 1 to {settings.JOBS_MAX_WORKERS}, not {workers}.")
     if not 1 <= attempts <= 20:
         raise ValueError(f"--attempts must be from 1 to 20, not {attempts}.")
-    timeout = options["timeout"] if options["timeout"] is not None else TIMEOUT
-    if timeout < 0 or (options["rate"] is not None and options["rate"] <= 0):
-        raise ValueError("--timeout and --rate must be above 0.")
-    return {"workers": workers, "attempts": attempts, "timeout": timeout or None, "rate": options["rate"]}
+    if not 0 <= timeout < math.inf:
+        raise ValueError(f"--timeout must be 0 or more, not {timeout:g}.")
+    if rate is not None and not 0 < rate < math.inf:
+        raise ValueError(f"--rate must be above 0, not {rate:g}.")
+    return policy | {"timeout": timeout or None}
 
 
 def owner_of(name: str) -> Any:
