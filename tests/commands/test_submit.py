@@ -16,6 +16,7 @@ from django.contrib.auth.models import User
 from django.test import SimpleTestCase, override_settings
 
 from jobs import dispatch, loading, tasks
+from jobs.files import Unreadable
 from jobs.models import Job, JobState
 from tests.base import People, csv_of
 from tests.commands.terminals import Done, run
@@ -106,7 +107,7 @@ class StatusTests(SubmitCase):
         assert (done.status, done.err) == (2, "The job goes on without being watched.")
 
     def test_it_is_2_when_the_file_turns_out_to_be_unreadable(self) -> None:
-        with patch("jobs.files.read", side_effect=loading.files.Unreadable("Row 9 ends in the middle.")):
+        with patch("jobs.files.read", side_effect=Unreadable("Row 9 ends in the middle.")):
             done = self.submit(self.file(), "--watch")
         assert done.status == 2
         assert "Row 9 ends in the middle." in done.err

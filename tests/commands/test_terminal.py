@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import pytest
 from django.conf import settings
+from django.core.management.base import CommandError
 
 from jobs import terminal
 from tests.base import People, worked
@@ -51,6 +52,6 @@ def test_it_leaves_nothing_half_written(tmp_path: Path, fails: BaseException) ->
         yield "begin"
         raise fails
 
-    with pytest.raises((terminal.CommandError, KeyboardInterrupt)):
+    with pytest.raises((CommandError, KeyboardInterrupt)):
         terminal.write(chunks(), str(tmp_path / "out.csv"))
     assert list(tmp_path.iterdir()) == []

@@ -22,7 +22,7 @@ HERE = b"http://localhost"
 ABNORMAL = 1006  # what a page sees of a handshake that was refused
 
 
-class Socket(ApplicationCommunicator):  # type: ignore[misc]
+class Socket(ApplicationCommunicator):
     """One connection. `code` is what the server closed it with."""
 
     def __init__(self, path: str, person: User | None, origin: bytes | None = HERE) -> None:

@@ -45,7 +45,7 @@ class AccessTests(People):
         return client
 
     def path(self, name: str) -> str:
-        more = {"item": [1], "results": ["csv"]}.get(name, [])
+        more: list[Any] = {"item": [1], "results": ["csv"]}.get(name, [])  # type: ignore[assignment]
         return reverse(f"jobs:{name}", args=[self.job.code, *more] if name in (*OF_A_JOB, *VERBS) else [])
 
     def test_it_covers_every_address(self) -> None:

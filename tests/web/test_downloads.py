@@ -49,7 +49,7 @@ class DownloadCase(TransactionTestCase):
         async def collected() -> bytes:
             client = self.async_client
             await client.aforce_login(self.alice)
-            answer = await client.get(f"/jobs/{job.code}/{name}")
+            answer: Any = await client.get(f"/jobs/{job.code}/{name}")
             assert answer.status_code == 200
             return b"".join([chunk async for chunk in answer.streaming_content])
 

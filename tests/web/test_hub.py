@@ -58,8 +58,8 @@ async def test_it_reads_at_most_four_times_a_second(database: Database) -> None:
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    clock = patch.object(live.time, "monotonic", lambda: 7.0)
-    with watched(hub, "a"), patch.object(live.asyncio, "sleep", sleep), clock:
+    clock = patch("jobs.live.time.monotonic", lambda: 7.0)
+    with watched(hub, "a"), patch("jobs.live.asyncio.sleep", sleep), clock:
         for _ in range(4):
             head = await hub.head("a")
             assert head

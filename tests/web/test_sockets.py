@@ -188,7 +188,8 @@ class SocketTests(People):
         async with socket(f"/ws/jobs/{job.code}/", self.alice) as line:
             for text in ("", "[]", "null", '"hello"', "{", '{"t": 1}', '{"t": "cancel"}', "[" * 60_000):
                 await line.send_input({"type": "websocket.receive", "text": text})
-            for after in (None, -1, "1", 1.5, {}):
+            odd: tuple[Any, ...] = (None, -1, "1", 1.5, {})
+            for after in odd:
                 await line.say(t="hello", after=after)
             await line.send_input({"type": "websocket.receive", "bytes": b"\xff\x00"})
             await line.say(t="hello", after=10**12)

@@ -43,7 +43,7 @@ async def test_it_listens_once_for_all() -> None:
 
 
 async def test_it_tries_again_when_the_layer_is_back() -> None:
-    layer, heard = get_channel_layer(), []
+    layer, heard = get_channel_layer(), list[Any]()
     answers = [ConnectionError("gone"), ConnectionError("gone"), layer]
 
     def flaky() -> Any:
