@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
 from urllib.parse import urlsplit
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from batchweb.bodies import TOO_LARGE
+
+
+class Static(WhiteNoiseMiddleware):  # type: ignore[misc]
+    """Serves the pages' own files, under ASGI too, where Django warns of answers that are not asynchronous."""
+
+    @staticmethod
+    def serve(static_file: Any, request: HttpRequest) -> HttpResponseBase:
+        answer: Any = WhiteNoiseMiddleware.serve(static_file, request)
+        if isinstance(request, ASGIRequest):
+            answer.streaming_content = whole(answer.streaming_content)
+        return answer  # type: ignore[no-any-return]
+
+
+async def whole(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """The file in one piece: those of the pages are small."""
+    yield await sync_to_async(b"".join)(pieces)
 
 
 def too_large(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:

@@ -10,14 +10,16 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.core.checks import run_checks
 from django.test import SimpleTestCase, override_settings
-from whitenoise.middleware import WhiteNoiseMiddleware
 
+from batchweb.middleware import Static
 from batchweb.redact import Formatter
 from jobs.storage import HashedStatic
 from tests.base import People, worked
@@ -87,7 +89,19 @@ class LocalTests(SimpleTestCase):
     def test_it_serves_static_files_without_a_warning(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert "/static/jobs/css/app.css" in WhiteNoiseMiddleware(lambda request: None).files
+            assert "/static/jobs/css/app.css" in Static(lambda request: None).files
+
+    def test_it_serves_static_files_to_servers_of_both_kinds(self) -> None:
+        path = "/static/jobs/css/app.css"
+        size = (Path(settings.BASE_DIR) / "jobs/static/jobs/css/app.css").stat().st_size
+        plain: Any = self.client.get(path)
+        assert len(b"".join(plain.streaming_content)) == size
+
+        async def collected() -> bytes:
+            answer: Any = await self.async_client.get(path)
+            return b"".join([piece async for piece in answer.streaming_content])
+
+        assert len(async_to_sync(collected)()) == size
 
     def test_it_checks_leases_and_limits(self) -> None:
         with override_settings(JOBS_LEASE_SECONDS=1, JOBS_SHARD_SIZE=9, JOBS_MAX_WORKERS=0):
