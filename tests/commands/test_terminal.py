@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def test_it_is_quiet_when_nobody_reads_on() -> None:
         "import django; django.setup(); from jobs import terminal; "
         "terminal.write(('x' * 100_000 for _ in range(100)), '-')"
     )
-    command = f"{sys.executable} -c \"{code}\" | head -c 10"
+    command = f"{shlex.quote(sys.executable)} -c \"{code}\" | head -c 10"
     shell = ["bash", "-o", "pipefail", "-c", command]
     done = subprocess.run(shell, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("x" * 10, "")
