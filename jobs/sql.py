@@ -35,10 +35,10 @@ def for_update() -> str:
 
 
 def later(seconds: float) -> str:
-    """SQL for `seconds` after now by the database's clock."""
+    """SQL for `seconds` after now by the database's clock; goes with parameters, so its percent signs are doubled."""
     if postgres():
         return f"clock_timestamp() + interval '{seconds:f} seconds'"
-    return f"strftime('%Y-%m-%d %H:%M:%f', 'now', '+{seconds:f} seconds')"
+    return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '+{seconds:f} seconds')"
 
 
 def adapter() -> Callable[[datetime | None], Any]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from jobs import recorder, sql, store
@@ -128,3 +129,10 @@ def test_it_keeps_dates_exactly(alice: User) -> None:
 
 def test_it_writes_nothing_for_no_rows(db: None) -> None:
     assert sql.write_many("not SQL", "not SQL", (), []) == 0
+
+
+def test_it_can_be_logged_statement_by_statement(db: None) -> None:
+    """DEBUG writes each statement out with its parameters put in."""
+    with CaptureQueriesContext(connection) as queries:
+        assert store.claim_shard(1, 1, 1, 5.0) is None
+    assert "UPDATE jobs_shard" in queries[0]["sql"]
