@@ -80,6 +80,12 @@ class MadeTests(SubmitCase):
 
 
 class StatusTests(SubmitCase):
+    @override_settings(JOBS_MAX_UPLOAD_BYTES=20)
+    def test_it_is_2_when_the_file_is_too_large(self) -> None:
+        done = self.submit(self.file())
+        assert (done.status, Job.objects.count()) == (2, 0)
+        assert "the limit here is 20" in done.err
+
     def test_it_is_0_when_all_succeeded(self) -> None:
         done = self.submit(self.file(), "--watch")
         assert done.status == 0

@@ -103,8 +103,9 @@ def test_it_accepts_every_order_that_it_knows(order: str | None) -> None:
     assert Simulate().validate({"simulate": order}) == ""
 
 
-def test_it_fails_about_the_share_that_it_is_told() -> None:
-    assert 270 < outcomes(1000, fail=0.3).count("fail") < 330
+@pytest.mark.parametrize(("share", "failures"), [(0.05, 50), (0.3, 300), (0.001, 1), (1, 1000)])
+def test_it_fails_exactly_the_share_that_it_is_told(share: float, failures: int) -> None:
+    assert outcomes(1000, fail=share).count("fail") == failures
 
 
 def test_it_fails_the_same_items_every_time() -> None:

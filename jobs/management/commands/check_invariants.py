@@ -2,11 +2,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-
-from django.db import connection, transaction
 
 from jobs import invariants, terminal
 from jobs.models import Job
@@ -26,25 +22,10 @@ class Command(terminal.Command):
 
     def recount(self, job: Job) -> int:
         """Prints what is wrong with the job, and returns how much that is."""
-        with one_moment():
-            found = list(invariants.differences(job))
+        found = list(invariants.differences(job))
         for difference in found:
             self.stdout.write(f"{job.code}: {difference}")
         return len(found)
-
-
-@contextmanager
-def one_moment() -> Iterator[None]:
-    """All readings inside see the same moment, so that a worker which writes meanwhile makes no difference."""
-    outermost = not connection.in_atomic_block
-    if connection.vendor == "sqlite":
-        # A reader of SQLite sees one moment without the write lock that transactions here take otherwise.
-        connection.transaction_mode = "DEFERRED"  # type: ignore[attr-defined]
-    with transaction.atomic():
-        if outermost and connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield
 
 
 def counted(count: int, word: str) -> str:

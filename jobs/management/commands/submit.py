@@ -75,8 +75,11 @@ def pairs(texts: list[str], option: str) -> dict[str, str]:
 
 
 def recognise(path: Path) -> files.Shape:
-    """The shape of the file at `path`. Raises Unreadable, also where there is no such file."""
+    """The shape of the file at `path`. Raises Unreadable, also where there is no such file or it is too large."""
+    limit = settings.JOBS_MAX_UPLOAD_BYTES
     try:
+        if (size := path.stat().st_size) > limit:
+            raise files.Unreadable(f"{path.name} has {size:,} bytes; the limit here is {limit:,} (JOBS_MAX_UPLOAD_MB).")
         with path.open("rb") as stream:
             head = stream.read(HEAD)
             return files.sniff(head, path.name, complete=not stream.read(1))
