@@ -8,17 +8,8 @@ from jobs.models.states import ItemState
 class ItemQuerySet(models.QuerySet["Item"]):
     """Items by what became of them."""
 
-    def pending(self) -> ItemQuerySet:
-        return self.filter(state=ItemState.PENDING)
-
-    def succeeded(self) -> ItemQuerySet:
-        return self.filter(state=ItemState.SUCCEEDED)
-
     def failed(self) -> ItemQuerySet:
         return self.filter(state=ItemState.FAILED)
-
-    def rejected(self) -> ItemQuerySet:
-        return self.filter(state=ItemState.REJECTED)
 
 
 class Item(models.Model):

@@ -60,10 +60,6 @@ class JobQuerySet(models.QuerySet["Job"]):
     def workable(self) -> JobQuerySet:
         return self.filter(state__in=WORKABLE)
 
-    def live(self) -> JobQuerySet:
-        """Jobs whose numbers may still change."""
-        return self.exclude(state__in=ENDED)
-
     def with_counts(self) -> JobQuerySet:
         """Each job with the sums of its shards as `sum_<count>`: one query for a whole page."""
         return self.annotate(**{f"sum_{name}": Sum(f"shards__{name}", default=0) for name in COUNTS})
