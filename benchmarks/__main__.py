@@ -1,40 +1,69 @@
-"""`make bench`: prints tables of ratios. Each pair is measured in turn in the same run; a figure is a median.
+"""`make bench`: prints tables of figures, each with the bar that it has to reach, and each as soon as it is measured.
 
-`python -m benchmarks --quick` only shows that everything runs.
+`python -m benchmarks NAME…` measures some of them. `--quick` only shows that everything runs.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from benchmarks import engine, road
+from benchmarks import chat, computing, loading, machine, nothing, road, scaling, storing, waiting
+from benchmarks.bench import Bench
 from benchmarks.table import Table
 
-
-def machine() -> str:
-    with open("/proc/meminfo") as file:
-        memory = int(file.readline().split()[1]) / 1024 / 1024
-    load = os.getloadavg()[0]
-    return (
-        f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, "
-        f"load {load:.1f} at the start"
-    )
+TABLES: Mapping[str, Callable[[Bench], Iterator[Table]]] = {
+    "chat": chat.tables,
+    "waiting": waiting.tables,
+    "nothing": nothing.tables,
+    "storing": storing.tables,
+    "memory": storing.memory,
+    "loading": loading.tables,
+    "computing": computing.tables,
+    "scaling": scaling.tables,
+    "road": road.tables,
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="make bench")
+    parser = argparse.ArgumentParser(prog="make bench", description="Prints tables of figures and their bars.")
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: only to see that it runs")
-    quick = parser.parse_args().quick
-    print(machine())
-    tables: list[Table] = [engine.waiting(quick), engine.nothing(quick), road.first_job(quick)]
-    for table in tables:
-        print(table.text())
-    short = [row for table in tables for row in table.short()]
-    print(f"{len(short)} rows are short of their bar." if short else "Every row reaches its bar.")
-    sys.exit(bool(short) and not quick)
+    names = ", ".join(TABLES)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which tables; all unless named: {names}")
+    chosen = parser.parse_args()
+    if unknown := [name for name in chosen.names if name not in TABLES]:
+        parser.error(f"there is no table {', '.join(unknown)}; there are: {names}")
+    short = measured(chosen.names or list(TABLES), chosen.quick)
+    print(f"\n{short} rows are short of their bar." if short else "\nEvery row reaches its bar.")
+    sys.exit(bool(short) and not chosen.quick)
+
+
+def measured(names: Sequence[str], quick: bool) -> int:
+    """Measures and prints these tables; returns how many figures are short of their bar or could not be had at all."""
+    print(machine.described(), flush=True)
+    short = 0
+    with Bench(quick) as bench:
+        for name in names:
+            begun = time.monotonic()
+            try:
+                short += sum(shown(table) for table in TABLES[name](bench))
+            except Exception:
+                # What took half an hour so far is not thrown away for it.
+                traceback.print_exc()
+                print(f"\n{name}: SHORT, it could not be measured")
+                short += 1
+            rounds = "in one round" if quick else f"the median of {bench.rounds()} rounds unless a line says otherwise"
+            print(f"  ({name}: {rounds}; {time.monotonic() - begun:.0f} s)", flush=True)
+    return short
+
+
+def shown(table: Table) -> int:
+    """Prints the table; returns how many of its rows are short of their bar."""
+    print(table.text(), flush=True)
+    return len(table.short())
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from batchweb.child import die_with_parent
 from tests.services import Missing
 
@@ -77,8 +79,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """Yields the URL of an empty server: TEST_DATABASE_URL when it is set, else one started here."""
+def postgres(options: Sequence[str] = FAST) -> Iterator[str]:
+    """Yields the URL of an empty server: TEST_DATABASE_URL when it is set, else one started here with these options."""
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield url
         return
@@ -90,15 +92,15 @@ def postgres() -> Iterator[str]:
         (data := folder / "data").mkdir(mode=0o700)
         if owner:
             os.chown(data, owner["user"], owner["group"])
-        with server(binaries(folder / "copy" / "package"), data, owner) as port:
+        with server(binaries(folder / "copy" / "package"), data, owner, options) as port:
             yield f"postgres://postgres@127.0.0.1:{port}/postgres"
 
 
 @contextmanager
-def server(folder: Path, data: Path, owner: dict[str, Any]) -> Iterator[int]:
+def server(folder: Path, data: Path, owner: dict[str, Any], options: Sequence[str] = FAST) -> Iterator[int]:
     initdb(folder, data, owner)
     port = free_port()
-    settings = [part for value in FAST for part in ("-c", value)]
+    settings = [part for value in options for part in ("-c", value)]
     with (data.parent / "log").open("wb") as log:
         process = subprocess.Popen(
             [folder / "postgres", "-D", data, "-h", "127.0.0.1", "-k", "", "-p", str(port), *settings],
@@ -118,12 +120,12 @@ def initdb(folder: Path, data: Path, owner: dict[str, Any]) -> None:
 
 
 def wait_for(process: subprocess.Popen[bytes], port: int, log: Path, within: float = 30.0) -> None:
-    """Returns when the server takes connections. It opens its port only when it has started up."""
+    """Returns when the server takes connections. It opens its port a moment before it has started up."""
     deadline = time.monotonic() + within
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
+            psycopg.connect(f"postgres://postgres@127.0.0.1:{port}/postgres", connect_timeout=2).close()
+        except psycopg.OperationalError:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise Missing(f"PostgreSQL did not start: {log.read_text()[-500:]}") from None
             time.sleep(0.05)
