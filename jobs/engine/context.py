@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 from jobs.engine.failures import clip
@@ -13,13 +12,22 @@ from jobs.engine.types import Attempt, Failure
 LOG_BYTES = 16_000
 
 
-@dataclass(frozen=True, slots=True)
 class AttemptContext:
     """The attempt that runs: whatever is logged through `logger` becomes the attempt's log."""
 
-    position: int
-    number: int
-    logger: logging.Logger
+    __slots__ = ("_ticket", "number", "position")
+
+    def __init__(self, ticket: Ticket) -> None:
+        self._ticket = ticket
+        self.position = ticket.position
+        self.number = ticket.number
+
+    @property
+    def logger(self) -> logging.Logger:
+        """Most items never log, so the logger is made when it is asked for."""
+        if self._ticket.logger is None:
+            self._ticket.logger = AttemptLogger()
+        return self._ticket.logger
 
 
 class AttemptLogger(logging.Logger):
@@ -119,8 +127,4 @@ enter = _running.set
 
 def current() -> AttemptContext:
     """The attempt that this code runs in; LookupError outside of one."""
-    ticket = _running.get()
-    # Most items never log, so the logger is made when it is asked for.
-    if ticket.logger is None:
-        ticket.logger = AttemptLogger()
-    return AttemptContext(ticket.position, ticket.number, ticket.logger)
+    return AttemptContext(_running.get())

@@ -7,12 +7,14 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from jobs.engine import Failure, Policy
+from jobs.engine.context import AttemptContext
 from jobs.processors.values import NAMES, Kind, blank, convert, shown
 
 FIELD = re.compile(r"[a-z][a-z0-9_]{0,49}")
+Logger: TypeAlias = logging.Logger | logging.LoggerAdapter[Any]
 
 
 class ParameterError(ValueError):
@@ -66,6 +68,8 @@ class Input:
 
     def trouble(self, value: Any) -> str:
         """Why `value` cannot be used, in one sentence; empty when it can."""
+        if type(value) is str is self.type and value and not value.isspace():
+            return ""
         if blank(value):
             return f"“{self.name}” is empty." if self.required else ""
         try:
@@ -73,6 +77,10 @@ class Input:
         except ValueError:
             return f"“{self.name}” must be {NAMES[self.type]}, not {shown(value)}."
         return ""
+
+    def read(self, value: Any) -> Any:
+        """`value` in the declared type, None for a blank one; ValueError where `trouble` says something."""
+        return None if blank(value) else convert(value, self.type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +134,40 @@ class Parameter:
         return ParameterError(self.name, f"“{self.name}” {rule}{ending}.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What a processor may know about the attempt that it makes.
 
     `number` counts the attempts of this item from 1; `idempotency_key` is the same for every attempt of one
-    item in one run, fit for an API that drops repeats; `client` is what `open` gave to this worker.
+    item in one run, fit for an API that drops repeats; `client` is what `open` gave to this worker; what is logged
+    through `logger` stands on the page of the item.
     """
 
-    position: int
-    key: str
-    number: int
-    idempotency_key: str
-    logger: logging.Logger | logging.LoggerAdapter[Any]
-    client: Any
-    parameters: Mapping[str, Any]
+    __slots__ = ("_logger", "client", "idempotency_key", "key", "number", "parameters", "position")
+
+    def __init__(
+        self,
+        *,
+        position: int,
+        key: str,
+        number: int,
+        idempotency_key: str,
+        logger: Logger | AttemptContext,
+        client: Any,
+        parameters: Mapping[str, Any],
+    ) -> None:
+        self.position = position
+        self.key = key
+        self.number = number
+        self.idempotency_key = idempotency_key
+        self._logger = logger
+        self.client = client
+        self.parameters = parameters
+
+    @property
+    def logger(self) -> Logger:
+        """The attempt's logger. Most items never log, so an attempt makes it only when it is asked."""
+        given = self._logger
+        return given.logger if isinstance(given, AttemptContext) else given
 
 
 class Processor:
@@ -191,10 +218,7 @@ class Processor:
 
     def typed(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Every declared input in its type, None where one is empty; for inputs that `validate` let pass."""
-        values = {declared: inputs.get(declared.name) for declared in self.inputs}
-        return {
-            declared.name: None if blank(value) else convert(value, declared.type) for declared, value in values.items()
-        }
+        return {declared.name: declared.read(inputs.get(declared.name)) for declared in self.inputs}
 
     def clean(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters, typed and with defaults filled in; raises ParameterError for the first that is wrong."""

@@ -20,9 +20,12 @@ logger = logging.getLogger(__name__)
 Stored = tuple[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Task:
-    """The payload of one item: its mapped inputs and the keys that go with it."""
+    """The payload of one item: its mapped inputs and the keys that go with it.
+
+    Not frozen: that would treble the time it takes to make one, and there are millions.
+    """
 
     inputs: dict[str, Any]
     key: str = ""
@@ -65,7 +68,7 @@ class Call:
 
         Raises InvalidInput, NotStorable, and whatever the processor raises.
         """
-        processor, parameters = self.prepare()
+        processor, parameters = self._ready or self.prepare()
         if sentence := processor.validate(task.inputs):
             raise InvalidInput(sentence)
         attempt = current()
@@ -74,7 +77,7 @@ class Call:
             key=task.key,
             number=attempt.number,
             idempotency_key=task.idempotency_key,
-            logger=attempt.logger,
+            logger=attempt,
             client=self._client(processor, parameters),
             parameters=parameters,
         )
@@ -102,6 +105,8 @@ class Call:
 
     def redact(self, text: str) -> str:
         """`text` with the values of secret parameters blotted out; for failures and logs."""
+        if not text:
+            return text
         processor, parameters = self.prepare()
         secrets = {str(parameters[one.name]) for one in processor.parameters if one.secret and parameters[one.name]}
         for secret in sorted(secrets, key=len, reverse=True):
@@ -118,12 +123,14 @@ class Call:
 
     def _client(self, processor: Processor, parameters: Mapping[str, Any]) -> Any:
         local = self._local
-        if not hasattr(local, "client"):
+        try:
+            return local.client
+        except AttributeError:
             client = processor.open(parameters)
-            with self._lock:
-                self._opened.append(client)
-            local.client = client
-        return local.client
+        with self._lock:
+            self._opened.append(client)
+        local.client = client
+        return client
 
     def _close(self, client: Any) -> None:
         try:

@@ -18,6 +18,10 @@ DEPTH = 100
 # Python refuses to print integers of more than 4300 digits; no reader takes half as many.
 BITS = 4096
 CONTAINERS = (Mapping, list, tuple, set, frozenset)
+# What JSON has a form of its own for. Of these exact types only, for a subclass may have habits of its own.
+SCALARS = frozenset({str, int, float, bool, type(None)})
+SMALL = 1_000  # characters; no text so short holds a number that is too long
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode
 
 
 class NotStorable(ValueError):
@@ -28,11 +32,37 @@ class NotStorable(ValueError):
 
 def encode(value: Any, limit: int = LIMIT) -> tuple[str, tuple[str, ...]]:
     """`value` as JSON text of at most `limit` bytes, and its keys where it is an object; raises NotStorable."""
+    if (text := _simple(value, limit)) is not None:
+        return text, tuple(value) if type(value) is dict else ()
+    return encode_any(value, limit)
+
+
+def encode_any(value: Any, limit: int) -> tuple[str, tuple[str, ...]]:
+    """What `encode` says, without its short cut."""
     tree = _Plain(limit).convert(value)
-    text = json.dumps(tree, ensure_ascii=False, allow_nan=False)
+    text = _encode(tree)
     if len(text) > limit or len(text.encode()) > limit:
         raise _too_large(limit)
     return text, tuple(tree) if isinstance(tree, dict) else ()
+
+
+def _simple(value: Any, limit: int) -> str | None:
+    """The text of a small value that needs no change: a scalar, or an object of scalars; None for any other.
+
+    Most results are such, and this takes half of the time that walking through them does.
+    """
+    left = min(SMALL, limit)
+    for key, one in value.items() if type(value) is dict else (("", value),):
+        kind = type(one)
+        left -= len(one) if kind is str else 1
+        if left < 0 or kind not in SCALARS or type(key) is not str:
+            return None
+    try:
+        text = _encode(value)
+        size = len(text.encode())
+    except ValueError:  # not a number, one with too many digits, or half of a surrogate pair
+        return None
+    return text if size <= min(SMALL, limit) and "\\u0000" not in text else None
 
 
 def harmless(text: str) -> str:

@@ -30,7 +30,7 @@ def convert(value: Any, kind: Kind) -> Any:
 
 def blank(value: Any) -> bool:
     """Whether a cell or field holds nothing."""
-    return value is None or (isinstance(value, str) and not value.strip())
+    return value is None or (isinstance(value, str) and (not value or value.isspace()))
 
 
 def shown(value: Any) -> str:

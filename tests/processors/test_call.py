@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobs.engine import Failure, Policy, run
+from jobs.engine import Failure, Policy, context, run
 from jobs.processors import Call, Context, Parameter, ParameterError, Processor, Task, UnknownProcessor, register
 from tests.processors.attempts import IMPATIENT, final, kinds, values
 
@@ -91,6 +91,21 @@ def test_it_returns_text_and_keys(probe: Probe) -> None:
 
 def test_it_keeps_what_the_processor_logs(probe: Probe) -> None:
     assert "seen" in final(Call("probe", {}), [{}])[0].log
+
+
+def test_it_keeps_what_a_thread_of_the_processor_logs(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    def process(self: Probe, inputs: Mapping[str, Any], context: Context) -> None:
+        other = threading.Thread(target=lambda: context.logger.warning("from afar"))
+        other.start()
+        other.join()
+
+    monkeypatch.setattr(Probe, "process", process)
+    assert "from afar" in final(Call("probe", {}), [{}])[0].log
+
+
+def test_it_makes_no_logger_for_an_item_that_logs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "AttemptLogger", None)
+    assert kinds(final(Call("simulate", {"seconds": 0}), [{}])) == [""]
 
 
 def test_it_fails_one_item_for_a_value_that_cannot_be_stored(probe: Probe) -> None:

@@ -59,6 +59,13 @@ def test_it_sleeps_as_long_as_it_is_told() -> None:
     assert simulated.slept == [2.5]
 
 
+@pytest.mark.parametrize("parameters", [{"seconds": 0}, {"seconds": 0, "jitter": 0.5}])
+def test_it_does_not_sleep_for_no_time(parameters: dict[str, Any]) -> None:
+    """Even a sleep of 0 seconds would hand the interpreter to another thread."""
+    simulated = Recorded()
+    assert (simulated(**parameters), simulated.slept) == ({"position": 0, "slept": 0.0}, [])
+
+
 def test_it_varies_within_the_jitter() -> None:
     simulated = Recorded()
     for position in range(200):

@@ -15,12 +15,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.processors import NotStorable
-from jobs.processors.storable import DEPTH, encode
+from jobs.processors import NotStorable, storable
+from jobs.processors.storable import DEPTH, encode, encode_any
 
 Point = namedtuple("Point", "x y")
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False)
 WILD = st.text(st.characters())
+NASTY = st.sampled_from(
+    [
+        math.nan,
+        math.inf,
+        10**1300,
+        10**5000,
+        "a\0b",
+        "\ud800",
+        "\ud83d\ude00",
+        "\\u0000",
+        "x" * 999,
+        Decimal("1.10"),
+        b"raw",
+    ]
+)
+FLAT = SCALARS | WILD | NASTY | st.dictionaries(WILD | st.integers() | st.none(), SCALARS | WILD | NASTY, max_size=4)
 TREES = st.recursive(
     SCALARS | WILD, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WILD, inner, max_size=4), max_leaves=20
 )
@@ -178,3 +194,21 @@ def test_it_stores_any_tree_as_text_that_databases_take(tree: Any) -> None:
     json.loads(text)
     assert "\0" not in text.encode().decode()
     assert "\\u0000" not in text.replace("\\\\", "")
+
+
+def said(encoding: Any, value: Any, limit: int) -> Any:
+    try:
+        return encoding(value, limit)
+    except NotStorable as error:
+        return str(error)
+
+
+@given(FLAT | TREES, st.sampled_from([10, 100, 1_000, 1_000_000]))
+def test_it_says_the_same_with_and_without_its_short_cut(value: Any, limit: int) -> None:
+    assert said(encode, value, limit) == said(encode_any, value, limit)
+
+
+@pytest.mark.parametrize("value", ["x" * 50_000_000, {"a": "x" * 50_000_000}, ["x"] * 2_000_000])
+def test_it_refuses_a_huge_value_before_it_is_written_out(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storable, "_encode", None)
+    assert sentence(value, 1_000_000) == "The result is larger than 1,000,000 bytes."
