@@ -93,7 +93,7 @@ def throttled(bench: Bench, product: Product) -> Table:
         "Without a rate the pace has to be found from the refusals, which ask for whole seconds (Retry-After: 1)."
     )
     table.say(
-        f"The first comes after {LATENCY} s, so {few} queries take {told:.2f} s at best: {limit(few) / told:.2f} of the limit."
+        f"The first comes after {LATENCY} s, so {few} take {told:.2f} s at best: {limit(few) / told:.2f} of the limit."
     )
     return table
 

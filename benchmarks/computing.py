@@ -14,11 +14,11 @@ from benchmarks.table import Table
 from jobs import engine
 
 WORKERS = 2
-LOOPS = 250_000  # some 20 ms
+LOOPS = 400_000  # some 20 ms
 
 
 def tables(bench: Bench) -> Iterator[Table]:
-    count = bench.size(200, 10)
+    count = bench.size(400, 10)
     title = (
         f"6. {count} items that compute some 20 ms in pure Python, {WORKERS} workers ({CORES} cores): times sequential"
     )

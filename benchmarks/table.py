@@ -61,8 +61,9 @@ class Table:
     def short(self) -> list[Row]:
         return [row for row in self.rows if row.short]
 
-    def text(self) -> str:
-        cells = [(row.what, row.figures, row.wanted, "SHORT" * row.short) for row in self.rows]
+    def text(self, judged: bool = True) -> str:
+        """All of it as lines; unless `judged`, the figures are of a size at which bars mean nothing."""
+        cells = [(row.what, row.figures, row.wanted, "SHORT" * (judged and row.short)) for row in self.rows]
         a, b, c, d = (max(map(len, column)) for column in zip(*cells, strict=True))
         lines = [
             f"  {what:<{a}}  {figures:>{b}}  {wanted:<{c}}  {short:<{d}}  {row.note}".rstrip()
