@@ -33,7 +33,7 @@ class Here:
             # A copy for each attempt (about 0.1 µs): what one item sets, the next does not see.
             ticket.value = self._surroundings.copy().run(_call, self._process, ticket)
         except RetryLater as wait:
-            ticket.later = wait.seconds
+            ticket.later, ticket.alone = wait.seconds, wait.alone
             ticket.failure = Failure(THROTTLED, str(wait), "")
         except BaseException as error:
             ticket.failure = failures.describe(error)

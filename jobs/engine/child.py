@@ -1,7 +1,8 @@
 """What runs in a child process: `python -m jobs.engine.child REQUESTS ANSWERS`, two numbers of open pipes.
 
 The first message says how to become like the parent and what to call; then each message is one attempt. Answers are
-("ready",), ("value", pickled value, log) or ("failure", kind, message, trace, seconds to wait or None, log).
+("ready",), ("value", pickled value, log) or ("failure", kind, message, trace, seconds to wait or None, whether it waits
+alone, log).
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def _answer(outlet: BinaryIO, caller: calls.Here, request: tuple[int, int, bytes
             # A result that cannot be pickled is the item's failure.
             ticket.failure = describe(error)
     failure = ticket.failure
-    wire.send(outlet, ("failure", failure.kind, failure.message, failure.trace, ticket.later, ticket.log))
+    wire.send(outlet, ("failure", failure.kind, failure.message, failure.trace, ticket.later, ticket.alone, ticket.log))
 
 
 def _become(setup: dict[str, Any]) -> Any:

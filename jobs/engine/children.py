@@ -175,7 +175,8 @@ class InChild:
             if kind == "value":
                 ticket.value, ticket.log = pickle.loads(answer[0]), answer[1]  # noqa: S301
             else:
-                ticket.failure, ticket.later, ticket.log = Failure(*answer[:3]), answer[3], answer[4]
+                ticket.failure = Failure(*answer[:3])
+                ticket.later, ticket.alone, ticket.log = answer[3:]
         except BaseException as error:
             ticket.failure = failures.describe(error)
 

@@ -67,6 +67,7 @@ class Ticket:
     """One attempt on its way through the pool: what to do at first, what came of it in the end."""
 
     __slots__ = (
+        "alone",
         "expired",
         "failure",
         "later",
@@ -91,6 +92,7 @@ class Ticket:
         self.expired = False
         self.failure: Failure | None = None
         self.later: float | None = None
+        self.alone = False
         self.logger: AttemptLogger | None = None
         self.log = ""
 

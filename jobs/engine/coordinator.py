@@ -13,8 +13,9 @@ from typing import Any
 
 from jobs.engine import backoff
 from jobs.engine.context import Ticket, success
-from jobs.engine.pace import Pace
+from jobs.engine.pace import COLD, Pace
 from jobs.engine.threads import Pool
+from jobs.engine.throttle import Throttle
 from jobs.engine.types import STOP, THROTTLED, TIMEOUT, Attempt, Beat, Failure, Policy, Pulse
 from jobs.engine.window import Window
 
@@ -25,6 +26,8 @@ WAITING = 64
 SLICE = 0.002
 # How long to pull before attempts that have finished meanwhile are yielded first.
 SOURCE = 0.02
+# How many starts that a service accepted are remembered, to learn its pace from when it refuses one.
+REMEMBERED = 4096
 
 
 class NotYet(enum.Enum):
@@ -46,7 +49,9 @@ class Coordinator:
         self.policy = policy
         self.beat = beat
         self.hold = hold
-        self.pace = Pace(policy.rate) if policy.rate else None
+        self.pace = Pace(policy.rate, COLD) if policy.rate else None
+        self.throttle = Throttle()
+        self.accepted: deque[float] = deque(maxlen=REMEMBERED)
         self.ready: deque[Ticket] = deque()
         self.retries: list[tuple[float, int, Ticket]] = []
         # How many attempts were ever made ready, handed to the pool, and settled. Their differences tell what is open.
@@ -57,7 +62,6 @@ class Coordinator:
         self.stopping = False
         self.gave_up = 0  # So many threads hung when the run ended for that reason; some may come back before its end.
         self.error: Exception | None = None
-        self.throttled_until = 0.0
         self.serial = 0
         now = monotonic()
         self.epoch = time.time() - now
@@ -106,7 +110,7 @@ class Coordinator:
                 pool.bell.sleep(self._patience(), pool.done)
 
     def _finished(self) -> Iterator[Attempt]:
-        done = self.pool.done
+        done, accept = self.pool.done, self.accepted.append
         while done:
             ticket = done.popleft()
             if ticket.expired:
@@ -118,6 +122,7 @@ class Coordinator:
             if limit is not None and ticket.seconds > limit and ticket.failure is None:
                 ticket.failure = _too_long(limit)
             if ticket.failure is None:
+                accept(ticket.started)
                 yield success(ticket, self.epoch)
             else:
                 yield self._failed(ticket, ticket.failure)
@@ -128,8 +133,11 @@ class Coordinator:
         number = ticket.number
         if ticket.later is not None and failure.kind == THROTTLED:
             wait = ticket.later
-            self._throttle(ticket.started + ticket.seconds + wait)
-        elif number < policy.attempts and policy.retries(failure.kind):
+            if not ticket.alone:
+                self._throttle(ticket, wait)
+        else:
+            self.accepted.append(ticket.started)
+        if wait is None and number < policy.attempts and policy.retries(failure.kind):
             wait = backoff.delay(number, policy.backoff, policy.backoff_max, random.random())  # noqa: S311
             number += 1
         retry_at = None
@@ -142,9 +150,22 @@ class Coordinator:
         started = ticket.started + self.epoch
         return Attempt(ticket.position, ticket.number, started, ticket.seconds, None, failure, ticket.log, retry_at)
 
-    def _throttle(self, until: float) -> None:
-        self.throttled_until = max(self.throttled_until, until)
+    def _throttle(self, ticket: Ticket, wait: float) -> None:
+        others = [*self.pool.done, *(running for _, running in self.pool.running())]
+        accepted = [*self.accepted, *(other.started for other in others if other.later is None)]
+        ended = ticket.started + ticket.seconds
+        self.throttle.refuse(ticket.started, ended, wait, accepted, self.policy.backoff)
         self._recall()
+        self._set_pace(ended)
+
+    def _set_pace(self, now: float) -> None:
+        rate = min(filter(None, (self.policy.rate, self.throttle.rate(now))), default=None)
+        if rate is None:
+            self.pace = None
+        elif self.pace is None:
+            self.pace = Pace(rate)
+        else:
+            self.pace.tune(rate)
 
     def _recall(self) -> None:
         taken = self.pool.recall()
@@ -169,6 +190,8 @@ class Coordinator:
     def _beat(self, now: float) -> None:
         self.beat_at = now + BEAT
         self.epoch = time.time() - now
+        if self.throttle.until:
+            self._set_pace(now)
         if self.beat is None:
             return
         answer = self.beat(self._pulse())
@@ -179,17 +202,17 @@ class Coordinator:
 
     def _pulse(self) -> Pulse:
         waiting = len(self.retries) + len(self.ready) + len(self.pool.todo)
-        throttled = self.throttled_until + self.epoch if self.throttled_until > monotonic() else None
+        throttled = self.throttle.until + self.epoch if self.throttle.until > monotonic() else None
         return Pulse(len(self.pool.running()), waiting, throttled, max(len(self.pool.lost), self.gave_up))
 
     def _adopt(self, policy: Policy) -> None:
-        if policy.rate != self.policy.rate:
-            self.pace = Pace(policy.rate, self.pace.recent if self.pace else ()) if policy.rate else None
+        before, self.policy = self.policy, policy
+        if policy.rate != before.rate:
+            self._set_pace(monotonic())
             self._recall()
-        if policy.workers != self.policy.workers:
+        if policy.workers != before.workers:
             self.pool.resize(policy.workers)
             self.window.resize(policy.workers)
-        self.policy = policy
         self.expiry_at = 0.0
 
     def _expire(self, now: float, limit: float) -> None:
@@ -239,7 +262,7 @@ class Coordinator:
     def _hand_over(self, now: float) -> None:
         if not self.ready:
             return
-        self.start_at = max(self.throttled_until, self.pool.not_before)
+        self.start_at = max(self.throttle.until, self.pool.not_before)
         if now < self.start_at:
             return
         if self.pace is None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
 
 from jobs.engine.context import Ticket
 
 # A thread notes its start a moment before the user's code runs; the margin keeps that moment out of the next second.
 MARGIN = 0.01
+# The first starts of a run open connections and reach the service late, by which the next ones would come too soon.
+COLD = 0.1
 # How late the coordinator may be and still catch up.
 CREDIT = 0.1
 # How soon to look again when a start that counts has not happened yet.
@@ -23,12 +24,20 @@ class Pace:
     against the time at which attempts really started, because a thread may take its ticket a little late.
     """
 
-    def __init__(self, rate: float, earlier: Iterable[Ticket] = ()) -> None:
+    def __init__(self, rate: float, cold: float = 0.0) -> None:
+        """With `cold` the first starts count for so many seconds longer."""
+        self._cold = cold
+        self._noted = 0
+        self._next = 0.0
+        self._recent: deque[Ticket] = deque()
+        self.tune(rate)
+
+    def tune(self, rate: float) -> None:
+        """Go on at another rate; what started before still counts."""
         self._gap = 1 / rate
         self._count = math.ceil(rate)
         self._span = self._count / rate + MARGIN
-        self._next = 0.0
-        self.recent: deque[Ticket] = deque(earlier, maxlen=self._count)
+        self._recent = deque(self._recent, maxlen=self._count)
 
     def wait(self, now: float) -> float:
         """Seconds until the next start is allowed; 0 when it is allowed now."""
@@ -37,10 +46,12 @@ class Pace:
     def note(self, ticket: Ticket, now: float) -> None:
         """Count a ticket that is handed over now."""
         self._next = max(self._next, now) + self._gap
-        self.recent.append(ticket)
+        self._noted += 1
+        self._recent.append(ticket)
 
     def _until_window_opens(self, now: float) -> float:
-        if len(self.recent) < self._count:
+        if len(self._recent) < self._count:
             return 0.0
-        oldest = self.recent[0]
-        return oldest.started + self._span - now if oldest.started else GLANCE
+        oldest = self._recent[0]
+        span = self._span + (self._cold if self._noted < 2 * self._count else 0.0)
+        return oldest.started + span - now if oldest.started else GLANCE

@@ -221,7 +221,7 @@ class Pool:
             call(worker, ticket)
             ticket.seconds = monotonic() - ticket.started
             worker.ticket = None
-            if ticket.later is not None and not ticket.expired:
+            if ticket.later is not None and not (ticket.alone or ticket.expired):
                 self._hold_back(ticket.later)
             done.append(ticket)
             del ticket  # A parked thread shall not keep a payload alive.

@@ -23,13 +23,18 @@ STOP = Order.STOP
 
 
 class RetryLater(Exception):
-    """Raised by a processor whose service asks to wait `seconds`: the whole run pauses, and no attempt is used up."""
+    """Raised by a processor whose service asks to wait `seconds`: the whole run pauses, and no attempt is used up.
 
-    def __init__(self, seconds: float) -> None:
+    Then it goes on at the pace that the service seems to allow. With `alone` only this item waits, for a service that
+    the others do not use.
+    """
+
+    def __init__(self, seconds: float, *, alone: bool = False) -> None:
         super().__init__(f"The service asks to wait {float(seconds):g} seconds.")
         if not math.isfinite(seconds):
             raise ValueError("The seconds to wait must be a finite number.")
         self.seconds = max(0.0, float(seconds))
+        self.alone = alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ def test_it_loses_no_item_while_everything_changes() -> None:
     def process(payload: int) -> int:
         time.sleep(chance.choice([0, 0, 0, 0.001, 0.01]))
         if payload % 50 == 0:
-            raise RetryLater(0.005) if chance.random() < 0.5 else ValueError("no")
+            raise RetryLater(0.005, alone=True) if chance.random() < 0.5 else ValueError("no")
         return payload
 
     def change(pulse: Pulse) -> Policy:

@@ -65,4 +65,5 @@ def test_it_does_not_begin_with_a_burst() -> None:
 def test_it_remembers_starts_under_another_rate() -> None:
     first = Pace(10)
     times = starts(first, 0.95)
-    assert Pace(5, first.recent).wait(times[-1] + 0.01) > 0.5
+    first.tune(5)
+    assert first.wait(times[-1] + 0.01) > 0.5
