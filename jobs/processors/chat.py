@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import re
-import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
 from jobs.engine import RetryLater
+from jobs.processors import certificates
 from jobs.processors.base import Failed
 from jobs.processors.environment import setting
 from jobs.processors.retry_after import wait_of
 
 # What may pass by itself: the kinds to name in a policy's `retry_on`.
 PASSING = ("server error", "connection failed", "timed out", "unusable answer")
-WAIT = 2.0
+# For a service that does not say how long. The engine makes it longer each time that it is refused again.
+WAIT = 1.0
 LONGEST_WAIT = 3600.0
 TIMEOUT = httpx.Timeout(55.0, connect=10.0)
 THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
@@ -52,8 +52,11 @@ class Chat:
         if not re.fullmatch(r"[\x21-\x7e]+", endpoint.api_key):
             raise Failed("not authorised", "LLM_API_KEY holds characters that cannot be sent.")
         self._endpoint = endpoint
+        secure = endpoint.base_url.lower().startswith("https:")
         self._http = httpx.Client(
-            headers={"Authorization": f"Bearer {endpoint.api_key}"}, timeout=TIMEOUT, verify=_certificates()
+            headers={"Authorization": f"Bearer {endpoint.api_key}"},
+            timeout=TIMEOUT,
+            verify=certificates.shared(trust_env=True) if secure else certificates.none(),
         )
 
     def ask(self, messages: list[dict[str, str]], temperature: float | None = None) -> str:
@@ -101,17 +104,11 @@ class Chat:
         return f": {text[:300]}"
 
 
-@functools.cache
-def _certificates() -> ssl.SSLContext:
-    # Reading the certificates takes tens of milliseconds: once, not for every worker.
-    return httpx.create_ssl_context()
-
-
 def _too_many(response: httpx.Response) -> Exception:
     if _error(response).get("code") == "insufficient_quota":
         # Sent as 429 too, but no wait mends it.
         return Failed("quota used up", "The quota of LLM_API_KEY is used up.")
-    return RetryLater(wait_of(response.headers.get("retry-after"), most=LONGEST_WAIT) or WAIT)
+    return RetryLater(wait_of(response.headers, most=LONGEST_WAIT) or WAIT)
 
 
 def _error(response: httpx.Response) -> dict[str, Any]:

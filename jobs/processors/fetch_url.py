@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import http
 import ssl
 import threading
@@ -17,7 +16,7 @@ import httpcore
 import httpx
 
 from jobs.engine import Policy, RetryLater
-from jobs.processors import pages
+from jobs.processors import certificates, pages
 from jobs.processors.base import Context, Failed, Input, Parameter, Processor
 from jobs.processors.environment import allowed, setting
 from jobs.processors.guarded import PORTS, Deadline, Guard, GuardedBackend, refused
@@ -27,8 +26,10 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 HOPS = 10
 SIZE = 2_000_000
 LONGEST_WAIT = 300.0
-# A host may ask to wait for ever, and waiting costs no attempt.
+# A host may ask to wait for ever, and waiting costs no attempt: a page is asked for so many times, and a host that has
+# said nothing else for so many seconds is asked in vain.
 WAITS = 5
+LONGEST_SILENCE = 3600.0
 HEADERS = [
     (b"User-Agent", b"batchweb"),
     (b"Accept", b"text/html,application/xhtml+xml,*/*;q=0.8"),
@@ -54,7 +55,7 @@ class Fetcher:
         self._seconds = seconds
         self._deadline = Deadline()
         self._pool = httpcore.ConnectionPool(
-            ssl_context=_certificates(),
+            ssl_context=certificates.shared(trust_env=False),
             max_connections=4,
             keepalive_expiry=5.0,
             network_backend=GuardedBackend(guard, self._deadline, network),
@@ -124,6 +125,38 @@ class Patience:
         return True
 
 
+class Hosts:
+    """Which hosts asked to be left alone, and until when: their pages wait, those of all others do not."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = 10_000) -> None:
+        self._clock = clock
+        self._most = most
+        self._asked: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def wait(self, address: str) -> float:
+        """Seconds for which this host is not to be asked; 0 when it may be."""
+        with self._lock:
+            first, until = self._asked.get(_host(address), (0.0, 0.0))
+        now = self._clock()
+        return max(0.0, until - now) if now - first < LONGEST_SILENCE else 0.0
+
+    def refused(self, address: str, seconds: float) -> None:
+        """Notes that the host asked for so long a pause."""
+        now, host = self._clock(), _host(address)
+        with self._lock:
+            first, until = self._asked.pop(host, (now, now))
+            self._asked[host] = first, max(until, now + seconds)
+            if len(self._asked) > self._most:
+                self._asked.popitem(last=False)
+
+    def answered(self, address: str) -> None:
+        """Notes that the host gave a page."""
+        if self._asked:
+            with self._lock:
+                self._asked.pop(_host(address), None)
+
+
 class FetchUrl(Processor):
     """One web page for one address: its status, where it ended, its title, size and time."""
 
@@ -154,6 +187,7 @@ class FetchUrl(Processor):
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._patience = Patience()
+        self._hosts = Hosts(clock)
 
     def open(self, parameters: Mapping[str, Any]) -> Fetcher:
         return Fetcher(Guard(private=allowed("FETCH_ALLOW_PRIVATE"), ports=_ports()), parameters["time_limit"])
@@ -162,10 +196,13 @@ class FetchUrl(Processor):
         client.close()
 
     def process(self, inputs: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        if wait := self._hosts.wait(inputs["url"]):
+            raise RetryLater(wait, alone=True)
         start = self._clock()
         page = context.client.get(inputs["url"])
         if page.status >= 400:
             raise self._refusal(page, context)
+        self._hosts.answered(page.url)
         if len(page.body) >= SIZE:
             context.logger.info("Only the first %d bytes were read.", SIZE)
         return {
@@ -177,16 +214,11 @@ class FetchUrl(Processor):
         }
 
     def _refusal(self, page: Page, context: Context) -> Exception:
-        wait = wait_of(page.headers.get("retry-after"), most=LONGEST_WAIT)
+        wait = wait_of(page.headers, most=LONGEST_WAIT)
         if page.status in (429, 503) and wait is not None and self._patience.left(context):
-            return RetryLater(wait)
+            self._hosts.refused(page.url, wait)
+            return RetryLater(wait, alone=True)
         return Failed(f"http {page.status}", f"The page answered {page.status} {_phrase(page.status)}".rstrip() + ".")
-
-
-@functools.cache
-def _certificates() -> ssl.SSLContext:
-    # Reading the certificates takes tens of milliseconds: once, not for every worker.
-    return httpx.create_ssl_context(trust_env=False)
 
 
 def _ports() -> frozenset[int]:
@@ -199,6 +231,14 @@ def _parse(address: str, base: httpx.URL | None = None) -> httpx.URL:
         return base.join(address) if base else httpx.URL(address.strip())
     except (httpx.InvalidURL, ValueError):
         raise refused("It is no valid web address.") from None
+
+
+def _host(address: str) -> str:
+    """Who answers there, with the port."""
+    try:
+        return httpx.URL(address.strip()).netloc.decode()
+    except (httpx.InvalidURL, ValueError):
+        return ""
 
 
 def _unreachable(error: httpcore.ConnectError) -> Failed:

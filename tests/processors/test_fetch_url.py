@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import socket
 import ssl
 import time
@@ -12,11 +13,11 @@ from typing import Any
 import httpcore
 import pytest
 
-from jobs.engine import RetryLater
-from jobs.processors import Call, Failed
-from jobs.processors.fetch_url import SIZE, WAITS, Fetcher, FetchUrl, Patience, _unreachable
+from jobs.engine import RetryLater, run
+from jobs.processors import Call, Failed, Task
+from jobs.processors.fetch_url import SIZE, WAITS, Fetcher, FetchUrl, Hosts, Patience, _unreachable
 from jobs.processors.guarded import Deadline, Guard
-from tests.processors.attempts import IMPATIENT, context, final, kinds, values
+from tests.processors.attempts import IMPATIENT, ONCE, context, final, kinds, values
 from tests.processors.servers import Answer, Network, reply, serving
 
 PAGE = b"<html><head><title>A page</title></head></html>"
@@ -27,9 +28,11 @@ def answer(handler: BaseHTTPRequestHandler) -> None:
 
 
 @contextmanager
-def fetching(server: Answer = answer, seconds: float = 5.0) -> Iterator[tuple[Callable[..., dict[str, Any]], str]]:
+def fetching(
+    server: Answer = answer, seconds: float = 5.0, clock: Callable[[], float] = time.perf_counter
+) -> Iterator[tuple[Callable[..., dict[str, Any]], str]]:
     """A way to process one address without a guard, and the server's base address."""
-    known = FetchUrl()
+    known = FetchUrl(clock)
     with serving(server) as base:
         client = Fetcher(Guard(private=True), seconds)
         try:
@@ -114,13 +117,75 @@ def test_it_waits_when_the_page_asks_to(status: int) -> None:
 
 
 def test_it_fails_in_the_end_when_a_page_asks_to_wait_for_ever() -> None:
-    with fetching(lambda handler: reply(handler, 429, Retry_After="1")) as (fetch, base):
+    hours = itertools.count(0, 3600.0)
+    with fetching(lambda handler: reply(handler, 429, Retry_After="1"), clock=lambda: next(hours)) as (fetch, base):
         for _ in range(WAITS):
             with pytest.raises(RetryLater):
                 fetch(base)
         with pytest.raises(Failed) as caught:
             fetch(base)
     assert caught.value.failure_kind == "http 429"
+
+
+def test_it_leaves_a_host_alone_that_asked_for_it() -> None:
+    asked: list[str] = []
+
+    def server(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path)
+        reply(handler, 429, Retry_After="7")
+
+    with fetching(server, clock=lambda: 100.0) as (fetch, base):
+        for page in ("/a", "/b"):
+            with pytest.raises(RetryLater) as caught:
+                fetch(base + page)
+            assert (caught.value.seconds, caught.value.alone) == (7.0, True)
+    assert asked == ["/a"]
+
+
+def test_it_fetches_from_other_hosts_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FETCH_ALLOW_PRIVATE", "1")
+    with serving(lambda handler: reply(handler, 429, Retry_After="1")) as busy, serving(answer) as idle:
+        rows = [{"url": busy if number % 4 == 0 else idle} for number in range(20)]
+        attempts = run(enumerate(Task(row) for row in rows), Call("fetch-url", {}), ONCE, hold=0)
+        done = [attempt.position for attempt in attempts if attempt.failure is None]
+    assert sorted(done) == [number for number in range(20) if number % 4]
+
+
+def test_it_asks_a_host_again_after_its_pause() -> None:
+    now = [100.0]
+    hosts = Hosts(lambda: now[0])
+    hosts.refused("http://a.example/x", 10)
+    assert (hosts.wait("http://a.example/y"), hosts.wait("http://b.example/")) == (10, 0)
+    now[0] = 110
+    assert hosts.wait("http://a.example/y") == 0
+
+
+def test_it_forgets_the_pause_of_a_host_that_answers() -> None:
+    hosts = Hosts(lambda: 100.0)
+    hosts.refused("http://a.example/x", 10)
+    hosts.answered("http://a.example/z")
+    assert hosts.wait("http://a.example/y") == 0
+
+
+def test_it_waits_in_vain_for_an_hour_at_most() -> None:
+    now = [100.0]
+    hosts = Hosts(lambda: now[0])
+    for _ in range(13):
+        hosts.refused("http://a.example/", 300)
+        now[0] += 290
+    assert hosts.wait("http://a.example/") == 0
+
+
+def test_it_remembers_a_bounded_number_of_hosts() -> None:
+    hosts = Hosts(lambda: 100.0, most=2)
+    for name in "abc":
+        hosts.refused(f"http://{name}.example/", 10)
+    assert [hosts.wait(f"http://{name}.example/") for name in "abc"] == [0, 10, 10]
+
+
+@pytest.mark.parametrize("address", ["", "no address", "http://[", "http://\x00/"])
+def test_it_knows_no_pause_for_what_is_no_address(address: str) -> None:
+    assert Hosts().wait(address) == 0
 
 
 def test_it_counts_the_waits_of_each_item() -> None:

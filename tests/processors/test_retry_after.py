@@ -8,7 +8,7 @@ NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 
 
 def wait(header: str | None, most: float = 100.0) -> float | None:
-    return wait_of(header, most=most, clock=lambda: NOW)
+    return wait_of({} if header is None else {"retry-after": header}, most=most, clock=lambda: NOW)
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), (" 7 ", 7.0), ("0.5", 0.5)])
@@ -33,3 +33,13 @@ def test_it_waits_no_longer_than_it_may(header: str) -> None:
 @pytest.mark.parametrize("header", [None, "", "soon", "nan", "Tue, 99 Nov 2023 99:99:99 GMT"])
 def test_it_finds_no_wait_where_none_is_said(header: str | None) -> None:
     assert wait(header) is None
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("350", 0.35), ("1250.5", 1.2505), ("0", LEAST)])
+def test_it_prefers_what_is_said_in_milliseconds(header: str, seconds: float) -> None:
+    headers = {"retry-after": "1", "retry-after-ms": header}
+    assert wait_of(headers, most=100.0) == pytest.approx(seconds)
+
+
+def test_it_falls_back_where_the_milliseconds_say_nothing() -> None:
+    assert wait_of({"retry-after": "3", "retry-after-ms": "soon"}, most=100.0) == 3.0
