@@ -32,8 +32,9 @@ test-quick: setup-dev
 	@$(PY) -m ruff check .
 	@$(PYTEST) -m "$(QUICK) and not slow"
 
+# All tables, for half an hour; `make bench TABLES="waiting nothing"` measures some.
 bench: setup-dev
-	@$(PY) -m benchmarks
+	@$(PY) -m benchmarks $(TABLES)
 
 setup: setup-dev
 

@@ -55,7 +55,7 @@ def measured(names: Sequence[str], quick: bool) -> int:
                 short += sum(shown(table, quick) for table in TABLES[name](bench))
             except Exception:
                 # What took half an hour so far is not thrown away for it.
-                traceback.print_exc()
+                traceback.print_exc(limit=-3)
                 print(f"\n{name}: SHORT, for it could not be measured")
                 short += 1
             rounds = "in one round" if quick else f"the median of {bench.rounds()} rounds unless a line says otherwise"

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,7 @@ Database = Literal["SQLite", "PostgreSQL"]
 DATABASES: tuple[Database, ...] = ("SQLite", "PostgreSQL")
 LATENCY = 0.3
 PROCESSES = 4  # as many worker processes as a product has unless told otherwise
+SHARED: tuple[tuple[Database, int], ...] = (("SQLite", PROCESSES), ("PostgreSQL", PROCESSES), ("SQLite", 1))
 
 
 class Bench:
@@ -34,7 +36,6 @@ class Bench:
     def __init__(self, quick: bool) -> None:
         self.quick = quick
         self._stack = ExitStack()
-        self._shared: dict[tuple[Database, int], Product] = {}
 
     def __enter__(self) -> Bench:
         return self
@@ -63,17 +64,24 @@ class Bench:
 
     @contextmanager
     def product(self, database: Database = "SQLite", processes: int = PROCESSES) -> Iterator[Product]:
-        if not self.quick:
+        """A fresh product, or a shared one where it is to be quick."""
+        if self.quick:
+            yield self._shared[database, processes]
+        else:
             with self._fresh(database, processes) as found:
                 yield found
-            return
-        key = database, processes
-        if key not in self._shared:
-            self._shared[key] = self._stack.enter_context(self._fresh(database, processes))
-        yield self._shared[key]
 
-    @contextmanager
-    def _fresh(self, database: Database, processes: int) -> Iterator[Product]:
+    @cached_property
+    def _shared(self) -> dict[tuple[Database, int], Product]:
+        """All products that the small tables use. Starting takes longest, so they start and stop side by side."""
+        orders = [self._fresh(*key) for key in SHARED]
+        pool = self._stack.enter_context(ThreadPoolExecutor(len(orders)))
+        stacks = [ExitStack() for _ in orders]
+        self._stack.callback(lambda: list(pool.map(ExitStack.close, stacks)))
+        found = pool.map(lambda stack, order: stack.enter_context(order), stacks, orders)
+        return dict(zip(SHARED, found, strict=True))
+
+    def _fresh(self, database: Database, processes: int) -> AbstractContextManager[Product]:
         environment = {
             "JOBS_PROCESSORS": "benchmarks.processors",
             "WORKER_PROCESSES": str(processes),
@@ -81,8 +89,7 @@ class Bench:
             "LLM_API_KEY": "a-key",
             "LLM_MODEL": "a-model",
         }
-        with product(self.new_database() if database == "PostgreSQL" else "", environment) as found:
-            yield found
+        return product(self.new_database() if database == "PostgreSQL" else "", environment)
 
     @cached_property
     def postgres(self) -> str:
