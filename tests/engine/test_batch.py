@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import io
 import itertools
 import random
+import re
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.engine import batch_process_defensive, batch_process_large_dataset, batch_process_parallel
+from jobs.engine import RetryLater, batch_process_defensive, batch_process_large_dataset, batch_process_parallel
 from tests.engine import work
 from tests.engine.work import Source
 
@@ -67,6 +70,40 @@ def test_it_refuses_what_is_no_list_of_items(batch: Any, items: object) -> None:
 
 
 @BOTH
+def test_it_takes_what_has_items_by_number(batch: Any) -> None:
+    class Numbered:
+        def __getitem__(self, position: int) -> int:
+            return [7, 8, 9][position]
+
+    assert batch(Numbered(), str) == ["7", "8", "9"]
+
+
+@BOTH
+def test_it_believes_the_items_and_not_their_length(batch: Any) -> None:
+    class Liar(list[int]):
+        def __len__(self) -> int:
+            return 10
+
+    assert batch(Liar([1, 2]), str) == ["1", "2"]
+
+
+def test_it_takes_more_items_than_can_be_counted() -> None:
+    results = batch_process_large_dataset(range(10**30), str)
+    assert next(results) == "0"
+    results.close()
+
+
+def test_it_takes_a_list_as_it_is_at_the_call() -> None:
+    items = list(range(200))
+
+    def process(item: int) -> int:
+        items.clear()
+        return item
+
+    assert batch_process_parallel(items, process, 3) == list(range(200))
+
+
+@BOTH
 @pytest.mark.parametrize("workers", ["5", 2.0, True, [1]])
 def test_it_refuses_workers_that_are_no_number(batch: Any, workers: object) -> None:
     with pytest.raises(TypeError, match="max_workers"):
@@ -86,11 +123,31 @@ def test_it_warns_of_many_workers(batch: Any) -> None:
         assert batch([1], str, max_workers=51) == ["1"]
 
 
+@pytest.mark.parametrize("batch", [batch_process_parallel, batch_process_large_dataset])
+def test_it_points_at_the_line_that_asked_for_many_workers(batch: Any) -> None:
+    with pytest.warns(UserWarning, match="workers") as warned:
+        batch([], str, max_workers=51)
+    assert warned[0].filename == __file__
+
+
+def test_it_finds_fifty_workers_fine() -> None:
+    assert batch_process_parallel([1], str, 50) == ["1"]
+
+
 @BOTH
-@pytest.mark.parametrize("named", [{"process_fn": 1}, {"fallback_fn": 1}, {"timeout": "1"}])
+@pytest.mark.parametrize("named", [{"process_fn": 1}, {"fallback_fn": 1}, {"timeout": "1"}, {"desc": 5}])
 def test_it_refuses_bad_arguments(batch: Any, named: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match=next(iter(named))):
         batch([1], **{"process_fn": str, **named})
+
+
+@BOTH
+def test_it_refuses_a_function_that_is_async(batch: Any) -> None:
+    async def process(item: int) -> int:
+        return item
+
+    with pytest.raises(TypeError, match="process_fn is async"):
+        batch([1], process)
 
 
 @pytest.mark.parametrize(("size", "error"), [(0, ValueError), (-1, ValueError), ("1", TypeError), (True, TypeError)])
@@ -196,7 +253,7 @@ def test_it_hands_a_timeout_error_to_the_fallback(batch: Any) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("trouble", [KeyError("x"), SystemExit(2)])
+@pytest.mark.parametrize("trouble", [KeyError("x"), SystemExit(2), GeneratorExit(), BaseException("odd")])
 def test_it_fails_one_item_when_its_fallback_fails(
     batch: Any, trouble: BaseException, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -206,7 +263,84 @@ def test_it_fails_one_item_when_its_fallback_fails(
         return "instead"
 
     assert batch(range(4), odd_fails, fallback_fn=fallback) == [0, None, 2, "instead"]
-    assert f"item 1: {type(trouble).__name__}" in capfd.readouterr().err
+    told = f"item 1: ValueError: 1 is odd; and its fallback failed: {type(trouble).__name__}"
+    assert told in capfd.readouterr().err
+
+
+@BOTH
+def test_it_waits_with_an_item_whose_service_asks_for_it(batch: Any) -> None:
+    asked: list[int] = []
+
+    def process(item: int) -> int:
+        asked.append(item)
+        if asked.count(item) == 1 and item == 1:
+            raise RetryLater(0.01)
+        return item
+
+    assert batch(range(3), process, max_workers=1, fallback_fn=lambda item, error: error) == [0, 1, 2]
+
+
+def test_it_keeps_no_error_that_came_too_late() -> None:
+    ends, raised = threading.Event(), threading.Event()
+
+    def process(item: int) -> int:
+        if item == 0:
+            ends.wait(5)
+            raised.set()
+            raise ValueError
+        return item
+
+    results: Any = batch_process_large_dataset(itertools.count(), process, timeout=0.1, fallback_fn=lambda *_: None)
+    assert next(results) is None
+    kept = results.gi_frame.f_locals["self"].errors
+    ends.set()
+    raised.wait(5)
+    assert [next(results) for _ in range(500)] == list(range(1, 501))
+    assert kept == {}
+    results.close()
+
+
+@pytest.mark.parametrize("where", ["items", "process", "fallback"])
+def test_it_keeps_what_is_done_at_ctrl_c(where: str) -> None:
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        batch_process_parallel(_interrupting(where), odd_fails, 1, fallback_fn=_interrupted(where))
+    done = stopped.value.done  # type: ignore[attr-defined]
+    assert done.items() >= {0: 0, 1: 2}.items()
+
+
+def _interrupting(where: str) -> Iterator[int]:
+    for item in range(0, 1000, 2):
+        yield item
+        if item == 200:
+            if where == "process":
+                time.sleep(0.2)
+                signal.raise_signal(signal.SIGINT)
+            elif where == "items":
+                raise KeyboardInterrupt
+            yield 1
+
+
+def _interrupted(where: str) -> Any:
+    def fallback(item: int, error: BaseException) -> None:
+        if where == "fallback":
+            raise KeyboardInterrupt
+
+    return fallback
+
+
+def test_it_keeps_what_a_stream_has_not_yielded_at_ctrl_c() -> None:
+    pause = threading.Event()
+
+    def items() -> Iterator[int]:
+        for item in range(5):
+            yield item
+            time.sleep(0.02)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        list(batch_process_large_dataset(items(), lambda item: item or pause.wait(5), max_workers=5))
+    pause.set()
+    assert stopped.value.done.items() >= {1: 1, 2: 2, 3: 3}.items()  # type: ignore[attr-defined]
 
 
 def test_it_raises_what_the_items_raise() -> None:
@@ -225,6 +359,49 @@ def test_it_gives_every_item_a_place_when_too_many_threads_hang() -> None:
     )
     pause.set()
     assert results == [(number, TimeoutError) for number in range(60)]
+
+
+@pytest.mark.parametrize("items", [list(range(60)), (number for number in range(60))])
+def test_it_says_how_many_it_left_out_because_threads_hang(items: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    pause = threading.Event()
+    results = batch_process_parallel(items, lambda item: pause.wait(), 4, timeout=0.05)
+    pause.set()
+    assert results == [None] * 60
+    assert re.search(r"\d\d items were not attempted, because too many threads hang", capfd.readouterr().err)
+
+
+def test_it_streams_a_place_for_every_item_when_too_many_threads_hang() -> None:
+    pause = threading.Event()
+    results = batch_process_large_dataset(range(60), lambda item: pause.wait(), max_workers=4, timeout=0.05)
+    assert list(results) == [None] * 60
+    pause.set()
+
+
+def test_it_works_inside_another_batch() -> None:
+    nested = batch_process_parallel(range(4), lambda n: batch_process_parallel(range(n), str, 2, desc="inner"), 3)
+    assert nested == [[], ["0"], ["0", "1"], ["0", "1", "2"]]
+
+
+def test_it_works_in_any_thread() -> None:
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.extend(batch_process_parallel(range(3), str)))
+    thread.start()
+    thread.join(5)
+    assert found == ["0", "1", "2"]
+
+
+def test_it_lets_an_item_take_its_time_without_a_timeout() -> None:
+    assert batch_process_parallel([1], lambda item: threading.Event().wait(0.3), timeout=None) == [False]
+
+
+def test_it_survives_an_error_output_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    for output in (Gone(), None):
+        monkeypatch.setattr("sys.stderr", output)
+        assert batch_process_parallel(range(4), odd_fails) == [0, None, 2, None]
 
 
 def test_it_runs_in_processes() -> None:
@@ -278,6 +455,14 @@ def test_it_does_not_wait_for_a_batch_to_be_full() -> None:
     begun = time.monotonic()
     list(batch_process_large_dataset([0.2 if n % 10 == 0 else 0.0 for n in range(40)], time.sleep, 20, 5))
     assert time.monotonic() - begun < 0.6
+
+
+def test_it_stops_its_threads_when_a_loop_is_left() -> None:
+    before = threading.active_count()
+    for result in batch_process_large_dataset(itertools.count(), str):
+        if result == "7":
+            break
+    assert threading.active_count() == before
 
 
 def test_it_stops_its_threads_when_a_stream_is_closed() -> None:
