@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import thread as executor_internals
 from contextlib import suppress
+from itertools import chain
 from time import monotonic
 from typing import Any, Protocol
 
@@ -37,6 +38,7 @@ class Worker:
         self.gate.acquire()
         self.ticket: Ticket | None = None
         self.leaving = False
+        self.gone = False
         self.thread: threading.Thread | None = None
         self.tool: Any = None
 
@@ -97,6 +99,8 @@ class Pool:
         self.bell = Bell()
         self.lost: dict[Ticket, Worker] = {}
         self.workers: list[Worker] = []
+        # Surplus ones, until they have finished what they have.
+        self._leavers: list[Worker] = []
         self.width = width
         self._caller = caller
         self._idle: deque[Worker] = deque()
@@ -125,6 +129,7 @@ class Pool:
         self.width = width
         surplus = self.workers[width:]
         del self.workers[width:]
+        self._leavers += surplus
         self._dismiss(surplus)
         self.staff()
 
@@ -137,7 +142,9 @@ class Pool:
 
     def running(self) -> list[tuple[Worker, Ticket]]:
         """Who runs what now."""
-        pairs = [(worker, worker.ticket) for worker in self.workers]
+        if self._leavers:
+            self._leavers = [worker for worker in self._leavers if not worker.gone]
+        pairs = [(worker, worker.ticket) for worker in chain(self.workers, self._leavers)]
         return [(worker, ticket) for worker, ticket in pairs if ticket is not None and not ticket.expired]
 
     def expire(self, worker: Worker, ticket: Ticket) -> None:
@@ -146,7 +153,7 @@ class Pool:
         if self._caller.reclaim(worker):
             return
         worker.leaving = True
-        self.workers.remove(worker)
+        (self.workers if worker in self.workers else self._leavers).remove(worker)
         self.lost[ticket] = worker
 
     def close(self) -> None:
@@ -230,6 +237,7 @@ class Pool:
         self._leave(worker)
 
     def _leave(self, worker: Worker) -> None:
+        worker.gone = True
         self._caller.release(worker)
         # The wake-up that ended this worker's sleep may have been meant for a ticket.
         if self.todo and self._idle:

@@ -114,6 +114,21 @@ def test_it_shrinks_within_a_beat() -> None:
     assert max(late) == 2
 
 
+def test_it_counts_and_times_what_surplus_workers_still_do() -> None:
+    pulses: list[Pulse] = []
+    let_go = threading.Event()
+    policies = iter([Policy(workers=1, timeout=0.6)])
+
+    def beat(pulse: Pulse) -> Policy | None:
+        pulses.append(pulse)
+        return next(policies, None)
+
+    attempts = list(run([(at, None) for at in range(4)], lambda _: let_go.wait(5), Policy(workers=4), beat=beat))
+    let_go.set()
+    assert [pulse.in_flight for pulse in pulses[:2]] == [4, 4]
+    assert [attempt.failure and attempt.failure.kind for attempt in attempts] == ["timeout"] * 4
+
+
 def test_it_raises_what_the_beat_raises() -> None:
     def beat(pulse: Pulse) -> None:
         raise LookupError("the database is gone")
