@@ -7,8 +7,12 @@ import warnings
 from collections.abc import Generator, Iterable
 from typing import Any
 
-from jobs.engine.gathering import Fallback, Gathering, Process
+from jobs.engine.gathering import Fallback, Gathering, Process, iterate
 from jobs.engine.types import Policy
+
+__all__ = [
+    "batch_process_defensive", "batch_process_large_dataset", "batch_process_parallel", "collect", "iterate", "width",
+]  # fmt: skip
 
 DEFAULT_WORKERS = 5
 MANY_WORKERS = 50

@@ -40,7 +40,7 @@ class Gathering:
         executor: str = "thread",
         ahead: int | None = None,
     ) -> None:
-        self.items = _iterator(items)
+        self.items = iterate(items)
         self.total = _length(items)
         _check(process, fallback, desc)
         self.desc = desc
@@ -49,7 +49,7 @@ class Gathering:
         self.limit = ahead
         self.under_way: dict[int, Any] = {}
         self.errors: dict[int, BaseException] = {}
-        self.finished = self.told = self.untried = 0
+        self.finished = self.told = self.replaced = self.untried = 0
         self.bar: ConsoleBar | None = None
         self.source = self._source()
         # Only a fallback asks for the item again. Without one a list is counted through without a record of each item.
@@ -171,7 +171,7 @@ class Gathering:
         if self.fallback is None:
             return None
         try:
-            return self.fallback(item, error)
+            value = self.fallback(item, error)
         except KeyboardInterrupt:
             raise
         except BaseException as trouble:
@@ -181,6 +181,8 @@ class Gathering:
                 f"and its fallback failed: {then.kind}: {then.message}"
             )
             return None
+        self.replaced += 1
+        return value
 
     def _tell(self, text: str) -> None:
         self.told += 1
@@ -200,17 +202,20 @@ class Gathering:
         self.bar.show(self.finished)
         if self.told > TOLD:
             self.bar.say(f"{self.told:,} items failed; the first {TOLD} are listed.")
+        if self.replaced:
+            self.bar.say(f"{self.replaced:,} of {self.finished:,} items failed, and their fallbacks stand in.")
         if self.untried:
             self.bar.say(f"{self.untried:,} items were not attempted, because too many threads hang.")
         self.bar.close()
 
 
-def _iterator(items: Any) -> Iterator[Any]:
+def iterate(items: Any, name: str = "items") -> Iterator[Any]:
+    """The items one by one; TypeError for what is one thing rather than many, and calls it by its `name`."""
     if not isinstance(items, (str, bytes, bytearray, memoryview, Mapping)):
         # Not asked by its class: what has items by number can be iterated over as well.
         with suppress(TypeError):
             return iter(items)
-    raise TypeError(f"items must be a list or another iterable of items, not {type(items).__name__}.")
+    raise TypeError(f"{name} must be a list or another iterable of {name}, not {type(items).__name__}.")
 
 
 def _length(items: Any) -> int | None:

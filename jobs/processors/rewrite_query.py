@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from jobs.engine import Attempt, Failure, Policy, Pulse, run
-from jobs.engine.progress import ConsoleBar
+from jobs.engine import Failure, Policy
+from jobs.engine.batch import collect, iterate, width
 from jobs.processors.base import Context, Input, Parameter, Processor
 from jobs.processors.call import Call, Task
 from jobs.processors.chat import PASSING, Chat, configured
-from jobs.processors.environment import setting
 from jobs.processors.rewrite_rules import RULES
-from jobs.processors.values import shown
 
 PROMPTS = {
     "conciseness": "Make it as short as possible: keep every fact and name, drop politeness, fillers and repetition.",
@@ -74,7 +72,7 @@ class RewriteQuery(Processor):
 
 def rewriting(query: str, rewritten: str, strategy: str, source: str) -> dict[str, str]:
     """The result's shape, the same wherever it comes from: model, rules or fallback."""
-    return {"original_query": query, "rewritten_query": rewritten, "strategy": strategy, "source": source}
+    return {"original_query": query, "processed_query": rewritten, "strategy": strategy, "source": source}
 
 
 def batch_process_queries(
@@ -82,40 +80,24 @@ def batch_process_queries(
 ) -> list[dict[str, str]]:
     """What a `rewrite-query` job does, in one call: every query rewritten, in their order, with a progress bar.
 
-    A query is tried up to three times where that may help; one that still fails stands as it was, with the source
-    "fallback". `max_workers=None` means MAX_WORKERS from the environment, else 5. Raises TypeError when `queries` is no
-    iterable of queries or `max_workers` no whole number, ValueError for an unknown strategy or less than one worker.
+    Each result has the keys `original_query`, `processed_query`, `strategy` and `source` ("model", "rules" or
+    "fallback"). A query is tried up to three times where that may help; one that still fails stands as it was.
+    `max_workers=None` means MAX_WORKERS from the environment, else 5.
+
+    Raises TypeError when `queries` is no iterable of queries or `max_workers` no whole number, and ValueError for an
+    unknown strategy or less than one worker.
     """
-    if isinstance(queries, (str, bytes, Mapping)) or not isinstance(queries, Iterable):
-        raise TypeError(f"queries must be an iterable of texts, not {type(queries).__name__}.")
-    policy = replace(RewriteQuery.policy, workers=_workers() if max_workers is None else max_workers)
+    if strategy not in tuple(PROMPTS):
+        raise ValueError(f"strategy must be one of {', '.join(PROMPTS)}, not {strategy!r}.")
+    policy = replace(RewriteQuery.policy, workers=width(max_workers))
     call = Call(RewriteQuery.name, {"strategy": strategy})
-    call.prepare()
-    tasks = [Task({"query": query}) for query in queries]
-    # What is there from the start stays where nothing better comes, also when so much hangs that the engine gives up.
-    results = [rewriting(str(task.inputs["query"]), str(task.inputs["query"]), strategy, "fallback") for task in tasks]
-    if results:
-        for attempt in _final(tasks, call, policy, f"Rewriting for {strategy}"):
-            if attempt.failure is None:
-                results[attempt.position] = json.loads(attempt.value[0])
-    return results
 
+    def rewrite(query: str) -> dict[str, str]:
+        result: dict[str, str] = json.loads(call(Task({"query": query}))[0])
+        return result
 
-def _final(tasks: list[Task], call: Call, policy: Policy, title: str) -> Iterator[Attempt]:
-    """The last attempt of each task as it comes, each moving the bar."""
-    with closing(call), ConsoleBar(total=len(tasks), desc=title) as bar:
+    def keep(query: str, error: BaseException) -> dict[str, str]:
+        return rewriting(query, query, strategy, "fallback")
 
-        def beat(pulse: Pulse) -> None:
-            bar.refresh()
-
-        for attempt in run(enumerate(tasks), call, policy, beat=beat):
-            if attempt.retry_at is None:
-                bar.update()
-                yield attempt
-
-
-def _workers() -> int:
-    text = setting("MAX_WORKERS") or "5"
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"MAX_WORKERS must be a whole number of at least 1, not {shown(text)}.")
-    return int(text)
+    with closing(call):
+        return collect(list(iterate(queries, "queries")), rewrite, policy, f"Rewriting for {strategy}", keep)

@@ -230,6 +230,13 @@ def test_it_does_not_tell_a_hundred_thousand_times(capfd: pytest.CaptureFixture[
     assert "300 items failed" in err
 
 
+def test_it_tells_how_many_fallbacks_stand_in(capfd: pytest.CaptureFixture[str]) -> None:
+    batch_process_parallel(range(7), odd_fails, fallback_fn=lambda item, error: item)
+    err = capfd.readouterr().err
+    assert "3 of 7 items failed, and their fallbacks stand in.\n" in err
+    assert "Error processing" not in err
+
+
 def test_it_leaves_no_thread_behind() -> None:
     before = threading.active_count()
     batch_process_parallel(range(20), str)

@@ -72,7 +72,7 @@ def test_it_serves_the_terminal(system: System, tmp_path: Path) -> None:
     assert "100%" in made.stderr
     sample = table((ROOT / "samples/queries.csv").read_text())
     assert [row["query"] for row in table(out.read_text())] == [row["query"] for row in sample]
-    assert all(row["result.rewritten_query"] for row in table(out.read_text()))
+    assert all(row["result.processed_query"] for row in table(out.read_text()))
 
 
 def test_it_ends_with_1_when_items_failed(system: System, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_it_rewrites_by_rules_where_no_model_is_set_up() -> None:
     assert values(final(Call("rewrite-query", {}), [{"query": "please find the cat"}])) == [
         {
             "original_query": "please find the cat",
-            "rewritten_query": "find cat",
+            "processed_query": "find cat",
             "strategy": "conciseness",
             "source": "rules",
         }
@@ -72,7 +72,7 @@ def test_it_asks_the_model_where_one_is_set_up(model: Model) -> None:
     assert values(final(Call("rewrite-query", {"strategy": "stepback"}), [{"query": "find the cat"}])) == [
         {
             "original_query": "find the cat",
-            "rewritten_query": "FIND THE CAT",
+            "processed_query": "FIND THE CAT",
             "strategy": "stepback",
             "source": "model",
         }
@@ -120,19 +120,19 @@ def test_it_falls_back_to_the_original() -> None:
     assert stored is not None
     assert json.loads(stored[0]) == {
         "original_query": "a b",
-        "rewritten_query": "a b",
+        "processed_query": "a b",
         "strategy": "stepback",
         "source": "fallback",
     }
 
 
 def test_it_falls_back_without_being_told_the_parameters() -> None:
-    assert RewriteQuery().fallback({"query": "a"}, FAILURE)["rewritten_query"] == "a"
+    assert RewriteQuery().fallback({"query": "a"}, FAILURE)["processed_query"] == "a"
 
 
 def test_it_rewrites_a_list_in_its_order() -> None:
     results = batch_process_queries([f"please find the number {number}" for number in range(40)], max_workers=8)
-    assert [result["rewritten_query"] for result in results] == [f"find number {number}" for number in range(40)]
+    assert [result["processed_query"] for result in results] == [f"find number {number}" for number in range(40)]
 
 
 def test_it_rewrites_a_list_by_any_strategy() -> None:
@@ -150,7 +150,7 @@ def test_it_rewrites_what_a_generator_gives() -> None:
 def test_it_keeps_the_query_that_could_not_be_rewritten(model: Model) -> None:
     model.refused = "bad"
     results = batch_process_queries(["good", "bad", "fine"], max_workers=2)
-    assert [(result["rewritten_query"], result["source"]) for result in results] == [
+    assert [(result["processed_query"], result["source"]) for result in results] == [
         ("GOOD", "model"),
         ("bad", "fallback"),
         ("FINE", "model"),
@@ -177,18 +177,56 @@ def test_it_takes_the_number_of_workers_from_the_environment(monkeypatch: pytest
 @pytest.mark.parametrize("text", ["many", "0", "-1", "2.5"])
 def test_it_refuses_a_wrong_number_of_workers_of_the_environment(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_WORKERS", text)
-    with pytest.raises(ValueError, match="MAX_WORKERS must be a whole number of at least 1"):
+    with pytest.raises(ValueError, match="MAX_WORKERS in the environment must be a whole number of at least 1"):
         batch_process_queries(["a"])
 
 
 def test_it_keeps_every_query_when_the_engine_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.processors.rewrite_query.run", lambda *arguments, **more: iter(()))
-    assert [result["rewritten_query"] for result in batch_process_queries(["a", "b"])] == ["a", "b"]
+    ends = threading.Event()
+    monkeypatch.setattr(RewriteQuery, "policy", replace(RewriteQuery.policy, attempts=1, timeout=0.05))
+    monkeypatch.setattr(RewriteQuery, "process", lambda self, inputs, context: ends.wait(10))
+    queries = [f"query {number}" for number in range(40)]
+    results = batch_process_queries(queries, max_workers=2)
+    ends.set()
+    assert [(result["original_query"], result["processed_query"]) for result in results] == list(
+        zip(queries, queries, strict=True)
+    )
+
+
+def test_it_tells_how_many_queries_stand_as_they_were(model: Model, capsys: pytest.CaptureFixture[str]) -> None:
+    model.refused = "bad"
+    batch_process_queries(["good", "bad"])
+    assert "1 of 2 items failed, and their fallbacks stand in." in capsys.readouterr().err
+
+
+def test_it_tries_each_query_of_a_list_three_times(model: Model) -> None:
+    model.first = [(500, {}), (503, {})]
+    assert batch_process_queries(["a"], max_workers=1)[0]["source"] == "model"
+    assert len(model.asked) == 3
+
+
+@pytest.mark.parametrize("query", [None, b"bytes", ["a"]])
+def test_it_keeps_a_query_that_is_none(query: Any) -> None:
+    results = batch_process_queries(["a", query])
+    assert (results[1]["original_query"], results[1]["processed_query"]) == (query, query)
+
+
+def test_it_warns_of_many_workers_at_the_line_that_asked_for_them() -> None:
+    with pytest.warns(UserWarning, match="51 workers are many") as warned:
+        batch_process_queries([], max_workers=51)
+    assert warned[0].filename == __file__
+
+
+def test_it_closes_its_clients(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[Any] = []
+    monkeypatch.setattr(RewriteQuery, "close", lambda self, client: closed.append(client))
+    batch_process_queries(["a", "b"], max_workers=1)
+    assert len(closed) == 1
 
 
 @pytest.mark.parametrize("queries", ["one query", b"bytes", {"a": 1}, None, 5])
 def test_it_refuses_what_is_no_list_of_queries(queries: Any) -> None:
-    with pytest.raises(TypeError, match="queries must be an iterable of texts"):
+    with pytest.raises(TypeError, match="queries must be a list or another iterable of queries"):
         batch_process_queries(queries)
 
 
@@ -198,6 +236,7 @@ def test_it_refuses_a_wrong_number_of_workers(workers: Any, error: type[Exceptio
         batch_process_queries(["a"], max_workers=workers)
 
 
-def test_it_refuses_a_list_for_an_unknown_strategy() -> None:
-    with pytest.raises(ParameterError):
-        batch_process_queries(["a"], "longer")
+@pytest.mark.parametrize("strategy", ["longer", "", None, 5, ["stepback"]])
+def test_it_refuses_a_list_for_an_unknown_strategy(strategy: Any) -> None:
+    with pytest.raises(ValueError, match="strategy must be one of conciseness, specificity, stepback, not"):
+        batch_process_queries([], strategy)
