@@ -14,9 +14,9 @@ from typing import IO, Any, Final
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
-from tqdm import tqdm
 
 from jobs import numbers, results
+from jobs.engine.progress import ConsoleBar
 from jobs.models import Job, JobState
 from jobs.models.job import Refused
 from jobs.models.states import ENDED
@@ -47,23 +47,33 @@ def address(job: Job) -> str:
 
 def watch(job: Job, quiet: bool = False) -> None:
     """Draws a bar on standard error until the job ends or stops. Ctrl-C stops the watching, not the job."""
-    with tqdm(total=job.total or None, desc=job.name[:30], unit=" items", disable=quiet) as bar:
+    frame = look(job)
+    # What was done before somebody looked is no part of the rate.
+    options: dict[str, Any] = {"initial": done(frame), "unit": " items", "disable": quiet}
+    with ConsoleBar(frame["total"] or None, job.name[:30], **options) as bar:
         try:
-            while not looked(job, bar):
+            while not draw(bar, job, frame):
                 time.sleep(LOOK_EVERY)
+                frame = look(job)
         except KeyboardInterrupt:
             raise CommandError("The job goes on without being watched.", returncode=NOT_DONE) from None
 
 
-def looked(job: Job, bar: tqdm[Any]) -> bool:
-    """Brings the bar up to date; True when nothing more will come of the job by itself."""
+def look(job: Job) -> dict[str, Any]:
     job.refresh_from_db()
-    frame = numbers.stats(job, rows=[])
+    return numbers.stats(job, rows=[])
+
+
+def done(frame: dict[str, Any]) -> int:
+    return sum(frame["counts"][name] for name in ("succeeded", "failed", "rejected"))
+
+
+def draw(bar: ConsoleBar, job: Job, frame: dict[str, Any]) -> bool:
+    """Brings the bar up to date; True when nothing more will come of the job by itself."""
     counts = frame["counts"]
     bar.total = frame["total"] or None
     bar.set_postfix_str(frame["why"] or f"failed={counts['failed']:,}", refresh=False)
-    bar.update(counts["succeeded"] + counts["failed"] + counts["rejected"] - bar.n)
-    bar.refresh()
+    bar.show(done(frame))
     return job.state in (*ENDED, JobState.PAUSED, JobState.READY) and not counts["running"]
 
 

@@ -15,8 +15,26 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from jobs import terminal
-from tests.base import People, worked
+from jobs.engine.progress import ConsoleBar
+from tests.base import People, csv_of, loaded, worked
 from tests.commands.terminals import run
+
+
+class WatchTests(People):
+    def test_it_leaves_what_was_done_before_out_of_the_rate(self) -> None:
+        job = worked(self.alice, csv_of(7, lambda at: "ok" if at else "fail:Broken"))
+        with patch("jobs.terminal.ConsoleBar", wraps=ConsoleBar) as bar:
+            run("retry", job.code, "--watch")
+        assert (bar.call_args.args, bar.call_args.kwargs["initial"]) == ((7, "rows.csv"), 6)
+
+    def test_it_draws_the_whole_job(self) -> None:
+        job = loaded(self.alice, csv_of(7, lambda at: "ok" if at else "fail:Broken"))
+        run("pause", job.code)
+        with patch("sys.stderr", io.StringIO()) as err:
+            run("resume", job.code, "--watch")
+        assert "rows.csv: 100%" in err.getvalue()
+        assert "7/7" in err.getvalue()
+        assert "failed=1" in err.getvalue()
 
 
 class StandardOutputTests(People):
@@ -41,7 +59,7 @@ def test_it_is_quiet_when_nobody_reads_on() -> None:
         "import django; django.setup(); from jobs import terminal; "
         "terminal.write(('x' * 100_000 for _ in range(100)), '-')"
     )
-    command = f"{shlex.quote(sys.executable)} -c \"{code}\" | head -c 10"
+    command = f'{shlex.quote(sys.executable)} -c "{code}" | head -c 10'
     shell = ["bash", "-o", "pipefail", "-c", command]
     done = subprocess.run(shell, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("x" * 10, "")
