@@ -6,9 +6,9 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import PurePosixPath
 
 from jobs.files import encoding as encodings
@@ -29,10 +29,14 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|\Z)")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The head read with one delimiter; `fit` is the share of records as wide as expected, the first counting most."""
+    """The head read with one delimiter; `fit` is the share of records as wide as expected, the first counting most.
+
+    `cut` says that the parser did not get to the end.
+    """
 
     delimiter: str
     records: Sequence[Sequence[str]] = field(repr=False)
+    cut: bool = False
 
     @property
     def width(self) -> int:
@@ -151,7 +155,7 @@ def _keys(lines: Sequence[str], limits: Limits) -> tuple[str, ...]:
 
 
 def _table(lines: Sequence[str], delimiter: str) -> Table:
-    tables = [Table(each, list(_records(lines, each))) for each in delimiter or DELIMITERS]
+    tables = [_read(lines, each) for each in delimiter or DELIMITERS]
     if not delimiter:
         tables.sort(key=lambda table: (table.fit, table.width), reverse=True)
     single = next(table for table in tables if table.delimiter in (delimiter or ","))
@@ -165,19 +169,21 @@ def _fit_as_one_column(table: Table) -> float:
     return sum(single) / len(single) + (0.5 if single[0] else 0)
 
 
-def _records(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
+def _read(lines: Sequence[str], delimiter: str) -> Table:
+    """The first records. A cell over the parser's limit ends the sample: what came before it is enough."""
     reader = csv.reader((line.replace("\0", "\u2400") for line in lines), delimiter=delimiter)
-    found = 0
-    # A cell over the parser's limit ends the sample: what came before it is enough.
-    with suppress(csv.Error):
-        for record in reader:
-            if record and (len(record) > 1 or record[0].strip()):
-                found += 1
-                yield record
-            if found == SAMPLE:
-                return
-    if not found:
-        yield [""]
+    records: list[list[str]] = []
+    cut = False
+    try:
+        for record in islice(filter(_is_filled, reader), SAMPLE):
+            records.append(record)
+    except csv.Error:
+        cut = True
+    return Table(delimiter, records or [[""]], cut)
+
+
+def _is_filled(record: Sequence[str]) -> bool:
+    return len(record) > 1 or bool(record and record[0].strip())
 
 
 def _is_table(table: Table, text: str, extension: str) -> bool:
@@ -201,7 +207,7 @@ def _tabular(table: Table, codec: str, header: bool | None, complete: bool) -> S
     named = is_header(table.records) if header is None else header
     if named and any(map(first_surrogate, first)):
         raise Unreadable(f"The header {encodings.undecodable(''.join(first), codec)}; save the file as UTF-8.")
-    if named and complete and len(table.records) == 1:
+    if named and complete and len(table.records) == 1 and not table.cut:
         raise Unreadable("The file has a header but no rows.")
     columns = column_names(first) if named else numbered(table.width)
     return Shape("tsv" if table.delimiter == "\t" else "csv", codec, table.delimiter, named, columns)

@@ -134,3 +134,7 @@ def test_it_comes_back_from_storage() -> None:
     found = shape("id\tq\n1\ta\n")
 
     assert Shape.from_dict(found.to_dict()) == found
+
+
+def test_it_does_not_miss_a_row_with_a_huge_cell() -> None:
+    assert sniff(b"id,q\n1," + b"x" * 140_000, "a.csv", complete=True).columns == ("id", "q")
