@@ -1,6 +1,7 @@
 """Rows in and rows out: recognises files, reads them row by row, and writes results. No Django."""
 
 from jobs.files.formula import guard, unguard
+from jobs.files.naming import Name, naming
 from jobs.files.payload import cells, columns_of, value
 from jobs.files.reading import Reader, open_rows, read
 from jobs.files.report import Report, preflight
@@ -11,6 +12,7 @@ from jobs.files.writers import Result, csv_chunk, csv_line, jsonl_chunk, result_
 __all__ = [
     "LIMITS",
     "Limits",
+    "Name",
     "Reader",
     "Report",
     "Result",
@@ -23,6 +25,7 @@ __all__ = [
     "csv_line",
     "guard",
     "jsonl_chunk",
+    "naming",
     "open_rows",
     "preflight",
     "read",

@@ -65,7 +65,7 @@ def _row(text: str, shape: Shape, limits: Limits, columns: Columns) -> Row:
     if reason:
         return _bad(text, reason)
     columns.add(value)
-    return Row(text)
+    return Row(text, "", value)
 
 
 def _bad(text: str, reason: str) -> Row:

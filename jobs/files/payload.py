@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from json import encoder
 from typing import Any
 
@@ -37,7 +37,8 @@ _as_written = json.JSONDecoder(parse_float=_number).decode
 
 def first_surrogate(text: str) -> str:
     """The first half of a surrogate pair that stands alone (what an undecodable byte became), or an empty string."""
-    if text.isascii():
+    # Half a pair is not printable, and both questions are answered long before an expression has looked.
+    if text.isascii() or text.isprintable():
         return ""
     found = _SURROGATE.search(text)
     return found.group() if found else ""
@@ -50,8 +51,12 @@ def harmless(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
-def array_text(cells: Iterable[str]) -> str:
+def array_text(cells: Sequence[str]) -> str:
     """The cells as a JSON array; several times faster than json.dumps."""
+    text = '","'.join(cells)
+    # JSON escapes quotes, backslashes and control characters. Most rows have none of them.
+    if text.isprintable() and "\\" not in text and text.count('"') == 2 * len(cells) - 2:
+        return f'["{text}"]'
     return "[" + ",".join(map(quote, cells)) + "]"
 
 
@@ -74,7 +79,7 @@ def cells(payload: str, shape: Shape, columns: Sequence[str]) -> list[str]:
         row: list[str] = _plain(payload)
         width = len(columns)
         return row if len(row) == width else (row + [""] * width)[:width]
-    fields = _fields(_as_written(payload))
+    fields = fields_of(_as_written(payload))
     return [cell_text(fields.get(column)) for column in columns]
 
 
@@ -82,7 +87,7 @@ def value(payload: str, columns: Sequence[str], shape: Shape) -> dict[str, Any]:
     """What a processor sees of the row: column to value. JSON values keep their types; a missing one is None."""
     if shape.tabular:
         return dict(zip(columns, cells(payload, shape, columns), strict=True))
-    fields = _fields(json.loads(payload))
+    fields = fields_of(json.loads(payload))
     return {column: fields.get(column) for column in columns}
 
 
@@ -99,5 +104,6 @@ def cell_text(item: Any) -> str:
     return harmless(_encode(item))
 
 
-def _fields(item: Any) -> dict[str, Any]:
+def fields_of(item: Any) -> dict[str, Any]:
+    """A line of JSON Lines as columns: an object's own, or one for any other value."""
     return item if isinstance(item, dict) else {BARE: item}

@@ -22,14 +22,11 @@ def rows(lines: Lines, shape: Shape, limits: Limits) -> Iterator[Row | None]:
             yield None
             continue
         reason = _reason(text, shape, limits)
-        yield Row(array_text(shortened([text], 1)), reason) if reason else Row(array_text((_without_nul(text),)))
+        cells = [text.replace("\0", "\u2400")] if not reason else shortened([text], 1)
+        yield Row(array_text(cells), reason, cells)
 
 
 def _reason(text: str, shape: Shape, limits: Limits) -> str:
     if len(text) > limits.cell_chars:
         return f"is longer than {limits.cell_chars:,} characters"
     return undecodable(text, shape.encoding) if first_surrogate(text) else ""
-
-
-def _without_nul(text: str) -> str:
-    return text.replace("\0", "\u2400") if "\0" in text else text

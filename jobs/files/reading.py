@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from typing import Unpack
 
 from jobs.files import jsonlines, plaintext, tabular
 from jobs.files.encoding import title
 from jobs.files.lines import Lines, Readable, Replay, take_head
-from jobs.files.shape import LIMITS, Limits, Row, Shape, Unreadable
+from jobs.files.shape import LIMITS, Given, Limits, Row, Shape, Unreadable
 from jobs.files.sniffing import sniff
 
 
@@ -78,26 +79,8 @@ def read(stream: Readable, shape: Shape, limits: Limits = LIMITS) -> Reader:
     return Reader(stream, shape, limits)
 
 
-def open_rows(
-    stream: Readable,
-    name: str = "",
-    limits: Limits = LIMITS,
-    *,
-    format: str = "",
-    encoding: str = "",
-    delimiter: str = "",
-    header: bool | None = None,
-) -> Reader:
+def open_rows(stream: Readable, name: str = "", limits: Limits = LIMITS, **given: Unpack[Given]) -> Reader:
     """Sniffs and reads in one go; the stream need not be seekable. The shape is on the reader. Raises Unreadable."""
     head, complete = take_head(stream, limits.row_bytes)
-    shape = sniff(
-        head,
-        name,
-        complete=complete,
-        format=format,
-        encoding=encoding,
-        delimiter=delimiter,
-        header=header,
-        limits=limits,
-    )
+    shape = sniff(head, name, complete=complete, limits=limits, **given)
     return Reader(Replay(head, stream), shape, limits)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from jobs.files.lines import Readable
 from jobs.files.reading import Reader, open_rows
-from jobs.files.shape import LIMITS, Limits
+from jobs.files.shape import LIMITS, Given, Limits
 
 SHOWN = 1_000  # bad rows that are listed
 
@@ -34,25 +34,14 @@ class Report:
 
 
 def preflight(
-    source: str | os.PathLike[str] | Readable,
-    name: str = "",
-    limits: Limits = LIMITS,
-    *,
-    format: str = "",
-    encoding: str = "",
-    delimiter: str = "",
-    header: bool | None = None,
+    source: str | os.PathLike[str] | Readable, name: str = "", limits: Limits = LIMITS, **given: Unpack[Given]
 ) -> Report:
     """Reads all of a file (a path, or a binary stream at its beginning). Raises Unreadable, or OSError for a path."""
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         with path.open("rb") as stream:
-            return preflight(
-                stream, name or path.name, limits, format=format, encoding=encoding, delimiter=delimiter, header=header
-            )
-    return _report(
-        open_rows(source, name, limits, format=format, encoding=encoding, delimiter=delimiter, header=header)
-    )
+            return _report(open_rows(stream, name or path.name, limits, **given))
+    return _report(open_rows(source, name, limits, **given))
 
 
 def _report(reader: Reader) -> Report:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
 FORMATS = ("csv", "tsv", "jsonl", "text")
 TABULAR = ("csv", "tsv", "text")
@@ -68,13 +68,23 @@ class Shape:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Given(TypedDict, total=False):
+    """What is known about a file beforehand. The rest is guessed, as is what is given but empty."""
+
+    format: str
+    encoding: str
+    delimiter: str
+    header: bool | None
+
+
+class Row(NamedTuple):
     """One row as JSON text; a `reason` that is not empty says why the row cannot be processed.
 
     Tabular files: an array of cell strings in the order of the columns. JSON Lines: the value's own text as it stands.
-    A bad row's payload holds what could be read of it, shortened where that is long.
+    A bad row's payload holds what could be read of it, shortened where that is long. `value` is what the payload of a
+    good row says, for those who would else decode it at once. A tuple, for it is made in half the time.
     """
 
     payload: str
     reason: str = ""
+    value: Any = None

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePosixPath
+from typing import Unpack
 
 from jobs.files import encoding as encodings
 from jobs.files import jsonlines, plaintext
 from jobs.files.header import column_names, is_header, numbered
 from jobs.files.payload import first_surrogate
-from jobs.files.shape import FORMATS, LIMITS, Limits, Shape, Unreadable
+from jobs.files.shape import FORMATS, LIMITS, Given, Limits, Shape, Unreadable
 
 DELIMITERS = ",;\t|"
 SAMPLE = 200  # records that a guess is made from
@@ -59,18 +60,16 @@ def sniff(
     name: str = "",
     *,
     complete: bool = False,
-    format: str = "",
-    encoding: str = "",
-    delimiter: str = "",
-    header: bool | None = None,
     limits: Limits = LIMITS,
+    **given: Unpack[Given],
 ) -> Shape:
     """The shape of the file that begins with `head` (all of it when `complete`); what is given is not guessed.
 
     Raises Unreadable, with a sentence, for what cannot be a job: empty, a header alone, binary, an unknown encoding.
     """
-    _check_overrides(format, delimiter)
-    codec = encodings.detect(head, complete, encoding)
+    format, delimiter, header = given.get("format", ""), given.get("delimiter", ""), given.get("header")
+    _check_given(format, delimiter)
+    codec = encodings.detect(head, complete, given.get("encoding", ""))
     text = encodings.decode(head, codec, complete)
     if not text.strip():
         raise Unreadable("The file is empty.")
@@ -85,7 +84,7 @@ def sniff(
     return _tabular(table, codec, header, complete)
 
 
-def _check_overrides(format: str, delimiter: str) -> None:
+def _check_given(format: str, delimiter: str) -> None:
     if format and format not in FORMATS:
         raise Unreadable(f"The format {format[:40]!r} is not one of {', '.join(FORMATS)}.")
     if delimiter and (len(delimiter) != 1 or delimiter in '"\r\n\0 ' or first_surrogate(delimiter)):

@@ -69,17 +69,21 @@ def rows(lines: Lines, shape: Shape, limits: Limits) -> Iterator[Row | None]:
     """The file's rows, None for each blank line."""
     feed = _Feed(lines, limits)
     records = csv.reader(feed, delimiter=shape.delimiter)
-    check = _Check(shape, limits)
+    width = len(shape.columns)
+    small = min(limits.cell_chars, lines.long)  # a record of so many characters is within all limits
     header = shape.header
     for record in records:
         size, feed.size, feed.start = feed.size, 0, records.line_num + 1
-        if not record or (len(record) == 1 and check.width > 1 and not record[0].strip()):
+        if len(record) == width and size <= small and not header:
+            payload = array_text(record)
+            yield Row(payload, "", record) if not first_surrogate(payload) else _doubtful(record, shape, limits)
+            continue
+        if not record or (len(record) == 1 and width > 1 and not record[0].strip()):
             yield None
             continue
-        if header:
-            header = False
-            continue
-        yield check.row(record, size) if not feed.too_long else _too_long(feed, record, limits)
+        if not header:
+            yield _too_long(feed, record, limits) if feed.too_long else _doubtful(record, shape, limits)
+        header = False
 
 
 def _too_long(feed: _Feed, record: list[str], limits: Limits) -> Row:
@@ -87,28 +91,20 @@ def _too_long(feed: _Feed, record: list[str], limits: Limits) -> Row:
     return Row(array_text(shortened(record, 1)), f"is longer than {limits.row_bytes:,} bytes")
 
 
-class _Check:
-    def __init__(self, shape: Shape, limits: Limits) -> None:
-        self.width = len(shape.columns)
-        self._shape = shape
-        self._limits = limits
+def _doubtful(record: list[str], shape: Shape, limits: Limits) -> Row:
+    reason = _reason(record, shape, limits)
+    return Row(array_text(shortened(record, limits.columns)), reason) if reason else Row(array_text(record), "", record)
 
-    def row(self, record: list[str], size: int) -> Row:
-        payload = array_text(record)
-        if len(record) == self.width and size <= self._limits.cell_chars and not first_surrogate(payload):
-            return Row(payload)
-        reason = self._reason(record)
-        return Row(array_text(shortened(record, self._limits.columns)), reason) if reason else Row(payload)
 
-    def _reason(self, record: list[str]) -> str:
-        if len(record) != self.width:
-            return wrong_width(len(record), self._shape.columns)
-        for column, cell in zip(self._shape.columns, record, strict=True):
-            if first_surrogate(cell):
-                return f"{undecodable(cell, self._shape.encoding)} in column {column}"
-            if len(cell) > self._limits.cell_chars:
-                return f"has {len(cell):,} characters in column {column}, the limit is {self._limits.cell_chars:,}"
-        return ""
+def _reason(record: list[str], shape: Shape, limits: Limits) -> str:
+    if len(record) != len(shape.columns):
+        return wrong_width(len(record), shape.columns)
+    for column, cell in zip(shape.columns, record, strict=True):
+        if first_surrogate(cell):
+            return f"{undecodable(cell, shape.encoding)} in column {column}"
+        if len(cell) > limits.cell_chars:
+            return f"has {len(cell):,} characters in column {column}, the limit is {limits.cell_chars:,}"
+    return ""
 
 
 def wrong_width(found: int, columns: Sequence[str]) -> str:

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.files import Shape, cells, columns_of, value
+from jobs.files.payload import array_text
+from tests.files.corpus import rows
 
 CSV = Shape("csv", "utf-8", ",", True, ("id", "q"))
 JSONL = Shape("jsonl", "utf-8", columns=("id", "q"))
@@ -62,3 +67,20 @@ def test_it_gives_a_processor_values(payload: str, shape: Shape, expected: dict[
 )
 def test_it_names_the_columns_of_a_row(payload: str, shape: Shape, expected: list[str]) -> None:
     assert columns_of(payload, shape) == expected
+
+
+@given(st.lists(st.text() | st.sampled_from(['"', '","', '"],["', "\\", "\x7f", "\u2028", "\ud800", "é"]), max_size=6))
+def test_it_writes_cells_as_any_json_writer_does(row: list[str]) -> None:
+    assert array_text(row) == json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ('id,q\n1,"a ""b""\nc"\n2,\\n\n3,é\n', "a.csv"),
+        ('{"id": 1, "q": [null, 1.5]}\n"x"\n3\n', "a.jsonl"),
+        ("one\ntwo \\ and\n", "a.txt"),
+    ],
+)
+def test_it_knows_what_a_payload_says(data: str, name: str) -> None:
+    assert [row.value for row in rows(data, name)] == [json.loads(row.payload) for row in rows(data, name)]
