@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain, islice
 from typing import Final
 
 from django.conf import settings
-from django.db import DataError, transaction
+from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from jobs import files, processors, store
+from jobs.inserting import insert
 from jobs.models import ItemState, Job, JobState, Run, Shard
 from jobs.processors.storable import harmless
+from jobs.sql import postgres
 from jobs.store import LostLease
 
 logger = logging.getLogger(__name__)
@@ -22,9 +28,52 @@ logger = logging.getLogger(__name__)
 KEY_COLUMNS: Final = ("custom_id", "id", "key")
 LEASE: Final = timedelta(seconds=60)
 WIDE: Final = 4  # a job of several tasks gets shards this many times smaller, so that each finds one
-SHARD_SIZE: Final = 16_000_000  # characters of payloads, where rows are so large that fewer make a shard
+SHARD_SIZE: Final = 4_000_000  # characters of payloads, where rows are so large that fewer make a shard
+NEWS: Final = 0.25  # seconds between two words to viewers
 
-Record = tuple[int, int, str, str, str, str, str]
+PENDING_COLUMNS: Final = ("job_id", "position", "payload", "label", "key")
+REJECTED_COLUMNS: Final = ("job_id", "position", "payload", "state", "error_kind", "error")
+REJECTED: Final = int(ItemState.REJECTED)
+
+Pending = tuple[int, int, str, str, str]
+
+
+@dataclass(slots=True)
+class Intake:
+    """What goes from the reader into one shard: positions from `start` to before `stop`, at most `size` of them."""
+
+    job: int
+    reader: files.Reader
+    name: files.Name
+    size: int
+    number: int
+    start: int
+    stop: int
+    rejected: list[tuple[int, int, str, int, str, str]] = field(default_factory=list)
+
+    def pending(self, rows: Iterator[tuple[int, files.Row]]) -> Iterator[Pending]:
+        """Takes the shard's rows, fewer where they are large, and yields those that can be processed.
+
+        Those that cannot keep their place as rejected, with the reason.
+        """
+        weight = 0
+        for position, (payload, reason, value) in rows:
+            if reason:
+                self.rejected.append((self.job, position, payload, REJECTED, "rejected", harmless(reason)))
+            else:
+                label, key = self.name(value)
+                yield self.job, position, payload, label, key
+            self.stop = position + 1
+            weight += len(payload)
+            if self.stop - self.start == self.size or weight >= SHARD_SIZE:
+                return
+
+    def cells(self) -> bytes:
+        """One byte of state for each row."""
+        cells = bytearray(self.stop - self.start)
+        for _, position, *_ in self.rejected:
+            cells[position - self.start] = REJECTED
+        return bytes(cells)
 
 
 def load(job: Job) -> bool:
@@ -48,7 +97,11 @@ def load(job: Job) -> bool:
         return refuse(job, f"The database refuses a value of the file after row {job.total:,}.")
     except LostLease:
         return False
-    return ready(job)
+    try:
+        return ready(job)
+    except (DataError, IntegrityError, ValueError):
+        logger.exception("Job %s: its settings cannot be stored", job.code)
+        return refuse(job, "The database refuses a value of the job's settings.")
 
 
 @transaction.atomic
@@ -78,14 +131,18 @@ def take(job: Job) -> str:
     return token if taken else ""
 
 
-def read_all(job: Job, token: str, reader: files.Reader) -> None:
-    for _ in range(job.total):
-        next(reader)
-    job.label_column = job.label_column or label_column(job)
+def read_all(job: Job, token: str, reader: files.Reader, clock: Callable[[], float] = time.monotonic) -> None:
+    """Stores what is not stored yet, shard by shard; viewers hear of it now and then."""
+    deque(islice(reader, job.total), maxlen=0)
+    name = files.naming(job.file_shape, job.label_column or label_column(job), (job.key_column, *KEY_COLUMNS))
     size = settings.JOBS_SHARD_SIZE // (WIDE if len(job.shares()) > 1 else 1)
-    for rows in chunks(reader, size):
-        job.columns = [harmless(name) for name in reader.columns]
-        add_shard(job, token, [record(job, job.total + at, row) for at, row in enumerate(rows)])
+    told = clock()
+    rows = enumerate(reader, job.total)
+    for number, first in enumerate(rows, job.shards.count()):
+        news = clock() - told >= NEWS
+        told = clock() if news else told
+        intake = Intake(job.pk, reader, name, size, number, first[0], first[0])
+        add_shard(job, token, intake, intake.pending(chain((first,), rows)), news)
 
 
 def label_column(job: Job) -> str:
@@ -94,48 +151,30 @@ def label_column(job: Job) -> str:
     return next((job.mapping[one.name] for one in inputs if one.required and one.name in job.mapping), "")
 
 
-def chunks(rows: Iterator[files.Row], size: int) -> Iterator[list[files.Row]]:
-    """At most `size` rows at a time, and fewer where they are large."""
-    chunk: list[files.Row] = []
-    weight = 0
-    for row in rows:
-        chunk.append(row)
-        weight += len(row.payload)
-        if len(chunk) >= size or weight >= SHARD_SIZE:
-            yield chunk
-            chunk, weight = [], 0
-    if chunk:
-        yield chunk
+def add_shard(job: Job, token: str, intake: Intake, pending: Iterable[Pending], news: bool = False) -> None:
+    """Stores one shard with its items and counts them on the job; with `news` viewers are told.
 
-
-def record(job: Job, position: int, row: files.Row) -> Record:
-    """A row as it is stored. A row that cannot be read keeps its place as rejected, with the reason."""
-    if row.reason:
-        return position, int(ItemState.REJECTED), harmless(row.payload), "", "", "rejected", harmless(row.reason)
-    values = files.value(row.payload, job.columns, job.file_shape)
-    label = values.get(job.label_column) or next(iter(values.values()), "")
-    key = next((values[name] for name in (job.key_column, *KEY_COLUMNS) if values.get(name)), "")
-    return position, int(ItemState.PENDING), harmless(row.payload), short(label), short(key), "", ""
-
-
-def short(value: object) -> str:
-    return "" if value is None else harmless(str(value)[:200])
-
-
-@transaction.atomic
-def add_shard(job: Job, token: str, records: Sequence[Record]) -> None:
-    """Stores one shard with its items and counts them on the job. Raises LostLease when somebody else reads by now."""
-    start = job.total
-    job.total += len(records)
-    fields = {"total": job.total, "columns": job.columns, "load_expires": timezone.now() + LEASE}
-    if not Job.objects.filter(pk=job.pk, state=JobState.LOADING, load_token=token).update(**fields):
-        raise LostLease("the file is read by somebody else")
-    store.add_items(job.pk, records)
-    cells = bytes(state for _, state, *_ in records)
-    Shard.objects.create(
-        job=job, number=Shard.objects.filter(job=job).count(), start=start, stop=job.total, cells=cells,
-        **store.counts(cells),
-    )  # fmt: skip
+    Raises LostLease when somebody else reads by now.
+    """
+    # SQLite has one lock for all writers: it is taken when all there is to do is writing. PostgreSQL stores the first
+    # rows while the others are read.
+    rows = pending if postgres() else list(pending)
+    with transaction.atomic():
+        ours = Job.objects.filter(pk=job.pk, state=JobState.LOADING, load_token=token)
+        if not ours.update(load_expires=timezone.now() + LEASE):
+            raise LostLease("the file is read by somebody else")
+        insert("jobs_item", PENDING_COLUMNS, rows)
+        if intake.rejected:
+            insert("jobs_item", REJECTED_COLUMNS, intake.rejected)
+        cells = intake.cells()
+        Shard.objects.create(
+            job=job, number=intake.number, start=intake.start, stop=intake.stop, cells=cells, **store.counts(cells)
+        )  # fmt: skip
+        columns = [harmless(name) for name in intake.reader.columns]
+        Job.objects.filter(pk=job.pk).update(total=intake.stop, columns=columns)
+        if news:
+            job.announce()
+    job.total, job.columns = intake.stop, columns
 
 
 @transaction.atomic

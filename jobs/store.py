@@ -56,20 +56,6 @@ class Held:
     claimed: set[int]
 
 
-# Loading
-
-
-def add_items(job: int, rows: Sequence[tuple[int, int, str, str, str, str, str]]) -> None:
-    """Inserts (position, state, payload, label, key, error kind, error) rows."""
-    names = "position, state, payload, label, key, error_kind, error"
-    write_many(
-        f"INSERT INTO jobs_item ({names}, job_id) VALUES (%s, %s, %s, %s, %s, %s, %s, {job})",
-        f"INSERT INTO jobs_item ({names}, job_id) SELECT u.*, {job} FROM {{rows}} AS u",
-        ("int", "smallint", "text", "text", "text", "text", "text"),
-        rows,
-    )
-
-
 # Leases
 
 

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import json
+import math
 import tracemalloc
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import TestCase
 from django.utils import timezone
 
 from jobs import dispatch, files, loading, results, store, tasks
-from jobs.models import Activity, Item, Job, JobState, Run, Shard
+from jobs.models import Activity, Batch, Item, Job, JobState, Run, Shard
 from tests.base import csv_of, lines, loaded, make_job, states
 from tests.rows.steps import row, wrong
+
+NASTY = "\\ \\\\ \\N \\. \\n \\t 'x' %s {} $1 łódź 🐢 \u2028 \x7f"
 
 
 class Died(BaseException):
@@ -78,6 +82,17 @@ def test_it_keeps_the_place_of_a_bad_row(alice: User) -> None:
     assert wrong(job) == []
 
 
+def test_it_goes_on_after_bad_rows(alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.JOBS_SHARD_SIZE = 3
+    job = make_job(alice, "a,b\n1,2\n1\n3,4\n1\n1\n1\n5,6\n1\n", mapping={"simulate": "a"})
+    interrupted(job, monkeypatch, shards=1)
+    Job.objects.filter(pk=job.pk).update(load_expires=timezone.now() - timedelta(seconds=1))
+    loading.load(Job.objects.get(pk=job.pk))
+    p, r = "pending", "rejected"
+    assert (states(job), wrong(job)) == ([p, r, p, r, r, r, p, r], [])
+    assert list(job.shards.order_by("number").values_list("number", "rejected")) == [(0, 1), (1, 3), (2, 1)]
+
+
 def test_it_finishes_at_once_when_every_row_is_bad(alice: User) -> None:
     job = make_job(alice, "a,b\n1,2,3\n4,5,6\n")
     tasks.load_file(job.pk)
@@ -114,10 +129,41 @@ def test_it_gives_up_a_file_that_the_database_refuses(alice: User, monkeypatch: 
     def refuse(*args: Any) -> None:
         raise ValueError("no")
 
-    monkeypatch.setattr(store, "add_items", refuse)
+    monkeypatch.setattr(loading, "insert", refuse)
     loading.load(job)
     job.refresh_from_db()
     assert (job.state, job.total) == (JobState.INVALID, 0)
+
+
+def test_it_says_when_the_settings_cannot_be_stored(alice: User) -> None:
+    job = make_job(alice, csv_of(2))
+    Job.objects.filter(pk=job.pk).update(backoff=1.0, rate=math.inf)
+    assert loading.load(Job.objects.get(pk=job.pk))
+    job.refresh_from_db()
+    assert (job.state, job.reason) == (JobState.INVALID, "The database refuses a value of the job's settings.")
+    assert not job.runs.exists()
+
+
+def test_it_keeps_viewers_informed(alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.JOBS_SHARD_SIZE = 10
+    job = make_job(alice, csv_of(60))
+    token = loading.take(job)
+    totals: list[int] = []
+    monkeypatch.setattr(Job, "announce", lambda job: totals.append(Job.objects.get(pk=job.pk).total))
+    clock = iter([0.0, 0.1, 0.3, 0.3, 0.4, 0.5, 0.6, 0.6, 0.7])
+    with job.upload.file.open("rb") as stream:
+        loading.read_all(job, token, files.read(stream, job.file_shape), lambda: next(clock))
+    assert totals == [20, 50]
+
+
+def test_it_wakes_viewers_while_it_loads(alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.JOBS_SHARD_SIZE = 10
+    monkeypatch.setattr(loading, "NEWS", 0.0)
+    job = make_job(alice, csv_of(30))
+    with TestCase.captureOnCommitCallbacks() as woken:
+        loading.load(job)
+    # One for each shard, and one for the new state.
+    assert (len(woken), Job.objects.get(pk=job.pk).seq, Batch.objects.filter(job=job).count()) == (4, 4, 4)
 
 
 def test_it_goes_on_where_a_dead_reader_stopped(alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,6 +246,38 @@ def test_it_takes_whatever_json_can_say(nasty: str, alice: User) -> None:
 def test_it_bounds_labels_and_keys(alice: User) -> None:
     job = loaded(alice, f"query,id\n{'x' * 5000},{'y' * 5000}\n", processor="rewrite-query")
     assert (len(row(job, 0).label), len(row(job, 0).key)) == (200, 200)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (f"id,q\n1,{NASTY}\n", "rows.csv"),
+        (f"id\tq\n1\t{NASTY}\n", "rows.tsv"),
+        (f"{NASTY}\n", "rows.txt"),
+        (f'{{"id": 1,\t"q": {json.dumps(NASTY)}}}\n', "rows.jsonl"),
+        (f'{{"id": 1, "q": {json.dumps(NASTY, ensure_ascii=False)}}}\n', "rows.jsonl"),
+    ],
+)
+def test_it_stores_what_the_file_says(text: str, name: str, alice: User) -> None:
+    job = loaded(alice, text, name=name, mapping={}, label_column="q")
+    cell = files.cells(row(job, 0).payload, job.file_shape, job.columns)[-1]
+    assert (cell, row(job, 0).label) == (NASTY, NASTY)
+
+
+def test_it_keeps_the_text_of_a_json_line(alice: User) -> None:
+    text = '{"a":\t1e2, "a" : 10.50, "b": "\\u0000\\\\N \\\\. \\t"}'
+    assert row(loaded(alice, text + "\n", name="rows.jsonl", mapping={}), 0).payload == text
+
+
+def test_it_stays_small_over_large_rows(alice: User) -> None:
+    job = make_job(alice, "name,simulate\n" + ("🐢" * 500_000 + ",ok\n") * 60)
+    tracemalloc.start()
+    try:
+        loading.load(job)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (Item.objects.filter(job=job).count(), peak < 80_000_000) == (60, True)
 
 
 def test_it_reads_a_hundred_thousand_rows_in_little_memory(alice: User) -> None:
