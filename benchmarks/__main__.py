@@ -59,7 +59,9 @@ def measured(names: Sequence[str], quick: bool) -> int:
                 print(f"\n{name}: SHORT, for it could not be measured")
                 short += 1
             rounds = "in one round" if quick else f"the median of {bench.rounds()} rounds unless a line says otherwise"
-            print(f"  ({name}: {rounds}; {time.monotonic() - begun:.0f} s)", flush=True)
+            print(
+                f"  ({name}: {rounds}; {time.monotonic() - begun:.0f} s; load {machine.load():.1f} after)", flush=True
+            )
     return short
 
 

@@ -15,8 +15,13 @@ def described() -> str:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     return (
         f"{processor()}, {CORES} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}; load {os.getloadavg()[0]:.1f} before"
+        f"Python {platform.python_version()}; load {load():.1f} before"
     )
+
+
+def load() -> float:
+    """How many processes wanted a core in the last minute."""
+    return os.getloadavg()[0]
 
 
 def processor() -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import psutil
@@ -16,6 +17,8 @@ import psycopg
 
 from tests.system import System, free_port, until
 
+T = TypeVar("T")
+ENDED = ("finished", "cancelled", "invalid")
 TIMES = """
 SELECT MIN({finished} - i.seconds), MAX({finished}), {started}, {ended}
 FROM jobs_job j JOIN jobs_item i ON i.job_id = j.id WHERE j.code = '{code}' GROUP BY j.id
@@ -54,7 +57,8 @@ class Product:
         self.client = httpx.Client(base_url=system.url, follow_redirects=True, timeout=120)
         system.clients.append(self.client)
         self.client.get(system.link)
-        until(lambda: len(self.workers()) > 1 and len(self.loaders()) > 1, 60, "the workers are there")
+        wanted = int(system.env["WORKER_PROCESSES"]) + 1
+        until(lambda: len(self.workers()) >= wanted and len(self.loaders()) > 1, 60, "the workers are there")
 
     # Jobs
 
@@ -69,7 +73,13 @@ class Product:
 
     def ended(self, code: str, within: float = 600.0) -> dict[str, int]:
         """The job's counts once it has ended."""
-        return dict(self.system.ended(self.client, code, within)["counts"])
+
+        def counts() -> dict[str, int] | None:
+            frame = self.system.snapshot(self.client, code)
+            found: dict[str, int] = frame["counts"]
+            return found if frame["state"] in ENDED and not found["running"] else None
+
+        return now_and_then(counts, within)
 
     def run(self, file: Path, processor: str, **fields: object) -> tuple[Times, dict[str, int]]:
         """Works a whole job off: its times and its counts."""
@@ -87,7 +97,7 @@ class Product:
     def loaded(self, file: Path, processor: str) -> float:
         """The seconds from the order to read the file until all of it is stored. The job is cancelled then."""
         code = self.job(file, processor)
-        until(lambda: self.state(code) != "loading", 600, "the file is read")
+        now_and_then(lambda: self.state(code) != "loading")
         self.system.post(self.client, f"/jobs/{code}/cancel/", {})
         self.ended(code)
         created, read = self.ask(LOADING, code)
@@ -124,6 +134,17 @@ class Product:
 
     def loaders(self) -> list[psutil.Process]:
         return self.system.processes(" -Q load ")
+
+
+def now_and_then(answer: Callable[[], T | None], within: float = 600.0) -> T:
+    """What `answer` gives once it is true. It is asked the less often the longer it takes, for asking costs too."""
+    begun = time.monotonic()
+    while not (got := answer()):
+        waited = time.monotonic() - begun
+        if waited > within:
+            raise AssertionError(f"It took more than {within:g} s")
+        time.sleep(min(1.0, max(0.05, waited / 10)))
+    return got
 
 
 @contextmanager
