@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any, BinaryIO, Final, cast
@@ -10,13 +11,15 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.base import File
+from django.core.validators import MaxValueValidator, MinValueValidator
 
 from jobs import files, processors
+from jobs.engine import Policy
 from jobs.models import Upload
 from jobs.processors import Parameter, ParameterError, Processor
 
 HEAD: Final = 256 * 1024  # bytes that are enough to recognise a file
-TIMEOUT: Final = 60.0  # seconds for an attempt unless the person says otherwise
+TIMEOUT: Final = 60  # seconds for an attempt unless the person says otherwise
 POLICY: Final = ("workers", "attempts", "timeout", "rate")
 
 
@@ -59,12 +62,29 @@ def parameter_field(parameter: Parameter) -> forms.Field:
 def defaults(processor: Processor) -> dict[str, Any]:
     """The policy of a job that nobody changed."""
     policy = processor.policy
+    computes = processor.kind == "cpu" and policy.workers == Policy().workers
     return {
-        "workers": min(policy.workers, settings.JOBS_MAX_WORKERS),
+        "workers": min(cores() if computes else policy.workers, settings.JOBS_MAX_WORKERS),
         "attempts": policy.attempts,
         "timeout": TIMEOUT,
         "rate": policy.rate,
     }
+
+
+def cores() -> int:
+    """How many of them this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def good_number(processor: Processor) -> str:
+    """How many items at a time suit the processor, in plain words."""
+    here = f"{cores()} on this machine"
+    if processor.kind == "cpu":
+        return f"This work computes, so as many as there are cores is best: {here}."
+    return (
+        "5 to 20 is good for work that waits on a network, and never more than the service behind it allows. "
+        f"Work that computes wants as many as there are cores ({here})."
+    )
 
 
 class JobForm(forms.Form):
@@ -74,11 +94,7 @@ class JobForm(forms.Form):
     file = forms.FileField(required=False, allow_empty_file=True, max_length=5_000)
     name = forms.CharField(max_length=200, required=False, help_text="The file's name unless you give another.")
     processor = forms.ChoiceField(widget=forms.RadioSelect)
-    workers = forms.IntegerField(
-        min_value=1, label="Items at a time",
-        help_text="5 to 20 for what waits on a network, no more than the service allows, the number of cores for what "
-        "computes.",
-    )  # fmt: skip
+    workers = forms.IntegerField(min_value=1, label="Items at a time")
     attempts = forms.IntegerField(
         min_value=1, max_value=20, label="Attempts", help_text="How often an item is tried before it counts as failed."
     )
@@ -95,7 +111,7 @@ class JobForm(forms.Form):
         initial: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.chosen = chosen_one(chosen or (data or {}).get("processor", ""))
-        usual = {"processor": self.chosen.name, **defaults(self.chosen)}
+        self.usual = usual = {"processor": self.chosen.name, **defaults(self.chosen)}
         super().__init__(None if data is None else filled(data, usual), uploaded, initial=usual | dict(initial or {}))
         self.owner = owner
         self.kept: Upload | None = None
@@ -107,9 +123,13 @@ class JobForm(forms.Form):
     def _fit(self) -> None:
         """What depends on the person, the settings and the processor."""
         cast("forms.ModelChoiceField[Upload]", self.fields["upload"]).queryset = Upload.objects.filter(owner=self.owner)
-        workers = forms.IntegerField(min_value=1, max_value=settings.JOBS_MAX_WORKERS)
-        self.fields["workers"].validators = workers.validators
-        self.fields["workers"].widget.attrs["max"] = settings.JOBS_MAX_WORKERS
+        workers = self.fields["workers"]
+        workers.validators = [
+            MinValueValidator(1, "At least one item at a time."),
+            MaxValueValidator(settings.JOBS_MAX_WORKERS, "At most %(limit_value)s items at a time are allowed here."),
+        ]
+        workers.widget.attrs["max"] = settings.JOBS_MAX_WORKERS
+        workers.help_text = good_number(self.chosen)
         choice = cast(forms.ChoiceField, self.fields["processor"])
         choice.choices = [(p.name, p.label) for p in processors.all_processors()]
         for parameter in self.chosen.parameters:

@@ -132,7 +132,9 @@ def processor_fields(request: HttpRequest) -> HttpResponse:
     """The mapping and the parameters of one processor."""
     columns = request.GET.getlist("column")[: files.LIMITS.columns]
     form = JobForm(owner=person(request), columns=columns, chosen=request.GET.get("processor", ""))
-    return render(request, "jobs/new.html#processor", {"form": form, "chosen": form.chosen, "columns": columns})
+    return render(
+        request, "jobs/new.html#processor", {"form": form, "chosen": form.chosen, "columns": columns, "swapped": True}
+    )
 
 
 @require_POST

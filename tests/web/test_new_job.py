@@ -10,10 +10,11 @@ from django.http import HttpResponse
 from django.test import Client, override_settings
 
 from jobs import samples
+from jobs.engine import Policy
 from jobs.files import sniff
-from jobs.forms import HEAD, JobForm, guess
+from jobs.forms import HEAD, JobForm, defaults, guess
 from jobs.models import Job, JobState, Upload
-from jobs.processors import Input, Parameter, ParameterError, Processor, get
+from jobs.processors import Input, Parameter, ParameterError, Processor, all_processors, get
 from jobs.views.new import first_rows
 from tests.base import People, csv_of
 
@@ -109,6 +110,48 @@ class NewJobTests(FormCase):
         assert self.client.put(URL).status_code == 405
 
 
+class Computing(Typed):
+    name, label, kind = "computing", "Computing", "cpu"
+
+
+class WorkersTests(FormCase):
+    def setUp(self) -> None:
+        super().setUp()
+        every = (*all_processors(), Computing())
+        for patched in (
+            patch("jobs.forms.cores", return_value=6),
+            patch("jobs.forms.processors.all_processors", return_value=every),
+        ):
+            patched.start()
+            self.addCleanup(patched.stop)
+
+    def fields(self, processor: str) -> str:
+        return self.client.get("/jobs/processor/", {"processor": processor}).content.decode()
+
+    def test_it_says_what_a_good_number_of_workers_is(self) -> None:
+        page = self.client.get(URL).content.decode()
+        for words in (
+            "5 to 20",
+            "never more than the service behind it allows",
+            "as there are cores (6 on this machine)",
+        ):
+            assert words in page
+        assert page.count('id="id_workers_helptext"') == 1
+
+    def test_it_says_so_for_the_processor_that_is_chosen(self) -> None:
+        assert "This work computes" in self.fields("computing")
+        assert "This work computes" not in self.fields("rewrite-query")
+
+    def test_it_suggests_the_cores_for_work_that_computes(self) -> None:
+        assert 'data-workers="6"' in self.fields("computing")
+        assert 'data-workers="10"' in self.fields("rewrite-query")
+        assert defaults(Computing())["workers"] == 6
+
+    def test_it_suggests_what_a_processor_asks_for_itself(self) -> None:
+        with patch.object(Computing, "policy", Policy(workers=3)):
+            assert defaults(Computing())["workers"] == 3
+
+
 class MappingTests(FormCase):
     def test_it_asks_for_a_column_that_it_cannot_guess(self) -> None:
         assert self.errors("a,b\n1,2\n") == {"map_query": ["Choose the column that holds “Query”."]}
@@ -167,7 +210,7 @@ class RefusedTests(FormCase):
 
     def test_it_says_how_many_workers_there_may_be(self) -> None:
         with override_settings(JOBS_MAX_WORKERS=8):
-            assert self.errors(workers=9) == {"workers": ["Ensure this value is less than or equal to 8."]}
+            assert self.errors(workers=9) == {"workers": ["At most 8 items at a time are allowed here."]}
             assert self.made().workers == 8
 
     def test_it_checks_the_policy(self) -> None:
