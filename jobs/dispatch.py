@@ -42,7 +42,7 @@ def send_work(job: Job) -> None:
     """On commit, one wake-up for each task that the job is split over; none if nothing is left to do in it."""
     if job.finish():
         return
-    for _ in job.shares():
+    for _ in range(job.most_tasks):
         transaction.on_commit(partial(send, WORK))
 
 
@@ -140,7 +140,7 @@ def claim_or_pause(job: Job, worker: Worker, stopping: Callable[[], bool]) -> Re
 def claim_in(job: Job, worker: Worker, stopping: Callable[[], bool]) -> Recorder | None:
     """Takes a share of the job's workers and its first free shard, if both are to be had."""
     job.lock()
-    share = job.room(job.workers_leased())
+    share = job.room(*job.workers_leased())
     if not job.workable or not share:
         return None
     lease = store.claim_shard(job.pk, worker.pk, share, settings.JOBS_LEASE_SECONDS)

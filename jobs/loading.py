@@ -135,7 +135,7 @@ def read_all(job: Job, token: str, reader: files.Reader, clock: Callable[[], flo
     """Stores what is not stored yet, shard by shard; viewers hear of it now and then."""
     deque(islice(reader, job.total), maxlen=0)
     name = files.naming(job.file_shape, job.label_column or label_column(job), (job.key_column, *KEY_COLUMNS))
-    size = settings.JOBS_SHARD_SIZE // (WIDE if len(job.shares()) > 1 else 1)
+    size = settings.JOBS_SHARD_SIZE // (WIDE if job.most_tasks > 1 else 1)
     told = clock()
     rows = enumerate(reader, job.total)
     for number, first in enumerate(rows, job.shards.count()):

@@ -17,7 +17,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import DataError, transaction
 
-from jobs import engine, events, files, outcomes, sql, store
+from jobs import engine, events, files, outcomes, sharing, sql, store
 from jobs.engine.progress import Feed
 from jobs.engine.types import Order
 from jobs.models import Job, Worker
@@ -191,7 +191,9 @@ class Recorder:
         if now - self._looked >= LOOK_EVERY:
             self._looked = now
             return self._look()
-        return engine.STOP if self._turn_is_over() else None
+        if self._turn_is_over():
+            return engine.STOP
+        return self.policy if self._settle() else None
 
     def _hurry(self, now: float) -> None:
         """A worker that is killed over an item leaves a strike on it, so it gives up in time what takes longer."""
@@ -201,24 +203,27 @@ class Recorder:
             raise OutOfTime
 
     def _look(self) -> engine.Policy | Order | None:
-        before, shares = self.job.policy, self.job.shares()
+        before, tasks = self.job.policy, self.job.most_tasks
         self.job.refresh_from_db(
             fields=["run", "state", "workers", "attempts", "timeout", "rate", "backoff", "backoff_max"]
         )
         if self.job.state not in WORKABLE:
             self.ended = True
-        if self.job.shares() != shares:
-            self._share_out(max(len(shares), len(self.job.shares())))
+        if self.job.rate and tasks > 1:
+            # One of them comes back for all of the workers.
+            self.ended = True
         if self._turn_is_over():
             return engine.STOP
-        return self.policy if self.job.policy != before else None
+        return self.policy if self._settle() or self.job.policy != before else None
 
-    def _share_out(self, tasks: int) -> None:
-        """A job of one task follows the dial at once; the tasks of a wider one each come back for their new share."""
-        if tasks == 1:
-            self.share = self.job.workers
-        else:
-            self.ended = True
+    def _settle(self) -> bool:
+        """Takes the share that is fair by now; whether it is another one."""
+        before = self.share
+        if self.leases and (before != self.job.workers or self.job.most_tasks > 1):
+            lead = self.leases[-1]
+            self.share = sql.insist(partial(sharing.settle, self.job, lead, before), settings.JOBS_LEASE_SECONDS)
+            self._ahead = max(self._ahead, 4 * self.share)
+        return self.share != before
 
     # Storing
 
@@ -258,7 +263,7 @@ class Recorder:
         if not (self.ended or save.lost):
             self._claim(save)
         save.give_back(everything=self._closing, ended=self.ended)
-        save.keep(self.share, self._rate, self._in_flight)
+        save.keep(max(self.share, self._in_flight), self._rate, self._in_flight)
         save.batch(self.keys, always=self._closing)
         return save
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Exists, F, Max, OuterRef, Q, Sum
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum
 from django.urls import reverse
 from django.utils import timezone
 
@@ -71,16 +71,17 @@ class JobQuerySet(models.QuerySet["Job"]):
         """
         jobs = list(self.filter(Exists(Shard.objects.claimable().filter(job=OuterRef("pk")))))
         leased = Shard.objects.leased()
-        used: dict[int, int] = dict(leased.values_list("job").annotate(Sum("share")))
+        tasks = leased.filter(share__gt=0).values_list("job").annotate(workers=Sum("share"), tasks=Count("pk"))
+        used: dict[int, tuple[int, int]] = {job: (workers, count) for job, workers, count in tasks}
         busy: dict[int, int] = dict(leased.values_list("job__owner").annotate(Sum("share")))
         owners = Job.objects.filter(owner__in={job.owner_id for job in jobs})
         served: dict[int, datetime | None] = dict(owners.values_list("owner").annotate(Max("served")))
 
         def turn(job: Job) -> tuple[Any, ...]:
             last = served[job.owner_id] or LONG_AGO
-            return busy.get(job.owner_id, 0), last, used.get(job.pk, 0), job.served or LONG_AGO, job.pk
+            return busy.get(job.owner_id, 0), last, used.get(job.pk, (0, 0)), job.served or LONG_AGO, job.pk
 
-        return sorted((job for job in jobs if job.room(used.get(job.pk, 0))), key=turn)
+        return sorted((job for job in jobs if job.room(*used.get(job.pk, (0, 0)))), key=turn)
 
 
 class Job(models.Model):
@@ -175,22 +176,32 @@ class Job(models.Model):
     def workable(self) -> bool:
         return self.state in WORKABLE
 
-    def shares(self) -> list[int]:
-        """The workers of each task it is split over: one task up to 50 workers, and with a rate always one."""
-        tasks = 1 if self.rate else max(1, -(-self.workers // WORKERS_PER_TASK))
-        return [self.workers // tasks + (number < self.workers % tasks) for number in range(tasks)]
+    @property
+    def most_tasks(self) -> int:
+        """Over how many tasks it is split at most: one up to 50 workers, and with a rate always one."""
+        return 1 if self.rate else max(1, -(-self.workers // WORKERS_PER_TASK))
 
-    def room(self, used: int) -> int:
-        """How many workers one more task may have beside the `used` ones; 0 if there must not be another."""
-        shares = self.shares()
-        if len(shares) == 1 and used:
+    def room(self, used: int, tasks: int) -> int:
+        """How many workers one more task begins with, beside `tasks` that have `used` of them; 0 if it must not begin.
+
+        No more than it would have if all came.
+        """
+        if tasks >= self.most_tasks:
             return 0
-        return max(0, min(shares[0], self.workers - used))
+        return max(0, min(-(-self.workers // self.most_tasks), self.spare(used, tasks + 1)))
 
-    def workers_leased(self) -> int:
-        """How many of the job's workers its living leases use."""
-        used: int = self.shards.aggregate(used=Sum("share", default=0))["used"]
-        return used
+    def spare(self, used: int, tasks: int) -> int:
+        """How many workers nobody uses, but for one that is left for each task that may yet come."""
+        return self.workers - used - max(0, self.most_tasks - tasks)
+
+    def fair_share(self, tasks: int) -> int:
+        """What each of `tasks` tasks may have."""
+        return max(1, self.spare(0, tasks) // tasks)
+
+    def workers_leased(self) -> tuple[int, int]:
+        """How many of its workers living leases use, and how many tasks these are."""
+        used = self.shards.filter(share__gt=0).aggregate(workers=Sum("share", default=0), tasks=Count("pk"))
+        return used["workers"], used["tasks"]
 
     def elapsed(self) -> float:
         """Seconds that the present run has been worked on; pauses do not count."""

@@ -128,7 +128,7 @@ def test_it_pauses_a_job_that_cannot_be_set_up(broken: dict[str, Any], alice: Us
     dispatch.claim_or_pause(job, Worker.saw("host:1"), lambda: False)
     job.refresh_from_db()
     assert job.state == JobState.PAUSED
-    assert job.workers_leased() == 0
+    assert job.workers_leased() == (0, 0)
 
 
 def test_it_says_why_a_job_cannot_be_set_up(alice: User) -> None:

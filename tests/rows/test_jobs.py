@@ -76,19 +76,28 @@ def test_it_remembers_when_it_started_first(alice: User) -> None:
 
 
 @pytest.mark.parametrize(
-    ("workers", "rate", "shares"),
-    [(1, None, [1]), (50, None, [50]), (51, None, [26, 25]), (120, None, [40, 40, 40]), (200, None, [50] * 4),
-     (120, 5.0, [120])],
+    ("workers", "rate", "tasks"),
+    [(1, None, 1), (50, None, 1), (51, None, 2), (120, None, 3), (200, None, 4), (120, 5.0, 1)],
 )  # fmt: skip
-def test_it_splits_its_workers(workers: int, rate: float | None, shares: list[int]) -> None:
-    assert Job(workers=workers, rate=rate).shares() == shares
+def test_it_is_split_over_tasks(workers: int, rate: float | None, tasks: int) -> None:
+    assert Job(workers=workers, rate=rate).most_tasks == tasks
 
 
 @pytest.mark.parametrize(
-    ("workers", "used", "room"), [(10, 0, 10), (10, 10, 0), (10, 1, 0), (120, 80, 40), (120, 120, 0), (60, 80, 0)]
+    ("workers", "used", "tasks", "room"),
+    [(10, 0, 0, 10), (10, 10, 1, 0), (10, 1, 1, 0), (120, 80, 2, 40), (120, 120, 3, 0), (120, 118, 1, 1),
+     (120, 119, 2, 1), (60, 80, 1, 0), (101, 0, 0, 34)],
+)  # fmt: skip
+def test_it_knows_how_many_more_may_work(workers: int, used: int, tasks: int, room: int) -> None:
+    assert Job(workers=workers).room(used, tasks) == room
+
+
+@pytest.mark.parametrize(
+    ("workers", "tasks", "share"),
+    [(10, 1, 10), (200, 1, 197), (200, 2, 99), (200, 3, 66), (200, 4, 50), (40, 3, 13), (2, 3, 1)],
 )
-def test_it_knows_how_many_more_may_work(workers: int, used: int, room: int) -> None:
-    assert Job(workers=workers).room(used) == room
+def test_it_leaves_a_worker_for_each_task_that_may_come(workers: int, tasks: int, share: int) -> None:
+    assert Job(workers=workers).fair_share(tasks) == share
 
 
 def test_it_tells_its_story(alice: User) -> None:
