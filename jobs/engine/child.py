@@ -50,7 +50,7 @@ def main(requests: int, answers: int) -> None:
 
 def _answer(outlet: BinaryIO, caller: calls.Here, request: tuple[int, int, bytes]) -> None:
     position, number, payload = request
-    ticket = Ticket(position, payload, number)
+    ticket = Ticket(position, payload, number - 1)
     caller.call(Worker(), ticket)
     if ticket.failure is None:
         try:

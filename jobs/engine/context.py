@@ -84,10 +84,10 @@ class Ticket:
     value: Any
     seconds: float
 
-    def __init__(self, position: int, payload: Any, number: int) -> None:
+    def __init__(self, position: int, payload: Any, made: int = 0) -> None:
         self.position = position
         self.payload = payload
-        self.number = number
+        self.number = made + 1
         self.started = 0.0
         self.expired = False
         self.failure: Failure | None = None

@@ -6,18 +6,16 @@ import enum
 import heapq
 import random
 import time
-from collections import deque
 from collections.abc import Generator, Iterator
 from time import monotonic
 from typing import Any
 
 from jobs.engine import backoff
 from jobs.engine.context import Ticket, success
-from jobs.engine.pace import COLD, Pace
+from jobs.engine.starter import Starter
 from jobs.engine.threads import Pool
-from jobs.engine.throttle import Throttle
 from jobs.engine.types import STOP, THROTTLED, TIMEOUT, Attempt, Beat, Failure, Policy, Pulse
-from jobs.engine.window import Window
+from jobs.engine.window import LINGER, Window
 
 BEAT = 0.25
 # Items for each worker that may wait in memory for their next attempt before no new ones are pulled.
@@ -26,8 +24,6 @@ WAITING = 64
 SLICE = 0.002
 # How long to pull before attempts that have finished meanwhile are yielded first.
 SOURCE = 0.02
-# How many starts that a service accepted are remembered, to learn its pace from when it refuses one.
-REMEMBERED = 4096
 
 
 class NotYet(enum.Enum):
@@ -49,26 +45,22 @@ class Coordinator:
         self.policy = policy
         self.beat = beat
         self.hold = hold
-        self.pace = Pace(policy.rate, COLD) if policy.rate else None
-        self.throttle = Throttle()
-        self.accepted: deque[float] = deque(maxlen=REMEMBERED)
-        self.ready: deque[Ticket] = deque()
+        self.starter = Starter(pool, policy)
+        # Those that wait for their next attempt: when it is due, a serial number to tell equal times apart, the ticket.
         self.retries: list[tuple[float, int, Ticket]] = []
-        # How many attempts were ever made ready, handed to the pool, and settled. Their differences tell what is open.
-        self.opened = 0
-        self.handed = 0
+        self.serial = 0
+        # How many attempts are ready or handed over and not settled, and how many are settled.
+        self.open = 0
         self.settled = 0
         self.exhausted = False
         self.stopping = False
         self.gave_up = 0  # So many threads hung when the run ended for that reason; some may come back before its end.
         self.error: Exception | None = None
-        self.serial = 0
         now = monotonic()
         self.epoch = time.time() - now
-        self.beat_at = now + BEAT
         self.window = Window(policy.workers, now)
+        self.beat_at = now + BEAT
         self.expiry_at = now
-        self.start_at = now
 
     def attempts(self) -> Generator[Attempt, None, None]:
         """Yield attempts as they finish, until all items are done or the run is stopped."""
@@ -89,88 +81,74 @@ class Coordinator:
     def stop(self) -> None:
         """Start nothing more: what runs is still finished and yielded, all else is dropped."""
         self.stopping = self.exhausted = True
-        taken = self.pool.recall()
-        self.handed -= len(taken)
-        self.opened -= len(taken) + len(self.ready)
-        self.ready.clear()
+        self.open -= self.starter.stop()
         self.retries.clear()
 
     def _flow(self) -> Iterator[Attempt]:
-        pool = self.pool
+        done = self.pool.done
         while True:
-            for attempt in self._finished():
+            while done:
+                attempt = self._settle(done.popleft())
+                if attempt is None:
+                    continue
                 yield attempt
                 # The caller may hold this generator for long, so the turn is looked for after each attempt.
-                if self.opened - self.settled <= self.window.low or monotonic() >= self.beat_at:
+                if self.open <= self.window.low or monotonic() >= self.beat_at:
                     self._turn()
             self._turn()
-            if self.exhausted and self.opened == self.settled and not self.retries:
+            if self.exhausted and not self.open and not self.retries:
                 return
-            if not pool.done:
-                pool.bell.sleep(self._patience(), pool.done)
+            if not done:
+                self._listen()
 
     def _finished(self) -> Iterator[Attempt]:
-        done, accept = self.pool.done, self.accepted.append
-        while done:
-            ticket = done.popleft()
-            if ticket.expired:
-                # It was reported at its deadline; its thread is back now.
-                self.pool.lost.pop(ticket, None)
-                continue
-            self.settled += 1
-            limit = self.policy.timeout
-            if limit is not None and ticket.seconds > limit and ticket.failure is None:
-                ticket.failure = _too_long(limit)
-            if ticket.failure is None:
-                accept(ticket.started)
-                yield success(ticket, self.epoch)
-            else:
-                yield self._failed(ticket, ticket.failure)
+        while self.pool.done:
+            attempt = self._settle(self.pool.done.popleft())
+            if attempt is not None:
+                yield attempt
+
+    # What comes of an attempt.
+
+    def _settle(self, ticket: Ticket) -> Attempt | None:
+        """What a ticket became; None when it was given up before: that was told then, and its thread is back now."""
+        if ticket.expired:
+            self.pool.lost.pop(ticket, None)
+            return None
+        self.open -= 1
+        self.settled += 1
+        limit = self.policy.timeout
+        if ticket.failure is None:
+            if limit is None or ticket.seconds <= limit:
+                self.starter.accepted.append(ticket.started)
+                return success(ticket, self.epoch)
+            ticket.failure = _too_long(limit)
+        return self._failed(ticket, ticket.failure)
 
     def _failed(self, ticket: Ticket, failure: Failure) -> Attempt:
-        policy = self.policy
-        wait: float | None = None
-        number = ticket.number
-        if ticket.later is not None and failure.kind == THROTTLED:
-            wait = ticket.later
-            if not ticket.alone:
-                self._throttle(ticket, wait)
-        else:
-            self.accepted.append(ticket.started)
-        if wait is None and number < policy.attempts and policy.retries(failure.kind):
-            wait = backoff.delay(number, policy.backoff, policy.backoff_max, random.random())  # noqa: S311
-            number += 1
         retry_at = None
+        wait = self._wait_after(ticket, failure)
         if wait is not None:
             retry_at = time.time() + wait
             if wait <= self.hold and not self.stopping:
+                # To be asked to wait costs no attempt.
+                made = ticket.number - (failure.kind == THROTTLED)
                 self.serial += 1
-                again = Ticket(ticket.position, ticket.payload, number)
+                again = Ticket(ticket.position, ticket.payload, made)
                 heapq.heappush(self.retries, (monotonic() + wait, self.serial, again))
         started = ticket.started + self.epoch
         return Attempt(ticket.position, ticket.number, started, ticket.seconds, None, failure, ticket.log, retry_at)
 
-    def _throttle(self, ticket: Ticket, wait: float) -> None:
-        others = [*self.pool.done, *(running for _, running in self.pool.running())]
-        accepted = [*self.accepted, *(other.started for other in others if other.later is None)]
-        ended = ticket.started + ticket.seconds
-        self.throttle.refuse(ticket.started, ended, wait, accepted, self.policy.backoff)
-        self._recall()
-        self._set_pace(ended)
-
-    def _set_pace(self, now: float) -> None:
-        rate = min(filter(None, (self.policy.rate, self.throttle.rate(now))), default=None)
-        if rate is None:
-            self.pace = None
-        elif self.pace is None:
-            self.pace = Pace(rate)
-        else:
-            self.pace.tune(rate)
-
-    def _recall(self) -> None:
-        taken = self.pool.recall()
-        self.handed -= len(taken)
-        self.ready.extendleft(reversed(taken))
+    def _wait_after(self, ticket: Ticket, failure: Failure) -> float | None:
+        """Seconds until the item is tried again; None when this was its last attempt."""
+        policy = self.policy
+        if ticket.later is not None and failure.kind == THROTTLED:
+            if not ticket.alone:
+                self.starter.pause(ticket, ticket.later)
+            return ticket.later
+        self.starter.accepted.append(ticket.started)
+        if ticket.number < policy.attempts and policy.retries(failure.kind):
+            return backoff.delay(ticket.number, policy.backoff, policy.backoff_max, random.random())  # noqa: S311
+        return None
 
     # One turn: everything that depends on the clock.
 
@@ -181,17 +159,19 @@ class Coordinator:
         if self.policy.timeout is not None and now >= self.expiry_at:
             self._expire(now, self.policy.timeout)
         while self.retries and self.retries[0][0] <= now:
-            self.ready.append(heapq.heappop(self.retries)[2])
-            self.opened += 1
-        self._hand_over(now)
-        if self.opened - self.settled <= self.window.low:
+            self.starter.ready.append(heapq.heappop(self.retries)[2])
+            self.open += 1
+        self._start(now)
+        if self.exhausted:
+            self._wind_down()
+        elif self.open <= self.window.low:
             self._pull(now)
 
     def _beat(self, now: float) -> None:
         self.beat_at = now + BEAT
         self.epoch = time.time() - now
-        if self.throttle.until:
-            self._set_pace(now)
+        if self.starter.paused_until:
+            self.starter.look(now)
         if self.beat is None:
             return
         answer = self.beat(self._pulse())
@@ -201,15 +181,14 @@ class Coordinator:
             self._adopt(answer)
 
     def _pulse(self) -> Pulse:
-        waiting = len(self.retries) + len(self.ready) + len(self.pool.todo)
-        throttled = self.throttle.until + self.epoch if self.throttle.until > monotonic() else None
+        waiting = len(self.retries) + len(self.starter.ready) + len(self.pool.todo)
+        until = self.starter.paused_until
+        throttled = until + self.epoch if until > monotonic() else None
         return Pulse(len(self.pool.running()), waiting, throttled, max(len(self.pool.lost), self.gave_up))
 
     def _adopt(self, policy: Policy) -> None:
         before, self.policy = self.policy, policy
-        if policy.rate != before.rate:
-            self._set_pace(monotonic())
-            self._recall()
+        self.starter.adopt(policy)
         if policy.workers != before.workers:
             self.pool.resize(policy.workers)
             self.window.resize(policy.workers)
@@ -217,12 +196,11 @@ class Coordinator:
 
     def _expire(self, now: float, limit: float) -> None:
         nearest = now
-        running = self.pool.running()
-        for worker, ticket in running:
+        for worker, ticket in self.pool.running():
             if now - ticket.started < limit:
                 nearest = min(nearest, ticket.started)
                 continue
-            stand_in = Ticket(ticket.position, ticket.payload, ticket.number)
+            stand_in = Ticket(ticket.position, ticket.payload, ticket.number - 1)
             stand_in.started, stand_in.seconds = ticket.started, now - ticket.started
             stand_in.failure = _too_long(limit)
             self.pool.expire(worker, ticket)
@@ -233,75 +211,61 @@ class Coordinator:
             self.stop()
         self.pool.staff()
 
+    def _start(self, now: float) -> None:
+        self.starter.start(now, self.open - len(self.starter.ready))
+
     def _pull(self, now: float) -> None:
         # What finished while the caller was busy counts too, else each long write would narrow the window.
         self.window.measure(now, self.settled + len(self.pool.done))
-        begun = now
-        room = WAITING * self.policy.workers
-        while not self.exhausted and self.opened - self.settled < self.window.size and len(self.retries) < room:
-            try:
-                item = next(self.items)
-                if item is NOT_YET:
-                    break
-                self.ready.append(_ticket(item))
-            except StopIteration:
-                self.exhausted = True
-                break
-            except Exception as error:
-                self.error = error
-                self.exhausted = True
-                break
-            self.opened += 1
-            if self.handed == self.settled or monotonic() - begun > SLICE:
-                begun = monotonic()
-                self._hand_over(begun)
-                if (self.pool.done and begun - now > SOURCE) or begun >= self.beat_at:
-                    return
-        self._hand_over(monotonic())
-
-    def _hand_over(self, now: float) -> None:
-        if not self.ready:
-            return
-        self.start_at = max(self.throttle.until, self.pool.not_before)
-        if now < self.start_at:
-            return
-        if self.pace is None:
-            self.handed += len(self.ready)
-            self.pool.push(self.ready)
-            self.ready.clear()
-        else:
-            self._meter(self.pace, now)
-
-    def _meter(self, pace: Pace, now: float) -> None:
-        # Under a rate a ticket is handed over only to a worker that is free, so that it starts at once.
-        while self.ready and self.handed - self.settled < self.policy.workers:
-            wait = pace.wait(now)
-            if wait > 0:
-                self.start_at = now + wait
+        begun, more = now, len(self.retries) < WAITING * self.policy.workers
+        while more:
+            # Where nothing is under way the first item goes to work before the second one is pulled.
+            more = self._take(begun + SLICE if self.open else begun)
+            begun = monotonic()
+            self._start(begun)
+            if (self.pool.done and begun - now > SOURCE) or begun >= self.beat_at:
                 return
-            ticket = self.ready.popleft()
-            pace.note(ticket, now)
-            self.handed += 1
-            self.pool.push((ticket,))
-        self.start_at = now + BEAT
 
-    def _patience(self) -> float:
+    def _take(self, until: float) -> bool:
+        """Fill the window from the source, but no longer than this; False when that is all for now."""
+        ready, items = self.starter.ready, self.items
+        before = len(ready)
+        try:
+            for _ in range(self.window.size - self.open):
+                item = next(items)
+                if item is NOT_YET:
+                    return False
+                ready.append(Ticket(*item))
+                if monotonic() > until:
+                    return True
+        except StopIteration:
+            self.exhausted = True
+        except Exception as error:
+            self.error = error
+            self.exhausted = True
+        finally:
+            self.open += len(ready) - before
+        return False
+
+    def _wind_down(self) -> None:
+        # At the end no more workers are kept than items are left: they go while the last ones are at work.
+        left = self.open + len(self.retries)
+        if left <= self.pool.width * 3 // 4:
+            self.pool.resize(left)
+
+    def _listen(self) -> None:
         until = self.beat_at
         if self.retries:
             until = min(until, self.retries[0][0])
         if self.policy.timeout is not None:
             until = min(until, self.expiry_at)
-        if self.ready:
-            until = min(until, self.start_at)
-        return until - monotonic()
-
-
-def _ticket(item: Any) -> Ticket:
-    if len(item) == 2:
-        position, payload = item
-        return Ticket(position, payload, 1)
-    position, payload, made = item
-    return Ticket(position, payload, made + 1)
+        if self.starter.ready:
+            until = min(until, self.starter.start_at)
+        seconds, quorum = until - monotonic(), self.window.quorum
+        if self.starter.pace is None and quorum > 1:
+            self.pool.listen(min(seconds, LINGER), quorum)
+        else:
+            self.pool.listen(seconds, 1)
 
 
 def _too_long(limit: float) -> Failure:

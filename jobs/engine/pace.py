@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Collection
 
 from jobs.engine.context import Ticket
 
@@ -48,6 +49,11 @@ class Pace:
         self._next = max(self._next, now) + self._gap
         self._noted += 1
         self._recent.append(ticket)
+
+    def forget(self, tickets: Collection[Ticket]) -> None:
+        """Do not count these: they were taken back before they started."""
+        if tickets:
+            self._recent = deque((ticket for ticket in self._recent if ticket not in tickets), maxlen=self._count)
 
     def _until_window_opens(self, now: float) -> float:
         if len(self._recent) < self._count:

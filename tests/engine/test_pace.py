@@ -25,7 +25,7 @@ def starts(pace: Pace, seconds: float, lag: float = 0.0, seed: int = 1) -> list[
         if wait > 0:
             now += wait
             continue
-        ticket = Ticket(0, None, 1)
+        ticket = Ticket(0, None)
         pace.note(ticket, now)
         times.append(now + chance.uniform(0, lag))
         running.append((ticket, times[-1]))

@@ -141,20 +141,21 @@ def test_it_pulls_few_items_ahead() -> None:
     assert items.pulled <= 5 * 3
 
 
-def test_it_holds_few_items_in_memory() -> None:
+@pytest.mark.parametrize(("count", "seconds", "bound"), [(20_000, 0.0, 1_001), (100, 0.02, 8 * 4)])
+def test_it_holds_few_items_in_memory(count: int, seconds: float, bound: int) -> None:
     alive: weakref.WeakSet[Payload] = weakref.WeakSet()
     most = 0
 
     def items() -> Iterator[tuple[int, Payload]]:
-        for position in range(5000):
+        for position in range(count):
             payload = Payload()
             alive.add(payload)
             yield position, payload
             del payload
 
-    for _ in run(items(), lambda payload: None, Policy(workers=4)):
+    for _ in run(items(), lambda payload: time.sleep(seconds) if seconds else None, Policy(workers=4)):
         most = max(most, len(alive))
-    assert most <= 20 * 4
+    assert most <= bound
 
 
 def test_it_forgets_the_last_items_too() -> None:

@@ -94,7 +94,7 @@ class Run:
 
     def _start(self, serial: int) -> None:
         self.free -= 1
-        ticket = Ticket(0, None, 1)
+        ticket = Ticket(0, None)
         ticket.started = self.now
         if self.pace:
             self.pace.note(ticket, self.now)

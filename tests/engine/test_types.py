@@ -11,7 +11,7 @@ from jobs.engine.types import Attempt, Policy, RetryLater
 
 
 def done() -> Ticket:
-    ticket = Ticket(3, None, 2)
+    ticket = Ticket(3, None, made=1)
     ticket.started, ticket.seconds, ticket.value, ticket.log = 2.0, 0.5, "x", "log"
     return ticket
 
