@@ -49,8 +49,7 @@ def watch(job: Job, quiet: bool = False) -> None:
     """Draws a bar on standard error until the job ends or stops. Ctrl-C stops the watching, not the job."""
     frame = look(job)
     # What was done before somebody looked is no part of the rate.
-    options: dict[str, Any] = {"initial": done(frame), "unit": " items", "disable": quiet}
-    with ConsoleBar(frame["total"] or None, job.name[:30], **options) as bar:
+    with ConsoleBar(frame["total"] or None, job.name[:30], initial=done(frame), disable=quiet) as bar:
         try:
             while not draw(bar, job, frame):
                 time.sleep(LOOK_EVERY)

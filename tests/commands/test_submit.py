@@ -175,7 +175,11 @@ class RefusedTests(SubmitCase):
 
     def test_it_says_who_and_what_it_does_not_know(self) -> None:
         assert "There is no person called “nobody”." in self.refused(self.file(), "--user", "nobody")
-        assert "nonsense" in self.refused(self.file(), processor="nonsense")
+        assert self.refused(self.file(), processor="nonsense").endswith("set JOBS_PROCESSORS in this terminal, too.")
+        with override_settings(JOBS_PROCESSORS=["mine"]):
+            assert self.refused(self.file(), processor="nonsense").endswith(
+                "known are fetch-url, rewrite-query, simulate."
+            )
         User.objects.all().delete()
         assert self.refused(self.file()) == "There is no administrator yet; `manage.py up` makes one."
 

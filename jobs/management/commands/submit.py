@@ -24,15 +24,19 @@ class Command(terminal.Command):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help="CSV, TSV, JSON Lines or text")
-        parser.add_argument("--processor", required=True)
-        parser.add_argument("--map", action="append", default=[], metavar="INPUT=COLUMN")
-        parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
-        parser.add_argument("--name", default="")
-        parser.add_argument("--workers", type=int, help="items at a time")
-        parser.add_argument("--attempts", type=int)
-        parser.add_argument("--timeout", type=float, help="seconds for one attempt; 0 for no limit")
-        parser.add_argument("--rate", type=float, help="starts per second")
-        parser.add_argument("--user", default="", help="the owner; the first administrator unless named")
+        parser.add_argument("--processor", required=True, metavar="NAME", help=" or ".join(processors.names()))
+        parser.add_argument(
+            "--map", action="append", default=[], metavar="INPUT=COLUMN", help="an input's column; else by its name"
+        )
+        parser.add_argument(
+            "--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the processor"
+        )
+        parser.add_argument("--name", default="", help="what the job is called; the file's name unless given")
+        parser.add_argument("--workers", type=int, metavar="N", help="items at a time, up to JOBS_MAX_WORKERS")
+        parser.add_argument("--attempts", type=int, metavar="N", help="how often an item is tried")
+        parser.add_argument("--timeout", type=float, metavar="S", help="seconds for one attempt; 0 for no limit")
+        parser.add_argument("--rate", type=float, metavar="R", help="starts per second")
+        parser.add_argument("--user", default="", metavar="NAME", help="the owner; else the first administrator")
         parser.add_argument("--watch", action="store_true", help="draw a bar until the job ends")
         parser.add_argument("--results", default="", metavar="OUT", help="write the ordered result (.csv or .jsonl)")
 
@@ -48,7 +52,7 @@ class Command(terminal.Command):
 
     def submit(self, options: dict[str, Any]) -> Job:
         try:
-            processor = processors.get(options["processor"])
+            processor = known(options["processor"])
             parameters = processor.clean(pairs(options["param"], "--param"))
             shape = recognise(Path(options["file"]))
             mapping = mapped(processor, shape, pairs(options["map"], "--map"))
@@ -65,6 +69,15 @@ class Command(terminal.Command):
             upload, owner, name=options["name"] or upload.name, processor=processor.name, parameters=parameters,
             mapping=mapping, shape=shape.to_dict(), columns=list(shape.columns), **policy,
         )  # fmt: skip
+
+
+def known(name: str) -> Processor:
+    try:
+        return processors.get(name)
+    except processors.UnknownProcessor as error:
+        if settings.JOBS_PROCESSORS:
+            raise
+        raise ValueError(f"{error} For one of your own, set JOBS_PROCESSORS in this terminal, too.") from error
 
 
 def pairs(texts: list[str], option: str) -> dict[str, str]:
