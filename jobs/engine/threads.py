@@ -4,11 +4,6 @@ Threads and coordinator hand over through two deques, whose ends are atomic, and
 sleeps: at most one thread is on its way out of sleep at any time, and it wakes the next one if work is left; the
 coordinator is woken when a lump of tickets is done, or when a thread has nothing left to do. So a busy pool hardly
 ever switches threads for the sake of the hand-over.
-
-These are plain threads, because a ThreadPoolExecutor starts one after the other: each start waits until the new thread
-runs, about 1 ms on a busy machine, and so 200 threads on 5,000 items of 10 ms reach 0.77 of the possible speed there,
-whatever they do. Here every thread starts two more before its first ticket, and 200 of them reach 0.92. They are
-daemons, because a thread may hang for ever in the user's code, and must not keep the interpreter from exiting.
 """
 
 from __future__ import annotations
@@ -22,9 +17,8 @@ from typing import Any, Protocol
 
 from jobs.engine.bell import Bell
 from jobs.engine.context import Ticket
+from jobs.engine.executor import Executor
 
-# How many threads each new thread starts before it goes to work.
-FAN = 2
 # How long a run that ends waits for its idle threads and for killed children. A busy thread is not waited for: it ends
 # by itself after its item.
 GRACE = 5.0
@@ -77,11 +71,9 @@ class Pool:
         self._idle: deque[Worker] = deque()
         self._waking = False
         self._closed = False
-        # Those whose threads are still to be started, and all whose threads run, lost and leaving ones too, each after
-        # the one that started it.
-        self._vacant: deque[Worker] = deque()
+        self._executor = Executor("batch")
+        # All whose threads run, lost and leaving ones too.
         self._crew: dict[Worker, None] = {}
-        self._starting = threading.Lock()
 
     # The coordinator's side.
 
@@ -96,8 +88,9 @@ class Pool:
         if missing > 0:
             fresh = [Worker() for _ in range(missing)]
             self.workers += fresh
-            self._vacant += fresh
-        if self._vacant and not self._start() and not self._crew:
+            for worker in fresh:
+                self._executor.submit(self._serve, worker)
+        if not self._executor.start() and not self._executor.threads:
             raise RuntimeError("The system lets no thread start.")
         if self.todo and self._idle and not self._waking:
             self._wake()
@@ -143,20 +136,20 @@ class Pool:
 
     def close(self) -> None:
         """Tell all threads to stop, and wait a moment for those that can."""
-        with self._starting:
-            self._closed = True
+        self._closed = True
+        self._executor.close()
         self.recall()
         for worker in self.workers:
             worker.leaving = True
         # Each one that leaves wakes the next; all at once would be in each other's way.
         self._wake()
-        hanging = set(self.lost.values())
-        hanging.update(worker for worker, _ in self.running() if not self._caller.reclaim(worker))
+        hanging = {worker.thread for worker in self.lost.values()}
+        hanging.update(worker.thread for worker, _ in self.running() if not self._caller.reclaim(worker))
         limit = monotonic() + GRACE
         # Each was started by one before it, so none is still to be started when its turn comes.
-        for worker in list(self._crew):
-            if worker not in hanging:
-                worker.thread.join(max(0.0, limit - monotonic()))
+        for thread in self._executor.threads:
+            if thread not in hanging:
+                thread.join(max(0.0, limit - monotonic()))
 
     def _dismiss(self, workers: list[Worker]) -> None:
         for worker in workers:
@@ -168,26 +161,9 @@ class Pool:
 
     # The threads' side.
 
-    def _start(self) -> bool:
-        """Start a few of the threads that are missing; False when the system lets none start."""
-        for _ in range(FAN):
-            with self._starting:
-                if self._closed or not self._vacant:
-                    break
-                worker = self._vacant.popleft()
-                worker.thread = threading.Thread(target=self._serve, args=(worker,), name="batch", daemon=True)
-                self._crew[worker] = None
-            try:
-                worker.thread.start()
-            except RuntimeError:
-                # The run goes on with the threads that there are, and tries again when there is more to do.
-                del self._crew[worker]
-                self._vacant.append(worker)
-                return False
-        return True
-
     def _serve(self, worker: Worker) -> None:
-        self._start()
+        worker.thread = threading.current_thread()
+        self._crew[worker] = None
         self._work(worker)
         # The wake-up that ended this worker's sleep may have been meant for a ticket, or for all.
         if self._idle and (self.todo or self._closed):

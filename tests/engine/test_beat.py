@@ -137,7 +137,7 @@ def test_it_raises_what_the_beat_raises() -> None:
     with pytest.raises(LookupError, match="database"):
         list(run([(n, 0.3) for n in range(10)], time.sleep, Policy(workers=2), beat=beat))
     time.sleep(0.35)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_it_asks_a_source_again_that_has_nothing_yet() -> None:
