@@ -7,6 +7,7 @@ held when it died is known.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -37,6 +38,8 @@ AHEAD: Final = (50, 5_000)  # least and most items claimed ahead
 AHEAD_SIZE: Final = 16_000_000  # characters of payloads claimed ahead
 LEASES: Final = 16  # shards held at once, where each has but a few items to do
 LAST_CALL: Final = 3.0  # seconds that a worker which is to stop waits for what is in flight
+# Processes that compute: more of them than cores take memory and half a second of computing each, and gain nothing.
+CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 BAD_VALUES: Final = (DataError, ValueError, OverflowError)
 
 
@@ -91,7 +94,8 @@ class Recorder:
 
     @property
     def policy(self) -> engine.Policy:
-        return replace(self.job.policy, workers=1 if self.alone else self.share)
+        share = min(self.share, CORES) if self.executor == "process" else self.share
+        return replace(self.job.policy, workers=1 if self.alone else share)
 
     def prepare(self) -> bool:
         """Claims what the next run of the engine starts with; False when nothing is left for this turn.

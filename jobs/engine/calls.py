@@ -62,6 +62,10 @@ class Unpickling:
 
     def __call__(self, payload: bytes) -> Any:
         """Call the function with the payload."""
+        return self.load()(pickle.loads(payload))  # noqa: S301
+
+    def load(self) -> Callable[[Any], Any]:
+        """The function, imported now if it was not before."""
         if self._process is None:
             self._process = pickle.loads(self._pickled)  # noqa: S301
-        return self._process(pickle.loads(payload))  # noqa: S301
+        return self._process

@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from types import ModuleType
 from typing import Any, BinaryIO
 
@@ -71,7 +72,11 @@ def _become(setup: dict[str, Any]) -> Any:
         os.environ["PYTHONPATH"] = setup["pythonpath"]
     if setup["main"] is not None:
         _load_main(*setup["main"])
-    return calls.Unpickling(setup["process"])
+    process = calls.Unpickling(setup["process"])
+    # Here, and not in the time of the first item. What fails to load is told to each item, by trying again.
+    with suppress(Exception):
+        process.load()
+    return process
 
 
 def _load_main(how: str, where: str) -> None:

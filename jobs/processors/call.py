@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -140,4 +141,8 @@ class Call:
 
 
 def _call(processor_name: str, parameters: Mapping[str, Any], modules: tuple[str, ...], limit: int) -> Call:
-    return Call(processor_name, parameters, modules, limit=limit)
+    call = Call(processor_name, parameters, modules, limit=limit)
+    # In another process: imports what the first item would wait for. A failure of that is the items' own.
+    with suppress(Exception):
+        call.prepare()
+    return call

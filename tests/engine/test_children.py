@@ -254,3 +254,8 @@ def test_it_works_side_by_side() -> None:
     # Both were busy on a processor, and the later one began before the earlier one was through.
     assert second.started < first.started + first.seconds
     assert first.started < second.started + second.seconds
+
+
+def test_it_counts_no_loading_as_the_first_items_time() -> None:
+    (attempt,) = run([(0, 1)], work.SlowToLoad(), Policy(workers=1), executor="process")
+    assert (attempt.value, attempt.seconds < 0.4) == (1, True)

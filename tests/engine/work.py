@@ -97,3 +97,18 @@ _ACTS: dict[str, Callable[[str], Any]] = {
     "once": _once,
     "sysexit": lambda value: sys.exit(3),
 }
+
+
+class SlowToLoad:
+    """A function that takes half a second to load in another process."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _slowly, ()
+
+    def __call__(self, payload: object) -> object:
+        return payload
+
+
+def _slowly() -> SlowToLoad:
+    time.sleep(0.5)
+    return SlowToLoad()

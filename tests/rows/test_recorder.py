@@ -425,6 +425,13 @@ def test_it_gives_a_limited_job_to_one_worker(alice: User, settings: Any) -> Non
     assert dispatch.claim_in(job, Worker.saw("host:2"), lambda: False) is None
 
 
+def test_it_computes_in_no_more_processes_than_there_are_cores(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "CORES", 3)
+    computing = loaded(alice, csv_of(20), workers=10, parameters={"cpu": 1.0})
+    waiting = loaded(alice, csv_of(20), workers=10)
+    assert (recorder_for(computing).policy.workers, recorder_for(waiting).policy.workers) == (3, 10)
+
+
 def test_it_takes_a_whole_turn_in_one_go(alice: User) -> None:
     job = loaded(alice, csv_of(60, lambda at: "fail:E" if at == 7 else "ok"))
     taken = dispatch.claim(Worker.saw("host:1"), lambda: False)
