@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 THROTTLED = "throttled"
 TIMEOUT = "timeout"
 WORKER_DIED = "worker died"
+# The longest wait that a service may ask for: a slip of its clock shall not keep a run waiting for a century.
+LONGEST = 86_400.0
 
 
 class Order(enum.Enum):
@@ -26,14 +28,14 @@ class RetryLater(Exception):
     """Raised by a processor whose service asks to wait `seconds`: the whole run pauses, and no attempt is used up.
 
     Then it goes on at the pace that the service seems to allow. With `alone` only this item waits, for a service that
-    the others do not use.
+    the others do not use. More than a day is cut to a day; ValueError where it is no finite number.
     """
 
     def __init__(self, seconds: float, *, alone: bool = False) -> None:
         super().__init__(f"The service asks to wait {float(seconds):g} seconds.")
         if not math.isfinite(seconds):
             raise ValueError("The seconds to wait must be a finite number.")
-        self.seconds = max(0.0, float(seconds))
+        self.seconds = min(max(0.0, float(seconds)), LONGEST)
         self.alone = alone
 
 

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -164,13 +165,17 @@ def test_it_tries_again_after_a_death() -> None:
     assert [attempt.number for attempt in attempts] == [1, 2]
 
 
-def test_it_leaves_no_process_thread_or_descriptor() -> None:
+def test_it_leaves_no_process_thread_or_descriptor_after_a_hundred_runs() -> None:
     def state() -> tuple[int, int, int]:
         return len(children()), threading.active_count(), len(os.listdir("/proc/self/fd"))
 
+    def once(number: int) -> None:
+        orders = ("ok:1", "exit:1", "ok:2", "hang") if number % 20 == 0 else ("ok:1",)
+        act(*orders, policy=Policy(workers=1, timeout=0.3))
+
     before = state()
-    for _ in range(3):
-        act("ok:1", "exit:1", "ok:2", "hang", policy=Policy(workers=2, timeout=0.3))
+    with ThreadPoolExecutor(4) as side_by_side:
+        list(side_by_side.map(once, range(100)))
     assert state() == before
 
 

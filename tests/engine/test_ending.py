@@ -120,14 +120,13 @@ def test_it_stops_at_ctrl_c_with_what_is_done(executor: str) -> None:
         import os, signal, threading, time
         from jobs.engine import Policy, run
         def interrupt():
-            time.sleep(1.5)
             os.kill(os.getpid(), signal.SIGINT)
-        threading.Thread(target=interrupt, daemon=True).start()
         seen = []
         begun = time.monotonic()
         try:
             for attempt in run([(0, 0.0), (1, 60.0), (2, 60.0)], time.sleep, Policy(workers=2), executor="{executor}"):
                 seen.append(attempt.position)
+                threading.Timer(0.3, interrupt).start()
         except KeyboardInterrupt:
             print(seen, time.monotonic() - begun < 4)
     """

@@ -62,6 +62,13 @@ def test_it_does_not_begin_with_a_burst() -> None:
     assert sum(1 for time in starts(Pace(100), 1) if time < 1000.05) <= 20
 
 
+def test_it_forgets_starts_that_were_taken_back() -> None:
+    pace, ticket = Pace(1), Ticket(0, None)
+    pace.note(ticket, 1000.0)
+    pace.forget([ticket])
+    assert pace.wait(1001.0) == 0
+
+
 def test_it_remembers_starts_under_another_rate() -> None:
     first = Pace(10)
     times = starts(first, 0.95)

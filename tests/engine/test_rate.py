@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
 
@@ -29,9 +29,9 @@ class Starts:
 @pytest.mark.parametrize("seconds", [0.0, 0.03])
 def test_it_holds_the_rate_over_any_second(seconds: float) -> None:
     starts = Starts(seconds)
-    list(run(enumerate(range(75)), starts, Policy(workers=10, rate=30)))
+    list(run(enumerate(range(48)), starts, Policy(workers=10, rate=30)))
     assert starts.most_in_a_second() <= 30
-    assert starts.times[-1] - starts.times[0] < 3
+    assert starts.times[-1] - starts.times[0] < 2.2
 
 
 def test_it_counts_retries_as_starts() -> None:
@@ -56,7 +56,7 @@ def test_it_holds_the_rate_while_the_caller_is_busy() -> None:
 def test_it_obeys_a_rate_that_the_beat_sets() -> None:
     starts = Starts(0.05)
     begun = time.monotonic()
-    list(run(enumerate(range(40)), starts, Policy(workers=2), beat=lambda pulse: Policy(workers=2, rate=10)))
+    list(run(enumerate(range(26)), starts, Policy(workers=2), beat=lambda pulse: Policy(workers=2, rate=10)))
     late = [start for start in starts.times if start > begun + 0.3]
     assert all(later - sooner > 0 for sooner, later in pairwise(late))
     assert sum(1 for start in late if start < late[0] + 1) <= 11
@@ -77,5 +77,5 @@ def test_it_waits_for_a_throttled_service_under_a_rate_too() -> None:
         if len(starts.times) == 1:
             raise RetryLater(0.4)
 
-    list(run(enumerate(range(5)), process, Policy(workers=1, rate=50)))
+    list(islice(run(enumerate(range(3)), process, Policy(workers=1, rate=50)), 2))
     assert starts.times[1] - starts.times[0] >= 0.4

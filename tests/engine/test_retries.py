@@ -11,6 +11,11 @@ from jobs.engine import Attempt, Policy, Pulse, RetryLater, run
 from tests.engine.work import Source
 
 
+def _later(seconds: float) -> None:
+    if seconds:
+        raise RetryLater(seconds)
+
+
 class Flaky:
     """Fails the first times that it sees a payload."""
 
@@ -105,6 +110,12 @@ def test_it_leaves_long_throttling_to_the_caller() -> None:
     assert attempt.retry_at - time.time() == pytest.approx(100, abs=1)
 
 
+@pytest.mark.parametrize("seconds", [float("nan"), float("-inf"), 10**400, "soon"])
+def test_it_fails_an_item_that_asks_for_a_strange_wait_alone(seconds: float) -> None:
+    first, second = run([(0, seconds), (1, 0)], _later, Policy(workers=1))
+    assert (first.failure is None, first.retry_at, second.failure) == (False, None, None)
+
+
 def test_it_pauses_the_whole_run() -> None:
     starts: list[float] = []
     lock = threading.Lock()
@@ -117,7 +128,7 @@ def test_it_pauses_the_whole_run() -> None:
             raise RetryLater(0.3)
         time.sleep(0.01)
 
-    assert len(list(run(enumerate(range(40)), process, Policy(workers=2)))) == 41
+    assert len(list(run(enumerate(range(4)), process, Policy(workers=2)))) == 5
     # What ran beside the throttled attempt had started before the service spoke.
     assert sum(start < starts[0] + 0.3 for start in starts) <= 2
 

@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from itertools import count, islice
 from typing import Any
 
 import pytest
@@ -141,13 +142,13 @@ def test_it_pulls_few_items_ahead() -> None:
     assert items.pulled <= 5 * 3
 
 
-@pytest.mark.parametrize(("count", "seconds", "bound"), [(20_000, 0.0, 1_001), (100, 0.02, 8 * 4)])
-def test_it_holds_few_items_in_memory(count: int, seconds: float, bound: int) -> None:
+@pytest.mark.parametrize(("size", "seconds", "bound"), [(20_000, 0.0, 1_001), (100, 0.02, 8 * 4)])
+def test_it_holds_few_items_in_memory(size: int, seconds: float, bound: int) -> None:
     alive: weakref.WeakSet[Payload] = weakref.WeakSet()
     most = 0
 
     def items() -> Iterator[tuple[int, Payload]]:
-        for position in range(count):
+        for position in range(size):
             payload = Payload()
             alive.add(payload)
             yield position, payload
@@ -156,6 +157,12 @@ def test_it_holds_few_items_in_memory(count: int, seconds: float, bound: int) ->
     for _ in run(items(), lambda payload: time.sleep(seconds) if seconds else None, Policy(workers=4)):
         most = max(most, len(alive))
     assert most <= bound
+
+
+def test_it_takes_items_without_end() -> None:
+    attempts = run(enumerate(count()), abs, Policy(workers=3))
+    assert len({attempt.value for attempt in islice(attempts, 20_000)}) == 20_000
+    attempts.close()
 
 
 def test_it_forgets_the_last_items_too() -> None:

@@ -71,6 +71,13 @@ def test_it_keeps_its_width_after_losing_threads(hang: threading.Event) -> None:
     assert sum(attempt.failure is None for attempt in attempts) == 8
 
 
+def test_it_fails_each_of_many_hung_items_at_its_deadline(hang: threading.Event) -> None:
+    begun = time.monotonic()
+    for attempt in run(enumerate(range(150)), lambda payload: hang.wait(), Policy(workers=50, timeout=0.5)):
+        assert attempt.failure is not None
+        assert time.monotonic() - begun == pytest.approx(0.5 * (attempt.position // 50 + 1), abs=0.25)
+
+
 def test_it_counts_lost_threads(hang: threading.Event) -> None:
     pulses: list[Pulse] = []
     list(run(enumerate(range(3)), lambda payload: hang.wait(), Policy(timeout=0.1), beat=pulses.append))

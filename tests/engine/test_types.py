@@ -99,8 +99,9 @@ def test_it_makes_a_success_with_every_slot() -> None:
     assert context._Draft.__slots__ == Attempt.__slots__
 
 
-def test_it_never_waits_less_than_nothing() -> None:
-    assert RetryLater(-3).seconds == 0
+@pytest.mark.parametrize(("asked", "seconds"), [(-3, 0), (0.5, 0.5), (1e300, 86_400)])
+def test_it_waits_between_nothing_and_a_day(asked: float, seconds: float) -> None:
+    assert RetryLater(asked).seconds == seconds
 
 
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf")])
