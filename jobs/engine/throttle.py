@@ -15,6 +15,8 @@ BURST = 0.05
 WORTH = 1.1
 # What is left of a pace that was refused without having tried more, and of all such cuts together.
 CUT, FLOOR = 0.95, 0.5
+# What is used of a pace: what starts evenly here arrives unevenly there, and one start too many costs a whole pause.
+SLACK = 0.99
 # The slowest pace, in starts per second. What is slower than that is a matter of waiting.
 SLOWEST = 1.0
 # A service that refuses again and again is asked after twice as long each time, up to so many times as long.
@@ -31,7 +33,7 @@ class Throttle:
     nothing is refused any more the pace is forgotten.
 
     Share of the possible, 20 workers and 300 ms in a simulated clock, for 300 and 1,000 items, against a server that
-    takes 33 requests in any second and rounds Retry-After up to whole seconds: 0.96 and 0.98. To wait and then start
+    takes 33 requests in any second and rounds Retry-After up to whole seconds: 0.95 and 0.97. To wait and then start
     everything at once: 0.77 and 0.77. The adaptive mode of the AWS SDKs (cubic, cuts to 0.7): 0.76 and 0.77. Adding 1/s
     each second and halving: 0.69 and 0.70. Against a token bucket of 33/s that holds 5: 0.65 and 0.82, where those
     reach 0.16 and 0.15, 0.65 and 0.75, 0.52 and 0.69.
@@ -69,7 +71,7 @@ class Throttle:
         if trying > FORGOTTEN:
             self._rate = None
             return None
-        return self._rate * (1 + (trying / self._doubling) ** 3)
+        return SLACK * self._rate * (1 + (trying / self._doubling) ** 3)
 
     def _begin(self, started: float, accepted: Collection[float]) -> None:
         """The first refusal since the pause; those of attempts that ran already belong to the same one."""

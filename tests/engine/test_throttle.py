@@ -14,7 +14,7 @@ import pytest
 from jobs.engine import Policy, Pulse, RetryLater, run
 from jobs.engine.context import Ticket
 from jobs.engine.pace import Pace
-from jobs.engine.throttle import FORGOTTEN, KEEP, LONGEST, Throttle
+from jobs.engine.throttle import FORGOTTEN, KEEP, LONGEST, SLACK, Throttle
 
 LATENCY = 0.3
 
@@ -169,13 +169,13 @@ def test_it_sets_no_pace_before_a_refusal() -> None:
 
 def test_it_goes_on_at_what_was_accepted(taught: Throttle) -> None:
     assert round(taught.until, 2) == 101.01
-    assert taught.rate(102) == 30
+    assert taught.rate(102) == SLACK * 30
 
 
 def test_it_takes_refusals_of_one_moment_for_one(taught: Throttle) -> None:
     refused(taught, 100.1, spread(28, 100.1))
     assert round(taught.until, 2) == 101.11
-    assert taught.rate(102) == 28
+    assert taught.rate(102) == SLACK * 28
 
 
 def test_it_tries_more_after_a_while(taught: Throttle) -> None:
@@ -190,7 +190,7 @@ def test_it_forgets_when_nothing_is_refused_any_more(taught: Throttle) -> None:
 
 def test_it_returns_to_the_pace_that_was_good(taught: Throttle) -> None:
     refused(taught, 103 + KEEP, spread(25, 103 + KEEP))
-    assert taught.rate(105 + KEEP) == 30
+    assert taught.rate(105 + KEEP) == SLACK * 30
 
 
 def test_it_tries_less_often_what_was_refused(taught: Throttle) -> None:
@@ -198,18 +198,18 @@ def test_it_tries_less_often_what_was_refused(taught: Throttle) -> None:
     for _ in range(6):
         at = taught.until + taught._keep + 1
         refused(taught, at, spread(30, at))
-    assert taught.rate(at + LONGEST) == 30
+    assert taught.rate(at + LONGEST) == SLACK * 30
 
 
 def test_it_cuts_little_when_it_was_refused_without_a_try(taught: Throttle) -> None:
     refused(taught, 110, spread(30, 110))
-    assert taught.rate(112) == pytest.approx(28.5)
+    assert taught.rate(112) == pytest.approx(SLACK * 28.5)
 
 
 def test_it_cuts_no_deeper_than_to_a_half(taught: Throttle) -> None:
     for at in range(110, 310, 2):
         refused(taught, at, spread(2, at))
-    assert taught.rate(taught.until) == 15
+    assert taught.rate(taught.until) == SLACK * 15
 
 
 def test_it_asks_ever_less_often_when_nothing_is_accepted(taught: Throttle) -> None:
