@@ -217,7 +217,7 @@ class Coordinator:
     def _pull(self, now: float) -> None:
         # What finished while the caller was busy counts too, else each long write would narrow the window.
         self.window.measure(now, self.settled + len(self.pool.done))
-        begun, more = now, len(self.retries) < WAITING * self.policy.workers
+        begun, more = now, True
         while more:
             # Where nothing is under way the first item goes to work before the second one is pulled.
             more = self._take(begun + SLICE if self.open else begun)
@@ -231,7 +231,7 @@ class Coordinator:
         ready, items = self.starter.ready, self.items
         before = len(ready)
         try:
-            for _ in range(self.window.size - self.open):
+            for _ in range(self._room()):
                 item = next(items)
                 if item is NOT_YET:
                     return False
@@ -246,6 +246,13 @@ class Coordinator:
         finally:
             self.open += len(ready) - before
         return False
+
+    def _room(self) -> int:
+        room = self.window.size - self.open
+        if self.retries:
+            # Each open item may come to wait with the others.
+            room = min(room, WAITING * self.policy.workers - len(self.retries) - self.open)
+        return room
 
     def _wind_down(self) -> None:
         # At the end no more workers are kept than items are left: they go while the last ones are at work.
