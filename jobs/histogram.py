@@ -6,15 +6,19 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from array import array
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 BUCKETS: Final = 160
 PER_DECADE: Final = 20
 SHORTEST: Final = 1e-4  # seconds
+
+_bucket = partial(bisect_right, [SHORTEST * 10 ** (bucket / PER_DECADE) for bucket in range(1, BUCKETS)])
 
 
 def empty() -> array[int]:
@@ -28,9 +32,8 @@ def load(data: bytes | memoryview) -> array[int]:
 
 def add(counts: array[int], durations: Iterable[float]) -> array[int]:
     """`counts` with one more for each of `durations`, in seconds."""
-    for seconds in durations:
-        bucket = int(PER_DECADE * math.log10(max(seconds, SHORTEST) / SHORTEST))
-        counts[min(bucket, BUCKETS - 1)] += 1
+    for bucket, count in Counter(map(_bucket, durations)).items():
+        counts[bucket] += count
     return counts
 
 

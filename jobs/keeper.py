@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from batchweb import celery_app
-from jobs import dispatch, events, outcomes, store
+from jobs import dispatch, events, outcomes, rows, store
 from jobs.models import Batch, ItemState, Job, JobState, Shard, Upload, Worker
 from jobs.models.states import UNFINISHED
 from jobs.outcomes import AttemptRow, Outcome
@@ -123,10 +123,10 @@ def condemn(shard: Shard, held: Held, condemned: list[Outcome]) -> None:
         cause = store.count_causes(job, [outcomes.cause_row(mark, group)])[mark]
         for outcome in group:
             outcome.cause = cause
-    store.save_outcomes(job, run, worker, condemned)
+    rows.save_outcomes(job, run, worker, condemned)
     now = timezone.now()
-    rows = [AttemptRow(o.position, o.tries, now, 0.0, o.error_kind, o.error, "", "", None) for o in condemned]
-    store.save_attempts(job, run, worker, rows)
+    last = [AttemptRow(o.position, o.tries, now, 0.0, o.error_kind, o.error, "", "", None) for o in condemned]
+    rows.save_attempts(job, run, worker, last)
     for outcome in condemned:
         held.cells[outcome.position - shard.start] = outcome.cell
     held.attempts += len(condemned)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from itertools import chain
+from operator import attrgetter
+from typing import Any, Final, TypeAlias
 
 from jobs import engine
 from jobs.models.cause import normalised, signature
@@ -18,6 +21,9 @@ THROTTLED: Final = "throttled"
 SHOWN: Final = 300  # characters of a value shown with a batch
 LAST_MOMENT: Final = 4_102_444_800.0  # the year 2100; dates far beyond break the databases' calendars
 UNSTORABLE: Final = "The database refused what came of this item."
+NEWEST: Final = 25  # rows shown with a batch
+TaskOf: TypeAlias = Callable[[int], Task | None]
+BARE: Final = ("",)  # the keys of a result that is no object
 
 
 @dataclass(slots=True)
@@ -49,10 +55,6 @@ class Outcome:
     def final(self) -> bool:
         return self.state != ItemState.PENDING
 
-    @property
-    def size(self) -> int:
-        return len(self.result) + len(self.fallback) + len(self.error)
-
 
 @dataclass(slots=True)
 class AttemptRow:
@@ -69,13 +71,89 @@ class AttemptRow:
     retry_at: datetime | None
 
 
+@dataclass(slots=True)
+class Found:
+    """What came back since something was stored last.
+
+    `plain` are first attempts that succeeded and logged nothing, in the order of their positions. They are stored as
+    they came from the engine: for a million items each thing made of them counts. `others` is one outcome for each
+    other item, and always for the newest ones, which the page lists.
+    """
+
+    plain: Sequence[engine.Attempt]
+    others: list[Outcome]
+    rows: list[AttemptRow]
+
+    def __len__(self) -> int:
+        """How many items it is about."""
+        return len(self.plain) + len(self.others)
+
+    @property
+    def final(self) -> list[int]:
+        """The positions of items that are done."""
+        return [*map(_position, self.plain), *(outcome.position for outcome in self.others if outcome.final)]
+
+    @property
+    def times(self) -> list[float]:
+        """How long each attempt took."""
+        return [*(attempt.seconds for attempt in self.plain), *chain.from_iterable(o.times for o in self.others)]
+
+    @property
+    def keys(self) -> dict[str, None]:
+        """The keys that the results have, in the order in which they were seen."""
+        plain = dict.fromkeys(attempt.value[1] or BARE for attempt in self.plain)
+        return dict.fromkeys(chain.from_iterable((*plain, *(outcome.keys for outcome in self.others))))
+
+    def within(self, start: int, stop: int) -> Found:
+        """The part of it between two positions, the second excluded."""
+        first, last = (bisect_left(self.plain, at, key=_position) for at in (start, stop))
+        return Found(
+            self.plain[first:last],
+            [outcome for outcome in self.others if start <= outcome.position < stop],
+            [row for row in self.rows if start <= row.position < stop],
+        )
+
+    def parts(self, error: Exception) -> list[Found]:
+        """Two halves of what the database refused; for one alone a failure, and the error if it does not take that."""
+        every = [*(_succeeded(attempt, (attempt.seconds,)) for attempt in self.plain), *self.others]
+        if len(every) == 1 and every[0].error != UNSTORABLE:
+            return [Found((), [refused(every[0])], [])]
+        if len(every) < 2:
+            raise error
+        half = len(every) // 2
+        return [self._of(every[:half]), self._of(every[half:])]
+
+    def _of(self, others: list[Outcome]) -> Found:
+        positions = {outcome.position for outcome in others}
+        return Found((), others, [row for row in self.rows if row.position in positions])
+
+
+_position = attrgetter("position")
+
+
+def found_in(attempts: Sequence[engine.Attempt], call: Call, task_of: TaskOf) -> Found:
+    """The attempts sorted. `task_of` gives the task at a position, where a fallback may be wanted for it."""
+    plain: list[engine.Attempt] = []
+    rest: list[engine.Attempt] = []
+    for attempt in attempts[:-NEWEST]:
+        simple = attempt.failure is None and attempt.number == 1 and not attempt.log
+        (plain if simple else rest).append(attempt)
+    plain.sort(key=_position)
+    if rest:
+        # An item whose service asked it to wait, which is no attempt, may have succeeded at once after that.
+        done = {attempt.position for attempt in plain}
+        rest = [attempt for attempt in rest if attempt.position not in done]
+    rest += attempts[-NEWEST:]
+    return Found(plain, outcomes_of(rest, call, task_of), attempt_rows(rest, call))
+
+
 def throttled(attempt: engine.Attempt) -> bool:
     """Whether the service only asked to wait, which costs no attempt."""
     return attempt.failure is not None and attempt.failure.kind == THROTTLED
 
 
-def outcomes_of(attempts: Iterable[engine.Attempt], call: Call, tasks: Mapping[int, Task]) -> list[Outcome]:
-    """One outcome for each item, of its last attempt. `tasks` holds those that a fallback may be wanted for."""
+def outcomes_of(attempts: Iterable[engine.Attempt], call: Call, task_of: TaskOf) -> list[Outcome]:
+    """One outcome for each item, of its last attempt; see `found_in`."""
     times: dict[int, list[float]] = {}
     last: dict[int, engine.Attempt] = {}
     for attempt in attempts:
@@ -83,22 +161,26 @@ def outcomes_of(attempts: Iterable[engine.Attempt], call: Call, tasks: Mapping[i
         made = times.setdefault(attempt.position, [])
         if not throttled(attempt):
             made.append(attempt.seconds)
-    return [_outcome(attempt, times[position], call, tasks.get(position)) for position, attempt in last.items()]
+    return [_outcome(attempt, times[position], call, task_of) for position, attempt in last.items()]
 
 
-def _outcome(attempt: engine.Attempt, times: list[float], call: Call, task: Task | None) -> Outcome:
+def _outcome(attempt: engine.Attempt, times: list[float], call: Call, task_of: TaskOf) -> Outcome:
     if attempt.failure is not None:
-        return _failed(attempt, attempt.failure, times, call, task)
+        return _failed(attempt, attempt.failure, times, call, task_of)
+    return _succeeded(attempt, times)
+
+
+def _succeeded(attempt: engine.Attempt, times: Sequence[float]) -> Outcome:
     text, keys = attempt.value
     done = int(ItemState.SUCCEEDED)
     return Outcome(
         attempt.position, done, done, attempt.number, len(times), attempt.seconds, _ended(attempt), result=text,
-        times=times, keys=keys or ("",),
+        times=times, keys=keys or BARE,
     )  # fmt: skip
 
 
 def _failed(
-    attempt: engine.Attempt, failure: engine.Failure, times: list[float], call: Call, task: Task | None
+    attempt: engine.Attempt, failure: engine.Failure, times: list[float], call: Call, task_of: TaskOf
 ) -> Outcome:
     outcome = Outcome(
         attempt.position, int(ItemState.PENDING), CELL_RETRYING, attempt.number - throttled(attempt), len(times),
@@ -111,9 +193,10 @@ def _failed(
         outcome.held = (outcome.due - datetime.now(UTC)).total_seconds() <= HOLD
         return outcome
     outcome.state, outcome.cell, outcome.finished = int(ItemState.FAILED), int(ItemState.FAILED), _ended(attempt)
+    task = task_of(attempt.position)
     stored = call.fallback(task, failure) if task else None
     if stored is not None:
-        outcome.fallback, outcome.keys, outcome.cell = stored[0], stored[1] or ("",), CELL_FALLBACK
+        outcome.fallback, outcome.keys, outcome.cell = stored[0], stored[1] or BARE, CELL_FALLBACK
     return outcome
 
 
@@ -124,15 +207,6 @@ def refused(outcome: Outcome) -> Outcome:
         outcome, state=failed, cell=failed, due=None, finished=outcome.finished or datetime.now(UTC), result="",
         fallback="", keys=(), held=False, error_kind="not storable", error=UNSTORABLE,
     )  # fmt: skip
-
-
-def parts(found: list[Outcome], error: Exception) -> list[list[Outcome]]:
-    """Two halves of what the database refused; for one alone a failure, and the error if it does not take that."""
-    if len(found) > 1:
-        return [found[: len(found) // 2], found[len(found) // 2 :]]
-    if not found or found[0].error == UNSTORABLE:
-        raise error
-    return [[refused(found[0])]]
 
 
 def _ended(attempt: engine.Attempt) -> datetime:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -18,15 +17,16 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import DataError, transaction
 
-from jobs import engine, events, files, outcomes, sharing, sql, store
+from jobs import engine, events, outcomes, sharing, sql, store
 from jobs.engine.progress import Feed
 from jobs.engine.types import Order
 from jobs.models import Job, Worker
 from jobs.models.states import WORKABLE
-from jobs.outcomes import AttemptRow, Outcome
-from jobs.processors import Call, Task
+from jobs.outcomes import Found
+from jobs.processors import Call
 from jobs.saving import Save
 from jobs.store import Lease, LostLease
+from jobs.supply import Item, Supply
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,6 @@ SAVE_AT: Final = 2_000  # attempts that are saved at once
 SAVE_SIZE: Final = 8_000_000  # characters of results that are saved at once
 LOOK_EVERY: Final = 1.0  # seconds between two looks at what people changed
 AHEAD: Final = (50, 5_000)  # least and most items claimed ahead
-AHEAD_SIZE: Final = 16_000_000  # characters of payloads claimed ahead
 LEASES: Final = 16  # shards held at once, where each has but a few items to do
 LAST_CALL: Final = 3.0  # seconds that a worker which is to stop waits for what is in flight
 # Processes that compute: more of them than cores take memory and half a second of computing each, and gain nothing.
@@ -64,16 +63,12 @@ class Recorder:
         self.call = Call(job.processor, job.parameters, tuple(settings.JOBS_PROCESSORS))
         self.processor, self.parameters = self.call.prepare()
         self.bar = Feed(self._show)
-        self.columns = tuple(job.columns)
-        self.shape = job.file_shape
+        self.supply = Supply(job, retain=self.processor.has_fallback)
         self.keys = set(job.result_keys)
         self.alone = False
         self.ended = False
         self._closing = False
         self._ahead = max(AHEAD[0], 4 * share)
-        self._weight = 1  # characters of the largest payload read so far
-        self._tasks: dict[int, Task] = {}
-        self._ready: deque[tuple[int, Task, int]] = deque()
         self._attempts: list[engine.Attempt] = []
         self._size = 0
         self._in_flight = 0
@@ -107,24 +102,23 @@ class Recorder:
         if self._turn_is_over():
             return False
         self.flush()
-        if not self._ready:
+        if not self.supply:
             self.alone = True
             self.flush()
-        return bool(self._ready)
+        return bool(self.supply)
 
-    def feed(self) -> Iterator[tuple[int, Task, int]]:
+    def feed(self) -> Iterator[Item]:
         """Items to start, already stored as claimed. Ends when nothing is left or the turn is over."""
         while not self.ended:
-            while self._ready:
-                yield self._ready.popleft()
+            yield from self.supply
             if self.alone or self._turn_is_over():
                 return
             self.flush()
-            if not self._ready:
+            if not self.supply:
                 return
 
     def _rewind(self) -> None:
-        self._ready.clear()
+        self.supply.forget()
         for lease in self.leases:
             if lease.claimed:
                 lease.cursor, lease.read_all = min(lease.cursor, *lease.claimed), False
@@ -141,18 +135,20 @@ class Recorder:
 
     def _claim(self, save: Save) -> None:
         """Claims more items, from the next shards too, within the transaction of the present batch."""
-        most = max(self.share, AHEAD_SIZE // self._weight)
-        wanted = 1 if self.alone else min(self._ahead, most) - len(self._ready)
-        while len(save.claims) < wanted and save.leases:
+        while save.leases and len(save.claims) < (wanted := self._wanted()):
             lease = save.leases[-1]
             if self.alone:
                 lease.cursor, lease.read_all = lease.start, False
             limit = wanted - len(save.claims)
             rows = [] if lease.read_all else store.read_pending(self.job.pk, lease, limit, self.alone)
             lease.claimed.update(row[0] for row in rows)
-            save.claims += [self._task(*row) for row in rows]
+            self.supply.weigh(rows)
+            save.claims += rows
             if self.alone or (lease.read_all and not self._next_shard(save)):
                 return
+
+    def _wanted(self) -> int:
+        return 1 if self.alone else self.supply.room(self._ahead, self.share)
 
     def _next_shard(self, save: Save) -> bool:
         if len(save.leases) >= LEASES:
@@ -161,16 +157,6 @@ class Recorder:
         if lease:
             save.leases.append(lease)
         return lease is not None
-
-    def _task(self, position: int, payload: str, key: str, tries: int) -> tuple[int, Task, int]:
-        self._weight = max(self._weight, len(payload))
-        values = files.value(payload, self.columns, self.shape)
-        inputs = {name: values.get(column) for name, column in self.job.mapping.items()}
-        run = self.job.run.number if self.job.run else 0
-        task = Task(inputs=inputs, key=key, idempotency_key=f"{self.job.code}-{position + 1}-{run}")
-        if self.processor.has_fallback:
-            self._tasks[position] = task
-        return position, task, tries
 
     # What comes back
 
@@ -237,32 +223,30 @@ class Recorder:
         Tries again while the database is away. Ends the turn where a shard went to somebody else: what came back for
         it is dropped.
         """
-        if not self._ready and time.monotonic() - self._saved < 2 * SAVE_EVERY:
+        if not self.supply and time.monotonic() - self._saved < 2 * SAVE_EVERY:
             self._ahead = min(2 * self._ahead, AHEAD[1])
         attempts, self._attempts, self._size = self._attempts, [], 0
-        rows = outcomes.attempt_rows(attempts, self.call)
-        self._store(outcomes.outcomes_of(attempts, self.call, self._tasks), rows)
+        self._store(outcomes.found_in(attempts, self.call, self.supply.task))
 
-    def _store(self, found: list[Outcome], rows: list[AttemptRow]) -> None:
+    def _store(self, found: Found) -> None:
         """One transaction; where the database refuses a value, halves, until what it refuses stands alone."""
         try:
-            save = sql.insist(partial(self._transact, found, rows), settings.JOBS_LEASE_SECONDS)
+            save = sql.insist(partial(self._transact, found), settings.JOBS_LEASE_SECONDS)
         except LostLease as error:
             logger.warning("Job %s: %s; unsaved results are dropped", self.job.code, error)
             self.ended = True
         except BAD_VALUES as error:
             logger.warning("Job %s: %s while saving %d items", self.job.code, type(error).__name__, len(found))
-            for part in outcomes.parts(found, error):
-                positions = {outcome.position for outcome in part if outcome.error != outcomes.UNSTORABLE}
-                self._store(part, [row for row in rows if row.position in positions])
+            for part in found.parts(error):
+                self._store(part)
         else:
             self._take_over(save)
 
     @transaction.atomic
-    def _transact(self, found: list[Outcome], rows: list[AttemptRow]) -> Save:
+    def _transact(self, found: Found) -> Save:
         save = Save(self.job, self.worker, self.leases, found)
         save.lock()
-        save.items(rows)
+        save.items()
         save.cells()
         if not (self.ended or save.lost):
             self._claim(save)
@@ -278,11 +262,10 @@ class Recorder:
             self.ended = True
         self.leases = [lease for lease in save.leases if lease.token]
         self.keys.update(save.new_keys)
-        self._ready.extend(save.claims)
+        self.supply.add(save.claims)
         self._saved = time.monotonic()
-        done = [outcome for outcome in save.outcomes if outcome.final]
-        for outcome in done:
-            self._tasks.pop(outcome.position, None)
+        done = [position for part in save.done.values() for position in part.final]
+        self.supply.done(done)
         if save.seq:
             events.wake(self.job.code, save.seq, self.job.owner_id)
         self.bar.update(len(done))
@@ -290,6 +273,6 @@ class Recorder:
     def close(self) -> None:
         """Stores the rest and hands every lease back at once, so that nobody has to wait for it to expire."""
         self.ended = self._closing = True
-        self._ready.clear()
+        self.supply.forget()
         self._in_flight = 0
         self.flush()

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from itertools import chain
-from typing import Any, Final
+from collections.abc import Iterable
+from itertools import chain, islice
+from typing import Any
 
 from django.conf import settings
 
-from jobs import events, outcomes, sql, store
+from jobs import events, outcomes, rows, sql, store
 from jobs.models import ItemState, Job, Worker
 from jobs.models.states import CELL_FALLBACK
-from jobs.outcomes import AttemptRow, Outcome
-from jobs.processors import Task
-from jobs.store import Held, Lease, LostLease
-
-NEWEST: Final = 25  # rows shown with a batch
+from jobs.outcomes import NEWEST, Found
+from jobs.store import Claim, Held, Lease, LostLease
 
 
 class Save:
@@ -25,15 +22,14 @@ class Save:
     Wants its methods called in their order, which is that of the locks.
     """
 
-    def __init__(self, job: Job, worker: Worker, leases: Iterable[Lease], found: Iterable[Outcome]) -> None:
+    def __init__(self, job: Job, worker: Worker, leases: Iterable[Lease], found: Found) -> None:
         self.job = job
         self.worker = worker
         self.shards: dict[int, Held] = {}
         self.leases = [lease.copy() for lease in leases]
         self.found = found
-        self.by_shard: dict[int, list[Outcome]] = {}
-        self.outcomes: list[Outcome] = []
-        self.claims: list[tuple[int, Task, int]] = []
+        self.done: dict[int, Found] = {}
+        self.claims: list[Claim] = []
         self.new_keys: list[str] = []
         self.lost = 0
         self.seq = 0
@@ -44,40 +40,42 @@ class Save:
         kept = [lease for lease in self.leases if lease.shard in self.shards]
         self.lost = len(self.leases) - len(kept)
         self.leases = kept
-        for outcome in self.found:
-            lease = self.lease_of(outcome.position)
-            if lease is not None:
-                self.outcomes.append(outcome)
-                self.by_shard.setdefault(lease.shard, []).append(outcome)
+        parts = {lease.shard: self.found.within(lease.start, lease.stop) for lease in kept}
+        self.done = {shard: part for shard, part in parts.items() if part}
 
-    def lease_of(self, position: int) -> Lease | None:
-        return next((lease for lease in self.leases if lease.start <= position < lease.stop), None)
-
-    def items(self, rows: Iterable[AttemptRow]) -> None:
+    def items(self) -> None:
         """Stores items, attempts and causes. Raises LostLease."""
         job, run, worker = self.job.pk, self.job.run_id, self.worker.pk
-        groups = outcomes.group_by_cause(o for o in self.outcomes if o.state == ItemState.FAILED)
+        plain, others, attempts = (
+            list(chain.from_iterable(getattr(part, name) for part in self.done.values()))
+            for name in ("plain", "others", "rows")
+        )
+        groups = outcomes.group_by_cause(o for o in others if o.state == ItemState.FAILED)
         ids = store.count_causes(job, [outcomes.cause_row(mark, group) for mark, group in groups.items()])
         for mark, group in groups.items():
             for outcome in group:
                 outcome.cause = ids[mark]
-        if store.save_outcomes(job, run, worker, self.outcomes) != len(self.outcomes):
+        written = rows.save_plain(job, run, worker, plain) + rows.save_outcomes(job, run, worker, others)
+        if written != len(plain) + len(others):
             raise LostLease("an item was stored by somebody else")
-        store.save_attempts(job, run, worker, [row for row in rows if self.lease_of(row.position)])
+        rows.save_attempts(job, run, worker, attempts)
 
     def cells(self) -> None:
         """Marks in each shard's cells, counts and histogram what became of its items."""
         for lease in self.leases:
-            done = self.by_shard.get(lease.shard)
-            if not done:
+            part = self.done.get(lease.shard)
+            if not part:
                 continue
             held = self.shards[lease.shard]
-            for outcome in done:
+            done = [attempt.position for attempt in part.plain]
+            for position in done:
+                held.cells[position - lease.start] = ItemState.SUCCEEDED
+            for outcome in part.others:
                 held.cells[outcome.position - lease.start] = outcome.cell
                 held.attempts += outcome.made
-                if not outcome.held:
-                    lease.claimed.discard(outcome.position)
-            held.histogram = store.observe(held.histogram, chain.from_iterable(o.times for o in done))
+            held.attempts += len(done)
+            lease.claimed.difference_update(done, (o.position for o in part.others if not o.held))
+            held.histogram = store.observe(held.histogram, part.times)
 
     def give_back(self, everything: bool, ended: bool) -> None:
         """Frees the shards that nothing is left to do for; the last one only when the turn has ended."""
@@ -99,22 +97,29 @@ class Save:
             self._write(lease, fields)
 
     def _write(self, lease: Lease, fields: dict[str, Any]) -> None:
-        if lease.shard in self.by_shard:
+        if lease.shard in self.done:
             held = self.shards[lease.shard]
             fields |= {"cells": held.cells, "histogram": held.histogram, "attempts": held.attempts}
         store.save_shard(lease.shard, **fields)
 
     def batch(self, known: set[str], always: bool) -> None:
         """Numbers the transaction, if it changed anything that viewers see. Locks the job's row, so it comes last."""
-        seen = dict.fromkeys(key for outcome in self.outcomes for key in outcome.keys)
+        seen = dict.fromkeys(chain.from_iterable(part.keys for part in self.done.values()))
         self.new_keys = [key for key in seen if key not in known]
         if self.new_keys:
             store.add_result_keys(self.job.pk, self.new_keys)
-        if self.outcomes or always:
-            newest = [outcomes.shown(outcome) for outcome in reversed(self.outcomes[-NEWEST:])]
-            self.seq = store.add_batch(self.job.pk, events.encode(visible(self.outcomes)), newest)
+        if self.done or always:
+            self.seq = store.add_batch(self.job.pk, events.encode(self._changes()), self._newest())
 
+    def _changes(self) -> dict[int, int]:
+        """Position → state as frames have it."""
+        changes: dict[int, int] = {}
+        for part in self.done.values():
+            changes |= dict.fromkeys((attempt.position for attempt in part.plain), int(ItemState.SUCCEEDED))
+            changes |= {o.position: ItemState.FAILED if o.cell == CELL_FALLBACK else o.cell for o in part.others}
+        return changes
 
-def visible(found: Sequence[Outcome]) -> dict[int, int]:
-    """Position → state as frames have it."""
-    return {o.position: ItemState.FAILED if o.cell == CELL_FALLBACK else o.cell for o in found}
+    def _newest(self) -> list[dict[str, Any]]:
+        held = [range(lease.start, lease.stop) for lease in self.leases]
+        newest = (o for o in reversed(self.found.others) if any(o.position in positions for positions in held))
+        return [outcomes.shown(outcome) for outcome in islice(newest, NEWEST)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
@@ -54,23 +54,58 @@ def execute(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-def write_many(
-    sqlite: str, postgres_sql: str, casts: Sequence[str], rows: Sequence[Sequence[Any]], extra: Sequence[Any] = ()
-) -> int:
-    """Runs one statement for all `rows` and returns how many it touched.
+def stamps(epochs: Iterable[float]) -> list[str]:
+    """Times, in seconds since the epoch, as the database takes dates.
 
-    On SQLite it is `sqlite` once a row with the row's values and then `extra`; on PostgreSQL `postgres_sql`, whose
-    `{rows}` becomes an unnest of one array a column, each with its cast. Its placeholders of `extra` come after those.
+    For many of them: most share their second with the one before, so this takes a tenth of the time of `adapter`.
     """
-    if not rows:
+    zone = "+00" if postgres() else ""
+    known: dict[int, str] = {}
+    found = []
+    for epoch in epochs:
+        second = int(epoch)
+        micro = round((epoch - second) * 1_000_000)
+        if micro == 1_000_000:
+            second, micro = second + 1, 0
+        if second not in known:
+            known[second] = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%d %H:%M:%S}."
+        found.append(f"{known[second]}{micro:06d}{zone}")
+    return found
+
+
+def array(values: Iterable[Any]) -> str:
+    """Texts, numbers, dates and None as the text of a PostgreSQL array; psycopg takes ten times as long for a list."""
+    return "{" + ",".join(map(_element, values)) + "}"
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    text = str(value)
+    if type(value) in (int, float):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def write_many(sqlite: str, postgres_sql: str, casts: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+    """Runs one statement for all `rows` and returns how many it touched; see `write_columns`."""
+    return write_columns(sqlite, postgres_sql, casts, list(zip(*rows, strict=True)))
+
+
+def write_columns(sqlite: str, postgres_sql: str, casts: Sequence[str], columns: Sequence[Sequence[Any]]) -> int:
+    """Runs one statement for all rows, given as their columns, and returns how many it touched.
+
+    On SQLite it is `sqlite` once a row with the row's values; on PostgreSQL `postgres_sql`, whose `{rows}` becomes an
+    unnest of one array a column, each with its cast.
+    """
+    if not columns or not columns[0]:
         return 0
     with connection.cursor() as cursor:
         if postgres():
             unnest = "unnest(" + ", ".join(f"%s::{cast}[]" for cast in casts) + ")"
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            cursor.execute(postgres_sql.replace("{rows}", unnest), [*columns, *extra])
+            cursor.execute(postgres_sql.replace("{rows}", unnest), [array(column) for column in columns])
         else:
-            cursor.executemany(sqlite, [(*row, *extra) for row in rows])
+            cursor.executemany(sqlite, list(zip(*columns, strict=True)))
         return int(cursor.rowcount)
 
 

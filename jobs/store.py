@@ -1,4 +1,4 @@
-"""The set-based statements of the hot path.
+"""The set-based statements of the hot path, but for those of `jobs.rows`.
 
 Every function runs in its caller's transaction. Locks are taken in the order shards, causes, items, job, so that no two
 transactions wait for each other. Who holds all shards of a job may lock the rest in any order: nobody else gets there.
@@ -10,19 +10,20 @@ import json
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, cast
 
 from django.utils import timezone
 
 from jobs import histogram
 from jobs.models.states import CELL_FALLBACK, CELL_RETRYING, ItemState
-from jobs.outcomes import AttemptRow, Outcome
-from jobs.sql import Raw, adapter, execute, for_update, later, postgres, write_many
+from jobs.sql import Raw, adapter, execute, for_update, later, postgres
 
 PENDING_CELLS: Final = (int(ItemState.PENDING), CELL_RETRYING)
 FAILED_CELLS: Final = (int(ItemState.FAILED), CELL_FALLBACK)
 ALONE_FROM: Final = 2  # strikes; an item with so many runs alone
 FATAL_STRIKES: Final = 3
+
+Claim: TypeAlias = tuple[int, str, str, int]  # position, payload, key, tries
 
 
 class LostLease(Exception):
@@ -77,8 +78,8 @@ def claim_shard(job: int, worker: int, share: int, lease_seconds: float) -> Leas
     return Lease(shard, number, start, stop, token, cursor=start)
 
 
-def read_pending(job: int, lease: Lease, limit: int, alone: bool = False) -> list[tuple[int, str, str, int]]:
-    """The next (position, payload, key, tries) of the lease that may be started now, at most `limit`.
+def read_pending(job: int, lease: Lease, limit: int, alone: bool = False) -> list[Claim]:
+    """The next items of the lease that may be started now, at most `limit`.
 
     Items that held a worker when it died twice are left out, or with `alone` are the only ones read.
     """
@@ -92,7 +93,7 @@ def read_pending(job: int, lease: Lease, limit: int, alone: bool = False) -> lis
     if rows:
         lease.cursor = rows[-1][0] + 1
     lease.read_all = len(rows) < limit
-    return rows
+    return cast(list[Claim], rows)
 
 
 def lock_shards(leases: Iterable[Lease], expired: bool = False) -> dict[int, Held]:
@@ -152,48 +153,6 @@ def next_due(job: int, lease: Lease) -> Any:
 
 
 # Recording
-
-
-def save_outcomes(job: int, run: int | None, worker: int, outcomes: Sequence[Outcome]) -> int:
-    """Writes what became of items that are still pending; returns how many rows that were."""
-    adapted = adapter()
-    rows = [
-        (o.state, o.tries, o.made, o.seconds, adapted(o.finished), adapted(o.due), o.result, o.fallback,
-         o.error_kind, o.error, o.cause, o.position)
-        for o in outcomes
-    ]  # fmt: skip
-    by = f"strikes = 0, run_id = {run or 'NULL'}, worker_id = {worker or 'NULL'}"
-    return write_many(
-        f"""UPDATE jobs_item SET state = %s, tries = %s, attempts = attempts + %s, seconds = %s, finished = %s,
-                   due = %s, result = %s, fallback = %s, error_kind = %s, error = %s, cause_id = %s, {by}
-             WHERE position = %s AND job_id = %s AND state = 0""",
-        f"""UPDATE jobs_item SET state = u.state, tries = u.tries, attempts = attempts + u.made, seconds = u.seconds,
-                   finished = u.finished, due = u.due, result = u.result, fallback = u.fallback,
-                   error_kind = u.error_kind, error = u.error, cause_id = u.cause, {by}
-              FROM {{rows}} AS u(state, tries, made, seconds, finished, due, result, fallback, error_kind, error,
-                               cause, position)
-             WHERE jobs_item.job_id = %s AND jobs_item.position = u.position AND jobs_item.state = 0""",
-        ("smallint", "int", "int", "float8", "timestamptz", "timestamptz", "text", "text", "text", "text",
-         "bigint", "int"),
-        rows,
-        [job],
-    )  # fmt: skip
-
-
-def save_attempts(job: int, run: int | None, worker: int, attempts: Sequence[AttemptRow]) -> None:
-    by = f"{job}, {run or 'NULL'}, {worker or 'NULL'}"
-    names = "position, number, started, seconds, kind, message, trace, log, retry_at, job_id, run_id, worker_id"
-    adapted = adapter()
-    rows = [
-        (a.position, a.number, adapted(a.started), a.seconds, a.kind, a.message, a.trace, a.log, adapted(a.retry_at))
-        for a in attempts
-    ]
-    write_many(
-        f"INSERT INTO jobs_attempt ({names}) VALUES ({', '.join(['%s'] * 9)}, {by})",
-        f"INSERT INTO jobs_attempt ({names}) SELECT u.*, {by} FROM {{rows}} AS u",
-        ("int", "int", "timestamptz", "float8", "text", "text", "text", "text", "timestamptz"),
-        rows,
-    )
 
 
 def count_causes(job: int, causes: Iterable[tuple[str, str, str, str, int, int, int]]) -> dict[str, int]:

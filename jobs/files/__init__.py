@@ -2,7 +2,7 @@
 
 from jobs.files.formula import guard, unguard
 from jobs.files.naming import Name, naming
-from jobs.files.payload import cells, columns_of, value
+from jobs.files.payload import Picker, cells, columns_of
 from jobs.files.reading import Reader, open_rows, read
 from jobs.files.report import Report, preflight
 from jobs.files.shape import LIMITS, Limits, Row, Shape, Unreadable
@@ -13,6 +13,7 @@ __all__ = [
     "LIMITS",
     "Limits",
     "Name",
+    "Picker",
     "Reader",
     "Report",
     "Result",
@@ -32,5 +33,4 @@ __all__ = [
     "result_header",
     "sniff",
     "unguard",
-    "value",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from json import encoder
 from typing import Any
 
@@ -83,12 +83,32 @@ def cells(payload: str, shape: Shape, columns: Sequence[str]) -> list[str]:
     return [cell_text(fields.get(column)) for column in columns]
 
 
-def value(payload: str, columns: Sequence[str], shape: Shape) -> dict[str, Any]:
-    """What a processor sees of the row: column to value. JSON values keep their types; a missing one is None."""
-    if shape.tabular:
-        return dict(zip(columns, cells(payload, shape, columns), strict=True))
-    fields = fields_of(json.loads(payload))
-    return {column: fields.get(column) for column in columns}
+class Picker:
+    """Takes the inputs of a processor out of payloads; `mapping` says which column each input comes from.
+
+    A cell is text, empty where the row is too short; a JSON value keeps its type, and a missing one is None, as is the
+    input of a column that does not exist.
+    """
+
+    def __init__(self, mapping: Mapping[str, str], columns: Sequence[str], shape: Shape) -> None:
+        self._tabular = shape.tabular
+        self._columns = {name: column for name, column in mapping.items() if column in columns}
+        self._missing = dict.fromkeys(mapping.keys() - self._columns.keys())
+        places = {column: at for at, column in enumerate(columns)}
+        self._places = [(name, places[column]) for name, column in self._columns.items()]
+
+    def __call__(self, payloads: Sequence[str]) -> list[dict[str, Any]]:
+        """One dict of inputs for each payload. Many at a time are read several times faster than one by one."""
+        rows = _plain("[" + ",".join(payloads) + "]")
+        return list(map(self._of_cells if self._tabular else self._of_fields, rows))
+
+    def _of_cells(self, row: list[str]) -> dict[str, Any]:
+        width = len(row)
+        return {name: row[at] if at < width else "" for name, at in self._places} | self._missing
+
+    def _of_fields(self, item: Any) -> dict[str, Any]:
+        fields = fields_of(item)
+        return {name: fields.get(column) for name, column in self._columns.items()} | self._missing
 
 
 def cell_text(item: Any) -> str:

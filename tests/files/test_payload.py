@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.files import Shape, cells, columns_of, value
+from jobs.files import Picker, Shape, cells, columns_of
 from jobs.files.payload import array_text
 from tests.files.corpus import rows
 
@@ -52,13 +52,23 @@ def test_it_shows_a_bare_value(payload: str, expected: list[str]) -> None:
     ("payload", "shape", "expected"),
     [
         ('["1","a"]', CSV, {"id": "1", "q": "a"}),
-        ('{"id": 1, "q": ["x"], "more": 2}', JSONL, {"id": 1, "q": ["x"]}),
+        ('{"id": 1, "q": ["x"], "gone": 2}', JSONL, {"id": 1, "q": ["x"]}),
         ('{"q": 1.5}', JSONL, {"id": None, "q": 1.5}),
         ("5", JSONL, {"id": None, "q": None}),
+        ('["1"]', CSV, {"id": "1", "q": ""}),
+        ('["1","a","b"]', CSV, {"id": "1", "q": "a"}),
     ],
 )
-def test_it_gives_a_processor_values(payload: str, shape: Shape, expected: dict[str, Any]) -> None:
-    assert value(payload, shape.columns, shape) == expected
+def test_it_gives_a_processor_its_inputs(payload: str, shape: Shape, expected: dict[str, Any]) -> None:
+    mapping = {"first": "id", "second": "q", "third": "gone"}
+    wanted = {"first": expected["id"], "second": expected["q"], "third": None}
+    assert Picker(mapping, shape.columns, shape)([payload] * 3) == [wanted] * 3
+
+
+def test_it_gives_a_processor_a_bare_value() -> None:
+    assert Picker({"text": "value"}, ("value",), JSONL)(["5", '"a,b"', "null"]) == [
+        {"text": 5}, {"text": "a,b"}, {"text": None}
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

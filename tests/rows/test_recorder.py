@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import dispatch, engine, events, recorder, store, tasks
+from jobs import dispatch, engine, events, recorder, store, supply, tasks
 from jobs.models import Attempt, Batch, Cause, Item, Job, JobState, Shard, Worker
 from jobs.recorder import OutOfTime
 from tests.base import csv_of, loaded, states, worked
@@ -145,7 +145,7 @@ def test_it_saves_early_when_results_are_large(alice: User, monkeypatch: pytest.
 
 
 def test_it_reads_less_ahead_when_rows_are_large(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "AHEAD_SIZE", 3000)
+    monkeypatch.setattr(supply, "SIZE", 3000)
     job = loaded(alice, "name\n" + ("x" * 1000 + "\n") * 60, workers=2)
     taken = recorder_for(job)
     feed(taken, *(success(at) for at in range(50)))
@@ -294,7 +294,7 @@ def test_it_takes_an_item_when_it_is_due(alice: User) -> None:
     Item.objects.filter(job=job, position=0).update(due=past)
     Shard.objects.filter(job=job).update(due=past)
     again = recorder_for(job)
-    assert [(position, made) for position, _, made in again._ready] == [(0, 1)]
+    assert [(position, made) for position, _, made in again.feed()] == [(0, 1)]
 
 
 def test_it_survives_a_service_that_asks_to_wait_for_ages(alice: User) -> None:
@@ -310,7 +310,7 @@ def test_it_reads_again_what_the_engine_left(alice: User) -> None:
         pass
     feed(taken, success(0), success(12))
     assert taken.prepare()
-    assert [position for position, _, _ in taken._ready] == [at for at in range(20) if at not in (0, 12)]
+    assert [position for position, *_ in taken.supply.claims] == [at for at in range(20) if at not in (0, 12)]
 
 
 # Turns
@@ -397,7 +397,7 @@ def test_it_passes_items_to_the_engine_in_order(alice: User, settings: Any) -> N
 
 def test_it_gives_each_item_an_idempotency_key_of_its_run(alice: User) -> None:
     job = loaded(alice, csv_of(2))
-    _, task, _ = recorder_for(job)._ready[1]
+    _, (_, task, _) = recorder_for(job).feed()
     assert task.idempotency_key == f"{job.code}-2-1"
 
 

@@ -10,7 +10,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobs import recorder, sql, store
+from jobs import recorder, rows, sql, store
 from jobs.models import Item
 from tests.base import csv_of, loaded, states
 from tests.rows.steps import feed, recorder_for, success, wrong
@@ -69,7 +69,7 @@ def test_it_does_not_try_again_what_can_never_work(time: Time, db: None) -> None
     assert time.slept == []
 
 
-@pytest.mark.parametrize("step", ["lock_shards", "save_outcomes", "read_pending", "save_shard", "add_batch"])
+@pytest.mark.parametrize("step", ["lock_shards", "read_pending", "save_shard", "add_batch", "rows.save_outcomes"])
 def test_it_loses_nothing_when_the_database_goes_in_the_middle(
     step: str, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,7 +77,8 @@ def test_it_loses_nothing_when_the_database_goes_in_the_middle(
     monkeypatch.setattr(recorder, "AHEAD", (3, 3))
     job = loaded(alice, csv_of(20), workers=1)
     taken = recorder_for(job)
-    real, trouble = getattr(store, step), iter(range(3))
+    owner, name = (rows, step.removeprefix("rows.")) if step.startswith("rows.") else (store, step)
+    real, trouble = getattr(owner, name), iter(range(3))
 
     def flaky(*args: Any, **kwargs: Any) -> Any:
         answer = real(*args, **kwargs)
@@ -85,7 +86,7 @@ def test_it_loses_nothing_when_the_database_goes_in_the_middle(
             raise OperationalError("away")
         return answer
 
-    monkeypatch.setattr(store, step, flaky)
+    monkeypatch.setattr(owner, name, flaky)
     for position, _, _ in taken.feed():
         feed(taken, success(position))
     taken.close()
@@ -120,10 +121,11 @@ def test_it_keeps_dates_exactly(alice: User) -> None:
     job = loaded(alice, csv_of(1))
     when = timezone.now().replace(microsecond=123456) + timedelta(days=1)
     sql.write_many(
-        "UPDATE jobs_item SET due = %s WHERE job_id = %s",
-        "UPDATE jobs_item SET due = u.due FROM {rows} AS u(due) WHERE job_id = %s",
-        ("timestamptz",), [(sql.adapter()(when),)], [job.pk],
-    )  # fmt: skip
+        f"UPDATE jobs_item SET due = %s WHERE job_id = {job.pk}",
+        f"UPDATE jobs_item SET due = u.due FROM {{rows}} AS u(due) WHERE job_id = {job.pk}",
+        ("timestamptz",),
+        [(sql.adapter()(when),)],
+    )
     assert Item.objects.get(job=job).due == when
 
 

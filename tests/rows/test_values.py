@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import DataError
 
-from jobs import processors, results, store, tasks
+from jobs import processors, results, rows, tasks
 from jobs.models import Attempt, Item, JobState
 from jobs.processors import Context, processor
 from tests.base import lines, loaded, states, worked
@@ -75,14 +75,17 @@ def test_it_makes_any_failure_harmless(text: str, alice: User) -> None:
 
 def refuse(monkeypatch: pytest.MonkeyPatch, positions: set[int]) -> None:
     """The database takes no result of these items."""
-    real = store.save_outcomes
 
-    def save(job: int, run: int | None, worker: int, outcomes: Any) -> int:
-        if any(outcome.position in positions and outcome.error_kind != "not storable" for outcome in outcomes):
-            raise DataError("refused")
-        return real(job, run, worker, outcomes)
+    def refusing(real: Callable[..., int]) -> Callable[..., int]:
+        def save(job: int, run: int | None, worker: int, found: Any) -> int:
+            if any(one.position in positions and getattr(one, "error_kind", "") != "not storable" for one in found):
+                raise DataError("refused")
+            return real(job, run, worker, found)
 
-    monkeypatch.setattr(store, "save_outcomes", save)
+        return save
+
+    for name in ("save_plain", "save_outcomes"):
+        monkeypatch.setattr(rows, name, refusing(getattr(rows, name)))
 
 
 def test_it_fails_alone_what_the_database_refuses(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +105,7 @@ def test_it_raises_when_the_database_refuses_everything(alice: User, monkeypatch
     def save(*args: Any) -> int:
         raise DataError("refused")
 
-    monkeypatch.setattr(store, "save_outcomes", save)
+    monkeypatch.setattr(rows, "save_outcomes", save)
     taken.add(success(0))
     with pytest.raises(DataError):
         taken.flush()
