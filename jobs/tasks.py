@@ -67,4 +67,6 @@ def replace_if_hung() -> None:
     hung = sum(thread.name.startswith("batch") for thread in threading.enumerate())
     if hung >= settings.JOBS_LOST_THREADS:
         logger.warning("%d threads hang; this worker process is replaced", hung)
+        # Another process goes on at once; the keeper would wake one a second later.
+        dispatch.send(dispatch.WORK)
         os._exit(RECYCLE_EXIT)

@@ -109,16 +109,18 @@ def test_it_gives_each_child_a_lock_of_its_own(monkeypatch: pytest.MonkeyPatch) 
     assert tqdm.monitor_interval == 0
 
 
-def test_it_replaces_a_process_whose_threads_hang(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+def test_it_replaces_a_process_whose_threads_hang(
+    sent: list[str], monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
     settings.JOBS_LOST_THREADS = 2
     gone: list[int] = []
     monkeypatch.setattr(os, "_exit", gone.append)
     done = threading.Event()
     threads = [threading.Thread(target=done.wait, name=f"batch_{number}") for number in range(2)]
     tasks.replace_if_hung()
-    assert gone == []
+    assert (gone, sent) == ([], [])
     for thread in threads:
         thread.start()
     tasks.replace_if_hung()
     done.set()
-    assert gone == [tasks.RECYCLE_EXIT]
+    assert (gone, sent) == ([tasks.RECYCLE_EXIT], [dispatch.WORK])
