@@ -121,14 +121,24 @@ class System:
 
     def client(self, name: str = "", password: str = "tea-and-biscuits") -> httpx.Client:
         """Signed in as `name`, or as the first administrator by the one-time link."""
-        client = httpx.Client(base_url=self.url, follow_redirects=True, timeout=60)
-        self.clients.append(client)
+        client = self.stranger()
         if not name:
             self.first_admin(client)
             return client
         client.get("/accounts/login/")
         answer = self.post(client, "/accounts/login/", {"username": name, "password": password})
         assert "batchweb_session" in client.cookies, answer.text[:500]
+        return client
+
+    def again(self, client: httpx.Client) -> httpx.Client:
+        """Another client of the same person."""
+        other = self.stranger()
+        other.cookies.update(client.cookies)
+        return other
+
+    def stranger(self) -> httpx.Client:
+        client = httpx.Client(base_url=self.url, follow_redirects=True, timeout=60)
+        self.clients.append(client)
         return client
 
     def first_admin(self, client: httpx.Client) -> None:
