@@ -8,9 +8,9 @@ from contextvars import Context
 from typing import Any
 
 from jobs.engine import context, failures
-from jobs.engine.context import Ticket
+from jobs.engine.context import Refusal, Ticket
 from jobs.engine.threads import Worker
-from jobs.engine.types import THROTTLED, Failure, RetryLater
+from jobs.engine.types import THROTTLED, RetryLater
 
 
 class Here:
@@ -23,22 +23,23 @@ class Here:
     def prepare(self, worker: Worker) -> None:
         """A thread needs nothing."""
 
-    def call(self, worker: Worker, ticket: Ticket) -> None:
-        """Note on the ticket what the function returns or raises. Never raises.
+    def call(self, worker: Worker, ticket: Ticket) -> Any:
+        """What the function returns; what it raises is noted on the ticket. Never raises.
 
         SystemExit and KeyboardInterrupt too are the item's own failure: in a pool thread they cannot come from Ctrl-C,
         and there they would end a thread that other items need.
         """
         try:
             # A copy for each attempt (about 0.1 µs): what one item sets, the next does not see.
-            ticket.value = self._surroundings.copy().run(_call, self._process, ticket)
+            return self._surroundings.copy().run(_call, self._process, ticket)
         except RetryLater as wait:
-            ticket.later, ticket.alone = wait.seconds, wait.alone
-            ticket.failure = Failure(THROTTLED, str(wait), "")
+            ticket.failure = Refusal(THROTTLED, str(wait), "", wait.seconds, wait.alone)
         except BaseException as error:
             ticket.failure = failures.describe(error)
-        if ticket.logger is not None:
-            ticket.log = ticket.logger.text
+        finally:
+            if ticket.log:
+                ticket.log = ticket.log.text
+        return None
 
     def reclaim(self, worker: Worker) -> bool:
         """A thread cannot be stopped from outside."""
@@ -50,7 +51,7 @@ class Here:
 
 def _call(process: Callable[[Any], Any], ticket: Ticket) -> Any:
     context.enter(ticket)
-    return process(ticket.payload)
+    return process(ticket.value)
 
 
 class Unpickling:

@@ -1,8 +1,7 @@
 """What runs in a child process: `python -m jobs.engine.child REQUESTS ANSWERS`, two numbers of open pipes.
 
 The first message says how to become like the parent and what to call; then each message is one attempt. Answers are
-("ready",), ("value", pickled value, log) or ("failure", kind, message, trace, seconds to wait or None, whether it waits
-alone, log).
+("ready",), ("value", pickled value, log) or ("failure", failure, log).
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from jobs.engine.failures import describe
 from jobs.engine.threads import Worker
 
 # How long a child whose parent is gone may take to notice by itself.
-GRACE = 1.0
+GRACE = 0.5
 
 
 def main(requests: int, answers: int) -> None:
@@ -52,16 +51,15 @@ def main(requests: int, answers: int) -> None:
 def _answer(outlet: BinaryIO, caller: calls.Here, request: tuple[int, int, bytes]) -> None:
     position, number, payload = request
     ticket = Ticket(position, payload, number - 1)
-    caller.call(Worker(), ticket)
+    value = caller.call(Worker(), ticket)
     if ticket.failure is None:
         try:
-            wire.send(outlet, ("value", pickle.dumps(ticket.value, pickle.HIGHEST_PROTOCOL), ticket.log))
+            wire.send(outlet, ("value", pickle.dumps(value, pickle.HIGHEST_PROTOCOL), ticket.log))
             return
         except BaseException as error:
             # A result that cannot be pickled is the item's failure.
             ticket.failure = describe(error)
-    failure = ticket.failure
-    wire.send(outlet, ("failure", failure.kind, failure.message, failure.trace, ticket.later, ticket.alone, ticket.log))
+    wire.send(outlet, ("failure", ticket.failure, ticket.log))
 
 
 def _become(setup: dict[str, Any]) -> Any:

@@ -21,7 +21,7 @@ from typing import Any
 from jobs.engine import failures, wire
 from jobs.engine.context import Ticket
 from jobs.engine.threads import Worker
-from jobs.engine.types import WORKER_DIED, Failure
+from jobs.engine.types import WORKER_DIED
 
 # How long a child may take to import what it needs.
 STARTUP = 60.0
@@ -165,20 +165,19 @@ class InChild:
         with suppress(Exception):
             worker.tool = Child(self._setup)
 
-    def call(self, worker: Worker, ticket: Ticket) -> None:
-        """Fill the ticket with the child's answer, or with the manner of its death."""
+    def call(self, worker: Worker, ticket: Ticket) -> Any:
+        """The value that the child answers; a failure, and the manner of its death, is noted on the ticket."""
         try:
             if worker.tool is None:
                 raise Died("The worker process could not be started.")
-            payload = pickle.dumps(ticket.payload, pickle.HIGHEST_PROTOCOL)
-            kind, *answer = worker.tool.ask(ticket.position, ticket.number, payload)
+            payload = pickle.dumps(ticket.value, pickle.HIGHEST_PROTOCOL)
+            kind, answer, ticket.log = worker.tool.ask(ticket.position, ticket.number, payload)
             if kind == "value":
-                ticket.value, ticket.log = pickle.loads(answer[0]), answer[1]  # noqa: S301
-            else:
-                ticket.failure = Failure(*answer[:3])
-                ticket.later, ticket.alone, ticket.log = answer[3:]
+                return pickle.loads(answer)  # noqa: S301
+            ticket.failure = answer
         except BaseException as error:
             ticket.failure = failures.describe(error)
+        return None
 
     def reclaim(self, worker: Worker) -> bool:
         """Kill the child; its thread sees that and is free again."""

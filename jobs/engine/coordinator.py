@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import enum
 import heapq
+import math
 import random
 import time
 from collections.abc import Generator, Iterator
+from copy import copy
+from itertools import islice
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from jobs.engine import backoff
-from jobs.engine.context import Ticket, success
+from jobs.engine.context import Refusal, Ticket
+from jobs.engine.failures import too_long
 from jobs.engine.starter import Starter
 from jobs.engine.threads import Pool
-from jobs.engine.types import STOP, THROTTLED, TIMEOUT, Attempt, Beat, Failure, Policy, Pulse
+from jobs.engine.types import STOP, THROTTLED, Attempt, Beat, Failure, Policy, Pulse
 from jobs.engine.window import LINGER, Window
 
 BEAT = 0.25
@@ -22,6 +26,8 @@ BEAT = 0.25
 WAITING = 64
 # How long to pull before what was pulled is handed over: a slow source must not keep the workers waiting.
 SLICE = 0.002
+# The clock is looked at after 1, 2, 4, … and so many items: looking takes as long as making a ticket does.
+LUMP = 32
 # How long to pull before attempts that have finished meanwhile are yielded first.
 SOURCE = 0.02
 
@@ -46,16 +52,19 @@ class Coordinator:
         self.beat = beat
         self.hold = hold
         self.starter = Starter(pool, policy)
+        self.accepted = self.starter.accepted
+        self.expired = pool.expired
         # Those that wait for their next attempt: when it is due, a serial number to tell equal times apart, the ticket.
         self.retries: list[tuple[float, int, Ticket]] = []
         self.serial = 0
-        # How many attempts are ready or handed over and not settled, and how many are settled.
+        # How many attempts were made ready so far, and how many of them are not settled.
+        self.made = 0
         self.open = 0
-        self.settled = 0
         self.exhausted = False
         self.stopping = False
         self.gave_up = 0  # So many threads hung when the run ended for that reason; some may come back before its end.
         self.error: Exception | None = None
+        pool.limit = policy.timeout or math.inf
         now = monotonic()
         self.epoch = time.time() - now
         self.window = Window(policy.workers, now)
@@ -111,18 +120,18 @@ class Coordinator:
 
     def _settle(self, ticket: Ticket) -> Attempt | None:
         """What a ticket became; None when it was given up before: that was told then, and its thread is back now."""
-        if ticket.expired:
-            self.pool.lost.pop(ticket, None)
+        if self.expired and ticket in self.expired:
+            self.pool.forget(ticket)
             return None
         self.open -= 1
-        self.settled += 1
-        limit = self.policy.timeout
-        if ticket.failure is None:
-            if limit is None or ticket.seconds <= limit:
-                self.starter.accepted.append(ticket.started)
-                return success(ticket, self.epoch)
-            ticket.failure = _too_long(limit)
-        return self._failed(ticket, ticket.failure)
+        if ticket.failure is not None:
+            return self._failed(ticket, ticket.failure)
+        self.accepted.append(ticket.started)
+        # The pace goes on looking at when its tickets started.
+        attempt: Any = ticket if self.starter.pace is None else copy(ticket)
+        attempt.started += self.epoch
+        attempt.__class__ = Attempt
+        return cast(Attempt, attempt)
 
     def _failed(self, ticket: Ticket, failure: Failure) -> Attempt:
         retry_at = None
@@ -133,19 +142,21 @@ class Coordinator:
                 # To be asked to wait costs no attempt.
                 made = ticket.number - (failure.kind == THROTTLED)
                 self.serial += 1
-                again = Ticket(ticket.position, ticket.payload, made)
+                again = Ticket(ticket.position, ticket.value, made)
                 heapq.heappush(self.retries, (monotonic() + wait, self.serial, again))
+        if isinstance(failure, Refusal):
+            failure = Failure(failure.kind, failure.message, failure.trace)
         started = ticket.started + self.epoch
         return Attempt(ticket.position, ticket.number, started, ticket.seconds, None, failure, ticket.log, retry_at)
 
     def _wait_after(self, ticket: Ticket, failure: Failure) -> float | None:
         """Seconds until the item is tried again; None when this was its last attempt."""
         policy = self.policy
-        if ticket.later is not None and failure.kind == THROTTLED:
-            if not ticket.alone:
-                self.starter.pause(ticket, ticket.later)
-            return ticket.later
-        self.starter.accepted.append(ticket.started)
+        if isinstance(failure, Refusal):
+            if not failure.alone:
+                self.starter.pause(ticket, failure.seconds)
+            return failure.seconds
+        self.accepted.append(ticket.started)
         if ticket.number < policy.attempts and policy.retries(failure.kind):
             return backoff.delay(ticket.number, policy.backoff, policy.backoff_max, random.random())  # noqa: S311
         return None
@@ -160,6 +171,7 @@ class Coordinator:
             self._expire(now, self.policy.timeout)
         while self.retries and self.retries[0][0] <= now:
             self.starter.ready.append(heapq.heappop(self.retries)[2])
+            self.made += 1
             self.open += 1
         self._start(now)
         if self.exhausted:
@@ -188,6 +200,7 @@ class Coordinator:
 
     def _adopt(self, policy: Policy) -> None:
         before, self.policy = self.policy, policy
+        self.pool.limit = policy.timeout or math.inf
         self.starter.adopt(policy)
         if policy.workers != before.workers:
             self.pool.resize(policy.workers)
@@ -200,11 +213,11 @@ class Coordinator:
             if now - ticket.started < limit:
                 nearest = min(nearest, ticket.started)
                 continue
-            stand_in = Ticket(ticket.position, ticket.payload, ticket.number - 1)
-            stand_in.started, stand_in.seconds = ticket.started, now - ticket.started
-            stand_in.failure = _too_long(limit)
-            self.pool.expire(worker, ticket)
-            self.pool.done.append(stand_in)
+            stand_in = self.pool.expire(worker, ticket)
+            if stand_in is not None:
+                stand_in.started, stand_in.seconds = ticket.started, now - ticket.started
+                stand_in.failure = too_long(limit)
+                self.pool.done.append(stand_in)
         self.expiry_at = nearest + limit
         if len(self.pool.lost) >= self.policy.lost_limit and not self.stopping:
             self.gave_up = len(self.pool.lost)
@@ -216,7 +229,7 @@ class Coordinator:
 
     def _pull(self, now: float) -> None:
         # What finished while the caller was busy counts too, else each long write would narrow the window.
-        self.window.measure(now, self.settled + len(self.pool.done))
+        self.window.measure(now, self.made - self.open + len(self.pool.done))
         begun, more = now, True
         while more:
             # Where nothing is under way the first item goes to work before the second one is pulled.
@@ -228,22 +241,28 @@ class Coordinator:
 
     def _take(self, until: float) -> bool:
         """Fill the window from the source, but no longer than this; False when that is all for now."""
-        ready, items = self.starter.ready, self.items
+        ready = self.starter.ready
         before = len(ready)
+        room, lump = self._room(), 1
         try:
-            for _ in range(self._room()):
-                item = next(items)
-                if item is NOT_YET:
+            while room > 0:
+                size, begun = min(lump, room), len(ready)
+                for item in islice(self.items, size):
+                    if item is NOT_YET:
+                        return False
+                    ready.append(Ticket(*item))
+                if len(ready) - begun < size:
+                    self.exhausted = True
                     return False
-                ready.append(Ticket(*item))
+                room -= size
+                lump = min(2 * lump, LUMP)
                 if monotonic() > until:
-                    return True
-        except StopIteration:
-            self.exhausted = True
+                    return room > 0
         except Exception as error:
             self.error = error
             self.exhausted = True
         finally:
+            self.made += len(ready) - before
             self.open += len(ready) - before
         return False
 
@@ -273,7 +292,3 @@ class Coordinator:
             self.pool.listen(min(seconds, LINGER), quorum)
         else:
             self.pool.listen(seconds, 1)
-
-
-def _too_long(limit: float) -> Failure:
-    return Failure(TIMEOUT, f"Took longer than {limit:g} seconds.", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 
-from jobs.engine.types import Failure
+from jobs.engine.types import TIMEOUT, Failure
 
 MESSAGE_BYTES = 2_000
 TRACE_BYTES = 8_000
@@ -20,6 +20,11 @@ def describe(error: BaseException) -> Failure:
     """The failure that an exception stands for. Never raises."""
     trace = clip(_trace(error), TRACE_BYTES, keep_end=True)
     return Failure(kind_of(error), clip(_message(error), MESSAGE_BYTES), trace)
+
+
+def too_long(limit: float) -> Failure:
+    """The failure of an attempt that took longer than `limit` seconds."""
+    return Failure(TIMEOUT, f"Took longer than {limit:g} seconds.", "")
 
 
 def kind_of(error: BaseException) -> str:

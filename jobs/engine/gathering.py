@@ -7,14 +7,16 @@ import inspect
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from itertools import chain, islice, repeat
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jobs.engine import context
 from jobs.engine.coordinator import NOT_YET
 from jobs.engine.failures import describe, kind_of
-from jobs.engine.progress import ConsoleBar
 from jobs.engine.runner import run
 from jobs.engine.types import TIMEOUT, Attempt, Failure, Policy, Pulse
+
+if TYPE_CHECKING:
+    from jobs.engine.progress import ConsoleBar
 
 Process = Callable[[Any], Any]
 Fallback = Callable[[Any, BaseException], Any]
@@ -72,9 +74,11 @@ class Gathering:
                     continue
                 position = attempt.position
                 value = attempt.value if attempt.failure is None else self._instead(position, attempt.failure)
-                if position >= len(found):
+                try:
+                    found[position] = value
+                except IndexError:
                     found.extend(repeat(MISSING, position - len(found) + PLACES))
-                found[position] = value
+                    found[position] = value
                 self.finished += 1
                 if under_way:
                     del under_way[position]
@@ -190,6 +194,9 @@ class Gathering:
             self.bar.say(text)
 
     def _draw(self) -> None:
+        # Not above: tqdm is a quarter of what a child process would load, and children draw nothing.
+        from jobs.engine.progress import ConsoleBar
+
         self.bar = ConsoleBar(self.total, self.desc)
 
     def _beat(self, pulse: Pulse) -> None:

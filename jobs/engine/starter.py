@@ -71,7 +71,7 @@ class Starter:
     def pause(self, ticket: Ticket, seconds: float) -> None:
         """Take note that the service refused this attempt, and asks to wait."""
         others = [*self._pool.done, *(running for _, running in self._pool.running())]
-        accepted = [*self.accepted, *(other.started for other in others if other.later is None)]
+        accepted = [*self.accepted, *(other.started for other in others if other.refusal is None)]
         ended = ticket.started + ticket.seconds
         self._throttle.refuse(ticket.started, ended, seconds, accepted, self._policy.backoff)
         self._recall()

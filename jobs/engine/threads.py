@@ -8,6 +8,7 @@ ever switches threads for the sake of the hand-over.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from typing import Any, Protocol
 from jobs.engine.bell import Bell
 from jobs.engine.context import Ticket
 from jobs.engine.executor import Executor
+from jobs.engine.failures import too_long
 
 # How long a run that ends waits for its idle threads and for killed children. A busy thread is not waited for: it ends
 # by itself after its item.
@@ -43,8 +45,8 @@ class Caller(Protocol):
     def prepare(self, worker: Worker) -> None:
         """Get ready before the clock of the attempt starts."""
 
-    def call(self, worker: Worker, ticket: Ticket) -> None:
-        """Fill the ticket; never raises."""
+    def call(self, worker: Worker, ticket: Ticket) -> Any:
+        """What the function returns; a failure is noted on the ticket. Never raises."""
 
     def reclaim(self, worker: Worker) -> bool:
         """Cut the attempt short, from another thread; False when that cannot be done."""
@@ -62,6 +64,10 @@ class Pool:
         # What a throttled service sent back: tickets that were handed over and shall not start yet.
         self.returned: deque[Ticket] = deque()
         self.not_before = 0.0
+        # How many seconds an attempt may take.
+        self.limit = math.inf
+        # Attempts that were given up and whose threads have not come back; those of them that hang.
+        self.expired: set[Ticket] = set()
         self.lost: dict[Ticket, Worker] = {}
         self.workers: list[Worker] = []
         self.width = width
@@ -122,17 +128,29 @@ class Pool:
     def running(self) -> list[tuple[Worker, Ticket]]:
         """Who runs what now."""
         pairs = [(worker, worker.ticket) for worker in list(self._crew)]
-        return [(worker, ticket) for worker, ticket in pairs if ticket is not None and not ticket.expired]
+        return [(worker, ticket) for worker, ticket in pairs if ticket is not None and ticket not in self.expired]
 
-    def expire(self, worker: Worker, ticket: Ticket) -> None:
-        """Give an attempt up: what comes of it will be dropped, and its place is free for another."""
-        ticket.expired = True
-        if self._caller.reclaim(worker):
-            return
-        worker.leaving = True
-        with suppress(ValueError):
-            self.workers.remove(worker)
-        self.lost[ticket] = worker
+    def expire(self, worker: Worker, ticket: Ticket) -> Ticket | None:
+        """Give an attempt up: what comes of it will be dropped, and its place is free for another.
+
+        Returns a stand-in with its payload, or None where the attempt ended in this moment.
+        """
+        stand_in = Ticket(ticket.position, ticket.value, ticket.number - 1)
+        if worker.ticket is not ticket:
+            # Its value may be the result already.
+            return None
+        self.expired.add(ticket)
+        if not self._caller.reclaim(worker):
+            worker.leaving = True
+            with suppress(ValueError):
+                self.workers.remove(worker)
+            self.lost[ticket] = worker
+        return stand_in
+
+    def forget(self, ticket: Ticket) -> None:
+        """Take note that the thread of an attempt that was given up has come back."""
+        self.expired.discard(ticket)
+        self.lost.pop(ticket, None)
 
     def close(self) -> None:
         """Tell all threads to stop, and wait a moment for those that can."""
@@ -187,13 +205,18 @@ class Pool:
             worker.ticket = ticket
             if self._closed:
                 break
-            call(worker, ticket)
-            ticket.seconds = monotonic() - ticket.started
+            value = call(worker, ticket)
+            ticket.seconds = seconds = monotonic() - ticket.started
+            # As long as a worker has a ticket, and for ever where it fails, the value of that is its payload.
             worker.ticket = None
-            if ticket.later is not None and not (ticket.alone or ticket.expired):
-                self._hold_back(ticket.later)
+            if ticket.failure is not None:
+                self._heed(ticket)
+            elif seconds <= self.limit:
+                ticket.value = value
+            else:
+                ticket.failure = too_long(self.limit)
             done.append(ticket)
-            del ticket  # A parked thread shall not keep a payload alive.
+            del ticket, value  # A parked thread shall not keep them alive.
             if asleep and len(done) >= self._quorum:
                 self._bell.ring()
 
@@ -218,10 +241,12 @@ class Pool:
             return
         worker.gate.release()
 
-    def _hold_back(self, seconds: float) -> None:
+    def _heed(self, ticket: Ticket) -> None:
         # The coordinator may be busy for a while; a throttled service must not be asked again in the meantime.
-        self.not_before = max(self.not_before, monotonic() + seconds)
-        _move(self.todo, self.returned)
+        refusal = ticket.refusal
+        if refusal is not None and not refusal.alone and ticket not in self.expired:
+            self.not_before = max(self.not_before, monotonic() + refusal.seconds)
+            _move(self.todo, self.returned)
 
 
 def _move(source: deque[Ticket], target: deque[Ticket]) -> None:

@@ -18,7 +18,12 @@ def script(text: str) -> str:
 
 
 def test_it_loads_no_framework() -> None:
-    text = "import jobs.engine, sys; print({name.partition('.')[0] for name in sys.modules})"
+    text = """
+import sys
+from jobs.engine import batch_process_parallel
+batch_process_parallel([1], str)
+print({name.partition('.')[0] for name in sys.modules})
+"""
     loaded = script(text)
     assert "'tqdm'" in loaded
     assert not any(f"'{name}'" in loaded for name in ("django", "celery", "channels", "kombu", "asgiref"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -67,15 +68,15 @@ def test_it_keeps_its_width_after_losing_threads(hang: threading.Event) -> None:
             hang.wait()
         barrier.wait()
 
-    attempts = list(run(enumerate(range(12)), process, Policy(workers=4, timeout=1)))
+    attempts = list(run(enumerate(range(12)), process, Policy(workers=4, timeout=0.5)))
     assert sum(attempt.failure is None for attempt in attempts) == 8
 
 
 def test_it_fails_each_of_many_hung_items_at_its_deadline(hang: threading.Event) -> None:
     begun = time.monotonic()
-    for attempt in run(enumerate(range(150)), lambda payload: hang.wait(), Policy(workers=50, timeout=0.5)):
+    for attempt in run(enumerate(range(150)), lambda payload: hang.wait(), Policy(workers=50, timeout=0.4)):
         assert attempt.failure is not None
-        assert time.monotonic() - begun == pytest.approx(0.5 * (attempt.position // 50 + 1), abs=0.25)
+        assert time.monotonic() - begun == pytest.approx(0.4 * (attempt.position // 50 + 1), abs=0.25)
 
 
 def test_it_counts_lost_threads(hang: threading.Event) -> None:
@@ -113,6 +114,21 @@ def test_it_tries_again_after_a_timeout() -> None:
     assert first.failure is not None
     assert (first.failure.kind, first.number, first.retry_at is None) == ("timeout", 1, False)
     assert (second.value, second.number) == ("second", 2)
+
+
+def test_it_tries_again_with_the_payload_when_the_result_comes_at_the_deadline() -> None:
+    chance = random.Random(4)
+
+    def process(payload: str) -> str:
+        assert payload == "payload"
+        time.sleep(chance.choice([0, 0.018, 0.02, 0.022]))
+        return "result"
+
+    policy = Policy(workers=20, attempts=6, timeout=0.02, backoff=0.001, retry_on=("timeout",))
+    attempts = list(run(((at, "payload") for at in range(300)), process, policy))
+    ended = [attempt for attempt in attempts if attempt.retry_at is None]
+    assert sorted(attempt.position for attempt in ended) == list(range(300))
+    assert {attempt.failure.kind if attempt.failure else attempt.value for attempt in attempts} == {"result", "timeout"}
 
 
 def kinds(attempts: Iterator[Attempt]) -> set[str]:

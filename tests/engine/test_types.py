@@ -1,19 +1,20 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 
 import pytest
 
 from jobs import engine
-from jobs.engine import context
-from jobs.engine.context import Ticket, success
+from jobs.engine import run
+from jobs.engine.context import Ticket
 from jobs.engine.types import Attempt, Policy, RetryLater
 
 
-def done() -> Ticket:
-    ticket = Ticket(3, None, made=1)
-    ticket.started, ticket.seconds, ticket.value, ticket.log = 2.0, 0.5, "x", "log"
-    return ticket
+@pytest.fixture
+def success() -> Attempt:
+    (attempt,) = run([(3, "x", 1)], str.upper, Policy())
+    return attempt
 
 
 def test_it_exports_exactly_the_contract() -> None:
@@ -85,18 +86,20 @@ def test_it_allows_few_lost_threads_and_never_less_than_sixteen() -> None:
     assert [Policy(workers=workers).lost_limit for workers in (1, 4, 50)] == [16, 16, 200]
 
 
-def test_it_cannot_be_changed() -> None:
-    for value in (Attempt(0, 1, 0.0, 0.0), success(done(), 0.0)):
+def test_it_cannot_be_changed(success: Attempt) -> None:
+    for value in (Attempt(0, 1, 0.0, 0.0), success):
         with pytest.raises(dataclasses.FrozenInstanceError):
             value.number = 2  # type: ignore[misc]
 
 
-def test_it_makes_a_success_like_any_attempt() -> None:
-    assert success(done(), 100.0) == Attempt(3, 2, 102.0, 0.5, "x", None, "log")
+def test_it_makes_a_success_like_any_attempt(success: Attempt) -> None:
+    assert type(success) is Attempt
+    assert success == Attempt(3, 2, success.started, success.seconds, "X", None, "")
+    assert success.started == pytest.approx(time.time(), abs=1)
 
 
-def test_it_makes_a_success_with_every_slot() -> None:
-    assert context._Draft.__slots__ == Attempt.__slots__
+def test_it_makes_attempts_with_the_slots_of_tickets() -> None:
+    assert Ticket.__slots__ == Attempt.__slots__
 
 
 @pytest.mark.parametrize(("asked", "seconds"), [(-3, 0), (0.5, 0.5), (1e300, 86_400)])

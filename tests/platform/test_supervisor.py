@@ -72,6 +72,9 @@ def driven(folder: Path, *services: dict[str, object]) -> Iterator[Driven]:
         run.remember()
         yield run
     finally:
+        # What was started again since then goes as well.
+        if process.poll() is None:
+            run.family += psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait()
         for one in run.family:
