@@ -245,16 +245,8 @@ class Coordinator:
         before = len(ready)
         room, lump = self._room(), 1
         try:
-            while room > 0:
-                size, begun = min(lump, room), len(ready)
-                for item in islice(self.items, size):
-                    if item is NOT_YET:
-                        return False
-                    ready.append(Ticket(*item))
-                if len(ready) - begun < size:
-                    self.exhausted = True
-                    return False
-                room -= size
+            while room > 0 and self._fetch(min(lump, room)):
+                room -= lump
                 lump = min(2 * lump, LUMP)
                 if monotonic() > until:
                     return room > 0
@@ -265,6 +257,17 @@ class Coordinator:
             self.made += len(ready) - before
             self.open += len(ready) - before
         return False
+
+    def _fetch(self, count: int) -> bool:
+        """Make so many items ready; False when the source gave less."""
+        ready = self.starter.ready
+        wanted = len(ready) + count
+        for item in islice(self.items, count):
+            if item is NOT_YET:
+                return False
+            ready.append(Ticket(*item))
+        self.exhausted = len(ready) < wanted
+        return not self.exhausted
 
     def _room(self) -> int:
         room = self.window.size - self.open
