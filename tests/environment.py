@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import signal
 import tempfile
 from contextlib import ExitStack
 
@@ -23,5 +24,8 @@ for name in ("PRODUCTION", "SECRET_KEY", "ALLOWED_HOSTS", "CELERY_BROKER_URL", "
 if os.environ.get("TEST_DATABASE") != "postgres":
     os.environ.pop("DATABASE_URL", None)
 os.environ["FETCH_ALLOW_PRIVATE"] = "0"
+# A shell that starts the tests in the background has them ignore Ctrl-C, and what they start with them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Playwright keeps an event loop running in the thread that Django's tests use the database from.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from batchweb import guardian
+from tests.system import until
 
 
 def test_it_knows_the_groups_that_still_run() -> None:
@@ -17,7 +18,7 @@ def test_it_knows_the_groups_that_still_run() -> None:
 def test_it_finds_a_process_by_its_mark() -> None:
     process = subprocess.Popen(["sleep", "60"], env={**os.environ, guardian.TREE: "a-b"})
     try:
-        assert guardian.family("a-b") == [process.pid]
+        until(lambda: guardian.family("a-b") == [process.pid], within=5, what="it is found")
     finally:
         process.kill()
         process.wait()
@@ -27,7 +28,7 @@ def test_it_finds_a_process_by_its_mark() -> None:
 def test_it_finds_a_process_by_the_beginning_of_its_mark() -> None:
     process = subprocess.Popen(["sleep", "60"], env={**os.environ, guardian.TREE: "a-b.c"})
     try:
-        assert guardian.family("a-b") == [process.pid]
+        until(lambda: guardian.family("a-b") == [process.pid], within=5, what="it is found")
     finally:
         process.kill()
         process.wait()
