@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -46,6 +46,14 @@ class Driven:
     def remember(self) -> None:
         """Notes all processes there are now, the runaway ones as well."""
         self.family = psutil.Process(self.process.pid).children(recursive=True)
+
+    def guardians(self) -> list[psutil.Process]:
+        found = []
+        for one in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                if "guardian.py" in " ".join(one.cmdline()):
+                    found.append(one)
+        return found
 
     def left(self) -> list[str]:
         return [str(one) for one in self.family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
@@ -208,9 +216,9 @@ def test_it_leaves_nothing_when_it_is_killed(tmp_path: Path, script: str) -> Non
 def test_it_leaves_nothing_when_its_guardian_was_killed_before(tmp_path: Path) -> None:
     with driven(tmp_path, shell("child", STUBBORN)) as run:
         run.until("| up")
-        guards = [one for one in run.family if "guardian.py" in " ".join(one.cmdline())]
-        guards[0].kill()
-        wait(lambda: not guards[0].is_running(), "the end of the guardian")
+        (guard,) = run.guardians()
+        guard.kill()
+        wait(lambda: run.guardians() not in ([], [guard]), "another guardian")
         run.remember()
         run.process.kill()
         wait(lambda: not run.left(), "the end of all children", within=5)
