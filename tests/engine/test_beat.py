@@ -34,11 +34,11 @@ def test_it_beats_four_times_a_second_while_nothing_finishes() -> None:
 
 def test_it_beats_while_much_finishes() -> None:
     pulses: list[Pulse] = []
-    end = time.monotonic() + 0.6
-    items = iter(lambda: (0, 0) if time.monotonic() < end else None, None)
+    begun = time.monotonic()
+    items = iter(lambda: (0, 0) if time.monotonic() < begun + 0.6 else None, None)
     for _ in run(items, abs, Policy(), beat=pulses.append):
         pass
-    assert len(pulses) == 3
+    assert 3 <= len(pulses) <= 2 + (time.monotonic() - begun) / 0.25
 
 
 def test_it_beats_in_the_callers_thread() -> None:
