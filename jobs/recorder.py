@@ -74,6 +74,7 @@ class Recorder:
         self._in_flight = 0
         self._rate = 0.0
         self._last_call: float | None = None
+        self._tried: Save | None = None
         self._saved = self._looked = time.monotonic()
         self._turn_ends = self._saved + settings.JOBS_TURN_SECONDS
 
@@ -230,6 +231,7 @@ class Recorder:
 
     def _store(self, found: Found) -> None:
         """One transaction; where the database refuses a value, halves, until what it refuses stands alone."""
+        self._tried = None
         try:
             save = sql.insist(partial(self._transact, found), settings.JOBS_LEASE_SECONDS)
         except LostLease as error:
@@ -244,6 +246,8 @@ class Recorder:
 
     @transaction.atomic
     def _transact(self, found: Found) -> Save:
+        if self._tried and self._tried.stands():
+            return self._tried
         save = Save(self.job, self.worker, self.leases, found)
         save.lock()
         save.items()
@@ -253,10 +257,12 @@ class Recorder:
         save.give_back(everything=self._closing, ended=self.ended)
         save.keep(max(self.share, self._in_flight), self._rate, self._in_flight)
         save.batch(self.keys, always=self._closing)
+        self._tried = save
         return save
 
     def _take_over(self, save: Save) -> None:
         """The transaction is committed: what it did becomes what the recorder knows."""
+        self._tried = None
         if save.lost:
             logger.warning("Job %s: %d shards went to somebody else", self.job.code, save.lost)
             self.ended = True

@@ -60,6 +60,10 @@ class Save:
             raise LostLease("an item was stored by somebody else")
         rows.save_attempts(job, run, worker, attempts)
 
+    def stands(self) -> bool:
+        """Whether it was committed, asked after a commit whose reply was lost. One that gave all back is not known."""
+        return bool(store.lock_shards(lease for lease in self.leases if lease.token))
+
     def cells(self) -> None:
         """Marks in each shard's cells, counts and histogram what became of its items."""
         for lease in self.leases:
@@ -86,13 +90,17 @@ class Save:
                 self._write(lease, store.given_back(store.next_due(self.job.pk, lease)))
 
     def keep(self, share: int, rate: float, in_flight: int) -> None:
-        """Prolongs the leases that are kept. What they share is noted on the last one."""
+        """Prolongs the leases that are kept, each under a new token. What they share is noted on the last one.
+
+        By its tokens a transaction is known again, where it is not known whether its commit went through.
+        """
         kept = [lease for lease in self.leases if lease.token]
         in_flight = min(in_flight, sum(len(lease.claimed) for lease in kept))
         for lease in kept:
             of_all = {"share": share, "rate": rate, "running": in_flight}
             fields: dict[str, Any] = of_all if lease is kept[-1] else dict.fromkeys(of_all, 0)
             fields["claimed"] = json.dumps(sorted(lease.claimed))
+            fields["token"] = lease.token = store.new_token()
             fields["expires"] = sql.Raw(sql.later(settings.JOBS_LEASE_SECONDS))
             self._write(lease, fields)
 

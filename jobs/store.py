@@ -60,9 +60,13 @@ class Held:
 # Leases
 
 
+def new_token() -> str:
+    return secrets.token_hex(16)
+
+
 def claim_shard(job: int, worker: int, share: int, lease_seconds: float) -> Lease | None:
     """Takes the job's first shard that is free and has something to do now, under a fresh token. Never waits."""
-    token = secrets.token_hex(16)
+    token = new_token()
     rows = execute(
         f"""UPDATE jobs_shard SET token = %s, worker_id = %s, share = %s, expires = {later(lease_seconds)},
                    claimed = '[]', due = NULL
