@@ -136,6 +136,8 @@ class Recorder:
 
     def _claim(self, save: Save) -> None:
         """Claims more items, from the next shards too, within the transaction of the present batch."""
+        if self.alone and any(lease.claimed for lease in save.leases):
+            return  # A heartbeat while it runs: neither it nor another one may start beside it.
         while save.leases and len(save.claims) < (wanted := self._wanted()):
             lease = save.leases[-1]
             if self.alone:

@@ -80,6 +80,18 @@ def test_it_runs_items_with_two_strikes_alone(alice: User) -> None:
     assert not taken.prepare()
 
 
+def test_it_starts_nothing_beside_a_lonely_item_that_takes_long(alice: User) -> None:
+    job = loaded(alice, csv_of(3))
+    Item.objects.filter(job=job, position__in=[1, 2]).update(strikes=2)
+    taken = recorder_for(job)
+    feed(taken, success(0))
+    assert taken.prepare()
+    items = taken.feed()
+    assert next(items)[0] == 1
+    taken.flush()
+    assert (list(items), claimed(job)) == ([], {1})
+
+
 def test_it_finds_lonely_items_in_every_shard(alice: User, settings: Any) -> None:
     settings.JOBS_SHARD_SIZE = 10
     job = loaded(alice, csv_of(40))
