@@ -17,6 +17,7 @@ from batchweb import celery_app
 from jobs import dispatch, events, outcomes, rows, store
 from jobs.models import Batch, ItemState, Job, JobState, Shard, Upload, Worker
 from jobs.models.states import UNFINISHED
+from jobs.models.upload import discard_strays
 from jobs.outcomes import AttemptRow, Outcome
 from jobs.store import Held, Lease
 
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 SWEEP_EVERY: Final = 5.0  # seconds
 WAKE_EVERY: Final = 1.0  # seconds
 TIDY_EVERY: Final = 60.0  # seconds
+COMB_EVERY: Final = 3600.0  # seconds; it looks at every file there is
 GAP: Final = 3 * SWEEP_EVERY
 KEPT_BATCHES: Final = timedelta(minutes=10)
 QUEUED_WAKEUPS: Final = 4  # with so many waiting, another one helps nobody
@@ -42,11 +44,11 @@ class Keeper:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._swept = self._patient_until = clock()
-        self._due = dict.fromkeys((self._sweep, wake, tidy), clock())
+        self._due = dict.fromkeys((self._sweep, wake, tidy, comb), clock())
 
     def turn(self) -> None:
         """Does what is due by now. An error of the database is a reason to try again next time."""
-        every = {self._sweep: SWEEP_EVERY, wake: WAKE_EVERY, tidy: TIDY_EVERY}
+        every = {self._sweep: SWEEP_EVERY, wake: WAKE_EVERY, tidy: TIDY_EVERY, comb: COMB_EVERY}
         for duty, due in self._due.items():
             if self._clock() < due:
                 continue
@@ -162,3 +164,13 @@ def tidy() -> None:
         if len(chunk) < 5000:
             break
     Worker.objects.filter(seen__lt=timezone.now() - timedelta(days=7), shards=None).delete()
+
+
+def comb() -> None:
+    """Removes files that no row knows of."""
+    try:
+        discard_strays()
+    except FileNotFoundError:
+        return  # nothing was ever stored
+    except OSError as error:
+        logger.warning("The stored files could not be looked through: %s", error)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import os
 import threading
+import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage
 from django.db import OperationalError
 from django.utils import timezone
 
@@ -50,6 +54,7 @@ def clock() -> Clock:
 def sweeps(monkeypatch: pytest.MonkeyPatch) -> Sweeps:
     monkeypatch.setattr(keeper, "wake", lambda: False)
     monkeypatch.setattr(keeper, "tidy", lambda: None)
+    monkeypatch.setattr(keeper, "comb", lambda: None)
     return Sweeps(monkeypatch)
 
 
@@ -191,6 +196,29 @@ def test_it_goes_on_when_a_file_is_gone_already(alice: User, django_capture_on_c
     with django_capture_on_commit_callbacks(execute=True):
         keeper.tidy()
     assert not second.file.storage.exists(str(second.file.name))
+
+
+def stray(storage: Any, minutes: int) -> str:
+    """A file without a row."""
+    path = str(storage.save(f"2026/01/{minutes}", ContentFile(b"a\n1\n")))
+    then = time.time() - 60 * minutes
+    os.utime(storage.path(path), (then, then))
+    return path
+
+
+def test_it_removes_files_that_no_row_knows_of(alice: User) -> None:
+    kept = Upload.keep(ContentFile(b"a\n1\n"), "kept.csv", alice)
+    storage = kept.file.storage
+    os.utime(kept.file.path, (0, 0))
+    old, young = stray(storage, 70), stray(storage, 50)
+    keeper.comb()
+    assert [storage.exists(path) for path in (old, young, str(kept.file.name))] == [False, True, True]
+
+
+def test_it_looks_for_files_where_none_were_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, db: None) -> None:
+    empty = FileSystemStorage(tmp_path / "uploads")
+    monkeypatch.setattr(Upload._meta.get_field("file"), "storage", empty)
+    keeper.comb()
 
 
 def test_it_removes_batches_that_every_viewer_has_passed(alice: User) -> None:
