@@ -7,6 +7,7 @@ keeper sends the message later.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -25,25 +26,46 @@ logger = logging.getLogger(__name__)
 
 WORK: Final = "jobs.work"
 LOAD: Final = "jobs.load_file"
+AT_ONCE: Final = 1.0  # seconds
 LISTED: Final = 50_000  # more changed items than this are not listed for viewers, who fetch everything anew
 
 
 def send(name: str, *args: Any) -> bool:
-    """Sends the task called `name`; False when the broker cannot be reached."""
-    try:
-        celery_app.send_task(name, args=args, queue="load" if name == LOAD else "work")
-    except (OperationalError, OSError) as error:
+    """Sends the task called `name`; False when the broker cannot be reached.
+
+    A person waits meanwhile: a connection that had died fails at once and is worth another try, a broker that hangs
+    is not.
+    """
+    begun = time.monotonic()
+    error = try_to_send(name, args)
+    if error and time.monotonic() - begun < AT_ONCE:
+        error = try_to_send(name, args)
+    if error:
         logger.warning("The broker cannot be reached (%s); the keeper sends %s later", type(error).__name__, name)
-        return False
-    return True
+    return error is None
+
+
+def try_to_send(name: str, args: tuple[Any, ...]) -> Exception | None:
+    """What went wrong, if anything."""
+    try:
+        celery_app.send_task(name, args=args, queue="load" if name == LOAD else "work", retry=False)
+    except (OperationalError, OSError) as error:
+        return error
+    return None
+
+
+def send_each(name: str, count: int) -> None:
+    """Sends so many wake-ups; none after one that did not arrive."""
+    for _ in range(count):
+        if not send(name):
+            return
 
 
 def send_work(job: Job) -> None:
     """On commit, one wake-up for each task that the job is split over; none if nothing is left to do in it."""
     if job.finish():
         return
-    for _ in range(job.most_tasks):
-        transaction.on_commit(partial(send, WORK))
+    transaction.on_commit(partial(send_each, WORK, job.most_tasks))
 
 
 @transaction.atomic
