@@ -6,10 +6,11 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.utils import timezone
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,15 @@ def later(seconds: float) -> str:
     if postgres():
         return f"clock_timestamp() + interval '{seconds:f} seconds'"
     return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '+{seconds:f} seconds')"
+
+
+def ahead() -> timedelta:
+    """How far the database's clock is ahead of ours; nothing where they differ by less than a second."""
+    if not postgres():
+        return timedelta(0)
+    ((now,),) = execute("SELECT clock_timestamp()")
+    difference: timedelta = now - timezone.now()
+    return difference if abs(difference) >= timedelta(seconds=1) else timedelta(0)
 
 
 def adapter() -> Callable[[datetime | None], Any]:

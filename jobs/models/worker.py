@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 # Three beats of five seconds may be missed before a worker counts as gone.
@@ -14,7 +15,7 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
     """Workers, dead and alive."""
 
     def alive(self) -> WorkerQuerySet:
-        return self.filter(seen__gte=timezone.now() - SEEN_WITHIN)
+        return self.filter(seen__gte=Now() - SEEN_WITHIN)
 
 
 class Worker(models.Model):
@@ -35,8 +36,8 @@ class Worker(models.Model):
 
     @classmethod
     def saw(cls, name: str, processes: int = 1) -> Worker:
-        """Notes that the worker called `name` lives."""
-        now = timezone.now()
+        """Notes that the worker called `name` lives, by the database's clock."""
+        now = Now()
         worker, _ = cls.objects.update_or_create(
             name=name, defaults={"seen": now, "processes": processes}, create_defaults={
                 "seen": now, "started": now, "processes": processes

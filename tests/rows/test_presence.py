@@ -72,9 +72,18 @@ def test_it_is_alive_while_it_is_seen(db: None) -> None:
     assert [worker.name for worker in Worker.objects.alive()] == ["here"]
 
 
+def test_it_is_seen_by_the_database_clock(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: right + timedelta(days=1))
+    Worker.saw("here")
+    assert Worker.objects.get().seen < right + timedelta(minutes=1)
+
+
 def test_it_remembers_when_it_was_seen_first(db: None) -> None:
-    first = Worker.saw("here").started
-    assert Worker.saw("here").started == first
+    Worker.saw("here")
+    first = Worker.objects.get().started
+    Worker.saw("here")
+    assert Worker.objects.get().started == first
 
 
 def test_it_beats_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
