@@ -167,6 +167,9 @@ def database() -> dict[str, Any]:
     else:
         # Kept no longer than a request: under ASGI each one has a thread of its own, which ends with it.
         config["CONN_HEALTH_CHECKS"] = True
+        # A worker that stands still in the middle of a transaction holds its locks, and who wants them, for as long.
+        options = config.setdefault("OPTIONS", {})
+        options.setdefault("options", "-c idle_in_transaction_session_timeout=10s")
     return config
 
 

@@ -124,6 +124,18 @@ class StaticTests(SimpleTestCase):
             assert names["jobs/css/app.css"] != "jobs/css/app.css"
 
 
+class DatabaseTests(SimpleTestCase):
+    def options(self, url: str) -> Any:
+        with patch.dict(os.environ, {"DATABASE_URL": url}):
+            return database()["OPTIONS"]["options"]
+
+    def test_it_lets_nobody_hold_locks_for_long(self) -> None:
+        assert "idle_in_transaction_session_timeout" in self.options("postgres://me@db/x")
+
+    def test_it_takes_other_options_from_the_address(self) -> None:
+        assert self.options("postgres://me@db/x?options=-c%20work_mem=1MB") == "-c work_mem=1MB"
+
+
 class HeaderTests(People):
     def test_every_page_is_served_under_a_strict_policy(self) -> None:
         job = worked(self.alice)
