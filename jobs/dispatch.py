@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 from batchweb import celery_app
 from jobs import events, store
 from jobs.models import Job, JobState, Run, Upload, Worker
-from jobs.models.job import Refused
+from jobs.models.job import NEW_ROUND, Refused
 from jobs.recorder import Recorder
 
 logger = logging.getLogger(__name__)
@@ -113,9 +113,9 @@ def retry(job: Job, by: Any = None, cause: int | None = None) -> int:
         raise Refused("There is no failed item to try again.")
     run = job.new_run(Run.Kind.RETRY, left, by)
     if job.ended:
-        job.move(JobState.QUEUED, run=run, reason="", finished=None, spent=0.0)
+        job.move(JobState.QUEUED, run=run, reason="", finished=None, spent=0.0, **NEW_ROUND)
     else:
-        Job.objects.filter(pk=job.pk).update(run=run)
+        Job.objects.filter(pk=job.pk).update(run=run, **NEW_ROUND)
     job.announce(events.encode(dict.fromkeys(positions, 0)) if len(positions) <= LISTED else None)
     job.note("retry", f"Retried {left:,} item{'s' if left != 1 else ''}", by)
     send_work(job)

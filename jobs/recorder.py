@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import DataError, transaction
+from django.utils import timezone
 
 from jobs import engine, events, outcomes, sharing, sql, store
 from jobs.engine.progress import Feed
@@ -73,6 +74,7 @@ class Recorder:
         self._size = 0
         self._in_flight = 0
         self._rate = 0.0
+        self._counts_since = 0.0
         self._last_call: float | None = None
         self._tried: Save | None = None
         self._saved = self._looked = time.monotonic()
@@ -196,10 +198,13 @@ class Recorder:
             raise OutOfTime
 
     def _look(self) -> engine.Policy | Order | None:
-        before, tasks = self.job.policy, self.job.most_tasks
+        before, tasks, counted = self.job.policy, self.job.most_tasks, self.job.limit_round
         self.job.refresh_from_db(
-            fields=["run", "state", "workers", "attempts", "timeout", "rate", "backoff", "backoff_max"]
+            fields=["run", "state", "workers", "attempts", "timeout", "rate", "backoff", "backoff_max", "limit_round"]
         )
+        if self.job.limit_round != counted:
+            # What is in flight was begun before a person let the job go on, and is not held against it again.
+            self._counts_since = timezone.now().timestamp()
         if self.job.state not in WORKABLE:
             self.ended = True
         if self.job.rate and tasks > 1:
@@ -259,6 +264,7 @@ class Recorder:
         save.give_back(everything=self._closing, ended=self.ended)
         save.keep(max(self.share, self._in_flight), self._rate, self._in_flight)
         save.batch(self.keys, always=self._closing)
+        save.limit(self._counts_since)
         self._tried = save
         return save
 
@@ -267,7 +273,7 @@ class Recorder:
         self._tried = None
         if save.lost:
             logger.warning("Job %s: %d shards went to somebody else", self.job.code, save.lost)
-            self.ended = True
+        self.ended = self.ended or bool(save.lost) or save.paused
         self.leases = [lease for lease in save.leases if lease.token]
         self.keys.update(save.new_keys)
         self.supply.add(save.claims)

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from jobs import events, outcomes, rows, sql, store
+from jobs.limits import Tally
 from jobs.models import ItemState, Job, Worker
 from jobs.models.states import CELL_FALLBACK
 from jobs.outcomes import NEWEST, Found
@@ -32,6 +33,7 @@ class Save:
         self.claims: list[Claim] = []
         self.new_keys: list[str] = []
         self.lost = 0
+        self.paused = False
         self.seq = 0
 
     def lock(self) -> None:
@@ -118,6 +120,25 @@ class Save:
             store.add_result_keys(self.job.pk, self.new_keys)
         if self.done or always:
             self.seq = store.add_batch(self.job.pk, events.encode(self._changes()), self._newest())
+
+    def limit(self, since: float) -> None:
+        """Pauses the job where too much of what was begun after `since` failed.
+
+        Counted under the lock of the job's row, which `batch` has taken: there is one pause, however many tasks fail.
+        """
+        if not (self.done and self.job.limit):
+            return
+        text = store.tally_of(self.job.pk, self.job.limit_round)
+        if text is None:
+            return
+        tally = Tally.load(text)
+        ends = chain.from_iterable(part.ends(since) for part in self.done.values())
+        reason = self.job.limit.reached(tally, ends, first=not self.job.limit_round)
+        store.save_tally(self.job.pk, tally.dump())
+        if reason:
+            # Another object: should the transaction have to be repeated, the recorder's must not know of it.
+            Job.objects.get(pk=self.job.pk).pause(reason=reason)
+            self.paused = True
 
     def _changes(self) -> dict[int, int]:
         """Position → state as frames have it."""

@@ -195,6 +195,23 @@ def add_result_keys(job: int, keys: Iterable[str]) -> None:
     execute("UPDATE jobs_job SET result_keys = %s WHERE id = %s", [json.dumps(known), job])
 
 
+def tally_of(job: int, limit_round: int) -> str | None:
+    """What was counted so far towards the failure limit; locks the job's row.
+
+    None where a person has stopped the job or let it go on meanwhile: what began before that does not count.
+    """
+    rows = execute(
+        f"""SELECT limit_tally FROM jobs_job
+             WHERE id = %s AND limit_round = %s AND state IN ('queued', 'running') {for_update()}""",
+        [job, limit_round],
+    )
+    return rows[0][0] if rows else None
+
+
+def save_tally(job: int, tally: str) -> None:
+    execute("UPDATE jobs_job SET limit_tally = %s WHERE id = %s", [tally, job])
+
+
 # Trying again
 
 

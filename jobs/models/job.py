@@ -15,6 +15,7 @@ from django.utils import timezone
 from jobs import events, processors
 from jobs.engine import Policy
 from jobs.files import Shape
+from jobs.limits import SAMPLE, Limit
 from jobs.models.activity import Activity
 from jobs.models.batch import Batch
 from jobs.models.run import Run
@@ -26,6 +27,8 @@ from jobs.models.upload import Upload
 ALPHABET: Final = "23456789abcdefghijkmnpqrstuvwxyz"
 WORKERS_PER_TASK: Final = 50
 COUNTS: Final = ("pending", "retrying", "succeeded", "failed", "rejected", "fallbacks", "attempts", "running")
+# Begins to count anew what the failure limit looks at.
+NEW_ROUND: Final = {"limit_round": F("limit_round") + 1, "limit_tally": ""}
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 # Which verb is possible in which state; the sentence says why not in the others.
@@ -108,6 +111,13 @@ class Job(models.Model):
     timeout = models.FloatField(null=True, default=60.0)
     rate = models.FloatField(null=True)
 
+    limit_share = models.FloatField(null=True, help_text="Pauses when more per cent of the items tried failed.")
+    limit_sample = models.PositiveIntegerField(db_default=SAMPLE, default=SAMPLE, help_text="Least items for a share.")
+    limit_count = models.PositiveIntegerField(null=True, help_text="Pauses after so many failures.")
+    limit_streak = models.PositiveIntegerField(null=True, help_text="Pauses after so many of one cause in a row.")
+    limit_round = models.PositiveIntegerField(db_default=0, default=0, help_text="Resumes and retries so far.")
+    limit_tally = models.TextField(db_default="", default="", blank=True, help_text="What was counted in this round.")
+
     state = models.CharField(max_length=10, choices=JobState, default=JobState.LOADING)
     reason = models.CharField(max_length=500, blank=True)
     autostart = models.BooleanField(default=False, help_text="Go on to the queue once the file is read.")
@@ -153,6 +163,11 @@ class Job(models.Model):
             workers=self.workers, attempts=self.attempts, backoff=self.backoff, backoff_max=self.backoff_max,
             timeout=self.timeout, rate=self.rate, retry_on=kinds,
         )  # fmt: skip
+
+    @property
+    def limit(self) -> Limit:
+        """When too much fails; false where there is no limit."""
+        return Limit(self.limit_share, self.limit_sample, self.limit_count, self.limit_streak)
 
     @property
     def ended(self) -> bool:
@@ -287,7 +302,7 @@ class Job(models.Model):
         if not self.counts()["pending"]:
             raise Refused("Every item of this job has been attempted; there is nothing to go on with.")
         run = self.run or self.new_run(Run.Kind.FIRST, self.total, by)
-        self.move(JobState.QUEUED, run=run, reason="", finished=None)
+        self.move(JobState.QUEUED, run=run, reason="", finished=None, **NEW_ROUND)
         self.note("resume", "Resumed", by)
 
     @transaction.atomic
