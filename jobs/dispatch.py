@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from batchweb import celery_app
@@ -99,6 +100,22 @@ def cancel(job: Job, by: Any = None) -> None:
 
 
 @transaction.atomic
+def delete(job: Job, by: Any = None) -> None:
+    """Ends the job and takes it out of sight. Its rows and files go in chunks, by `retention.erase`.
+
+    No shard keeps its token, and the reader of the file neither: what somebody still writes for it finds no row.
+    """
+    shards = store.lock_job_shards(job.pk)
+    job.refuse_unless("delete")
+    if job.allows("cancel"):
+        job.cancel(by)
+    for shard in shards:
+        store.save_shard(shard, **store.given_back(None))
+    Job.objects.filter(pk=job.pk).update(deleting=timezone.now(), load_token="", load_expires=None)
+    job.announce()
+
+
+@transaction.atomic
 def retry(job: Job, by: Any = None, cause: int | None = None) -> int:
     """Tries the failed items (of one cause) again, and what an ended job never attempted; returns how many.
 
@@ -123,7 +140,7 @@ def retry(job: Job, by: Any = None, cause: int | None = None) -> int:
 
 
 VERBS: Final[Mapping[str, Callable[..., Any]]] = {
-    "start": start, "pause": pause, "resume": resume, "cancel": cancel, "retry": retry
+    "start": start, "pause": pause, "resume": resume, "cancel": cancel, "retry": retry, "delete": delete
 }  # fmt: skip
 
 

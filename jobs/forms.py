@@ -204,7 +204,8 @@ class JobForm(forms.Form):
 
     def _kept(self) -> Upload | None:
         key = str(self.data.get("upload", ""))
-        return Upload.objects.filter(owner=self.owner, pk=int(key)).first() if key.isdecimal() else None
+        own = Upload.objects.filter(owner=self.owner).exclude(file="")
+        return own.filter(pk=int(key)).first() if key.isdecimal() else None
 
     def _head(self, sent: Any) -> tuple[bytes, bool]:
         """The first part of the file, and whether that is all of it."""

@@ -14,8 +14,9 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from batchweb import celery_app
-from jobs import dispatch, recovery
-from jobs.models import Batch, Job, JobState, Upload, Worker
+from jobs import dispatch, recovery, retention
+from jobs.models import Batch, Job, JobState, Part, Upload, Worker
+from jobs.models.part import BROKER
 from jobs.models.states import UNFINISHED
 from jobs.models.upload import discard_strays
 
@@ -86,14 +87,21 @@ def read_again() -> None:
     unread = list(found.exclude(load_expires__gt=now).order_by("created")[:QUEUED_WAKEUPS])
     if unread and queued("load") < QUEUED_WAKEUPS:
         for job in unread:
-            dispatch.send(dispatch.LOAD, job.pk)
+            send(dispatch.LOAD, job.pk)
 
 
 def wake() -> bool:
     """Sends one wake-up if there is work that nobody does; never adds to a queue that is long already."""
     if not dispatch.candidates() or queued("work") >= QUEUED_WAKEUPS:
         return False
-    return dispatch.send(dispatch.WORK)
+    return send(dispatch.WORK)
+
+
+def send(name: str, *args: Any) -> bool:
+    """Sends a task, and notes for the pages whether the broker could be reached."""
+    sent = dispatch.send(name, *args)
+    Part.saw(BROKER, ok=sent)
+    return sent
 
 
 def queued(queue: str) -> int:
@@ -111,6 +119,7 @@ def queued(queue: str) -> int:
 
 def tidy() -> None:
     """Removes what nobody needs: uploads without a job, batches that every viewer has passed, workers long gone."""
+    retention.keep_up()
     Upload.objects.unreferenced().discard()
     old = timezone.now() - KEPT_BATCHES
     for _ in range(20):

@@ -179,7 +179,10 @@ def count_causes(job: int, causes: Iterable[tuple[str, str, str, str, int, int, 
 
 def add_batch(job: int, delta: bytes, rows: Sequence[dict[str, Any]]) -> int:
     """Gives the transaction its number and stores what it changed. Taken last: it locks the job's row."""
-    (seq,) = execute("UPDATE jobs_job SET seq = seq + 1 WHERE id = %s RETURNING seq", [job])[0]
+    found = execute("UPDATE jobs_job SET seq = seq + 1 WHERE id = %s RETURNING seq", [job])
+    if not found:
+        raise LostLease("the job was deleted")
+    (seq,) = found[0]
     execute(
         "INSERT INTO jobs_batch (job_id, seq, created, delta, rows) VALUES (%s, %s, %s, %s, %s)",
         [job, seq, adapter()(timezone.now()), delta, json.dumps(rows)],

@@ -44,11 +44,13 @@ def work() -> None:
 
 def take_turn(recorder: Recorder) -> None:
     """Works on one job's items until the turn is over, and closes the job if that was the last of it."""
-    with closing(recorder.call), suppress(OutOfTime):
+    # A job that was deleted meanwhile has nothing left to be done.
+    with closing(recorder.call), suppress(OutOfTime, Job.DoesNotExist):
         while recorder.prepare():
             run(recorder)
         recorder.close()
-    recorder.job.finish()
+    with suppress(Job.DoesNotExist):
+        recorder.job.finish()
 
 
 def run(recorder: Recorder) -> None:

@@ -28,7 +28,7 @@ ALPHABET: Final = "23456789abcdefghijkmnpqrstuvwxyz"
 WORKERS_PER_TASK: Final = 50
 COUNTS: Final = ("pending", "retrying", "succeeded", "failed", "rejected", "fallbacks", "attempts", "running")
 # Begins to count anew what the failure limit looks at.
-NEW_ROUND: Final = {"limit_round": F("limit_round") + 1, "limit_tally": ""}
+NEW_ROUND: Final[dict[str, Any]] = {"limit_round": F("limit_round") + 1, "limit_tally": ""}
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 # Which verb is possible in which state; the sentence says why not in the others.
@@ -37,6 +37,7 @@ VERBS: Final[dict[str, tuple[tuple[JobState, ...], str]]] = {
     "pause": (WORKABLE, "Only a job that waits or runs can be paused."),
     "resume": ((JobState.PAUSED, JobState.CANCELLED), "Only a paused or cancelled job can be resumed."),
     "cancel": (tuple(sources(JobState.CANCELLED)), "The job has ended already."),
+    "delete": (tuple(JobState), ""),
     "retry": (
         (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.FINISHED, JobState.CANCELLED),
         "Failed items can be tried again once the job has been started.",
@@ -58,7 +59,8 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def visible_to(self, user: Any) -> JobQuerySet:
         """The jobs that this person may see: their own, and all for staff."""
-        return self.all() if user.is_staff else self.filter(owner=user)
+        seen = self.filter(deleting=None)
+        return seen if user.is_staff else seen.filter(owner=user)
 
     def workable(self) -> JobQuerySet:
         return self.filter(state__in=WORKABLE)
@@ -131,6 +133,8 @@ class Job(models.Model):
     since = models.DateTimeField(null=True, help_text="Working since; empty while it does not.")
     spent = models.FloatField(default=0.0, help_text="Seconds worked in the present run before `since`.")
     served = models.DateTimeField(null=True, help_text="When a worker last turned to it.")
+    deleting = models.DateTimeField(null=True, help_text="Since then nobody sees it, and it is being removed.")
+    pruned = models.DateTimeField(null=True, help_text="Since then only its results are kept.")
     load_token = models.CharField(max_length=32, blank=True)
     load_expires = models.DateTimeField(null=True)
 
@@ -261,6 +265,8 @@ class Job(models.Model):
     def refuse_unless(self, verb: str) -> None:
         """Locks the job; raises Refused where its state does not allow the verb."""
         self.lock()
+        if self.deleting:
+            raise Refused("The job is being deleted.")
         if not self.allows(verb):
             raise Refused(VERBS[verb][1])
         if verb in ("resume", "retry") and not self.read_whole:

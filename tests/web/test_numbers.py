@@ -147,14 +147,14 @@ class WhyTests(People):
 
     def test_it_says_that_no_worker_is_connected(self) -> None:
         Worker.objects.create(name="gone", seen=timezone.now() - timedelta(minutes=1))
-        assert self.why(loaded(self.alice)) == "No worker is connected. The job waits."
-        assert self.why(make_job(self.alice)) == "No worker is connected. The job waits."
+        assert self.why(loaded(self.alice)) == "No worker is running; the last one was seen 60 s ago. The job waits."
+        assert self.why(make_job(self.alice)) == "No worker is running; the last one was seen 60 s ago. The job waits."
 
     def test_it_says_how_many_are_ahead(self) -> None:
         self.worker()
         jobs = [loaded(self.alice) for _ in range(3)]
         assert [self.why(job) for job in jobs] == [
-            "Waiting for a worker.", "Waiting: 1 job is ahead.", "Waiting: 2 jobs are ahead."
+            "Queued, 1st in line.", "Queued, 2nd in line.", "Queued, 3rd in line."
         ]  # fmt: skip
 
     def test_it_says_that_attempts_wait(self) -> None:
