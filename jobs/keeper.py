@@ -10,16 +10,14 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from batchweb import celery_app
-from jobs import dispatch, events, outcomes, rows, store
-from jobs.models import Batch, ItemState, Job, JobState, Shard, Upload, Worker
+from jobs import dispatch, recovery
+from jobs.models import Batch, Job, JobState, Upload, Worker
 from jobs.models.states import UNFINISHED
 from jobs.models.upload import discard_strays
-from jobs.outcomes import AttemptRow, Outcome
-from jobs.store import Held, Lease
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +28,6 @@ COMB_EVERY: Final = 3600.0  # seconds; it looks at every file there is
 GAP: Final = 3 * SWEEP_EVERY
 KEPT_BATCHES: Final = timedelta(minutes=10)
 QUEUED_WAKEUPS: Final = 4  # with so many waiting, another one helps nobody
-DEATH_KIND: Final = "worker died"
-DEATH: Final = "The worker process died three times while this item was among those it worked on."
 
 
 class Keeper:
@@ -76,8 +72,8 @@ def keep(stopping: threading.Event, clock: Callable[[], float] = time.monotonic)
 
 def sweep(expire: bool = True) -> None:
     """Returns expired leases, has files read again whose reader died, and ends jobs that have nothing left."""
-    for shard in Shard.objects.expired().select_related("job", "worker") if expire else []:
-        return_shard(shard)
+    if expire:
+        recovery.return_expired()
     read_again()
     for job in Job.objects.filter(state__in=UNFINISHED).exclude(shards__pending__gt=0).exclude(shards__token__gt=""):
         job.finish()
@@ -91,47 +87,6 @@ def read_again() -> None:
     if unread and queued("load") < QUEUED_WAKEUPS:
         for job in unread:
             dispatch.send(dispatch.LOAD, job.pk)
-
-
-@transaction.atomic
-def return_shard(shard: Shard) -> int:
-    """Takes an expired lease back; what its worker may have been at when it died gets a strike. Returns how many."""
-    lease = Lease(shard.pk, shard.number, shard.start, shard.stop, shard.token, shard.start)
-    held = store.lock_shards([lease], expired=True).get(shard.pk)
-    if held is None:
-        return 0
-    struck = store.strike(shard.job_id, sorted(held.claimed)) if held.claimed else []
-    condemned = [death(position, tries) for position, tries in struck]
-    if condemned:
-        condemn(shard, held, condemned)
-    fields = store.given_back(None)
-    store.save_shard(shard.pk, held.cells, attempts=held.attempts, **fields)
-    name = shard.worker.name if shard.worker else "A worker"
-    shard.job.note("recover", f"{name} went silent; {len(held.claimed) - len(condemned):,} items go back to the queue")
-    shard.job.announce(events.encode({outcome.position: outcome.state for outcome in condemned}))
-    return len(held.claimed)
-
-
-def death(position: int, tries: int) -> Outcome:
-    """What becomes of an item that took a worker with it once too often."""
-    failed = int(ItemState.FAILED)
-    return Outcome(position, failed, failed, tries + 1, 1, 0.0, timezone.now(), error_kind=DEATH_KIND, error=DEATH)
-
-
-def condemn(shard: Shard, held: Held, condemned: list[Outcome]) -> None:
-    """Such items fail, so that the rest can go on."""
-    job, run, worker = shard.job_id, shard.job.run_id, shard.worker_id or 0
-    for mark, group in outcomes.group_by_cause(condemned).items():
-        cause = store.count_causes(job, [outcomes.cause_row(mark, group)])[mark]
-        for outcome in group:
-            outcome.cause = cause
-    rows.save_outcomes(job, run, worker, condemned)
-    now = timezone.now()
-    last = [AttemptRow(o.position, o.tries, now, 0.0, o.error_kind, o.error, "", "", None) for o in condemned]
-    rows.save_attempts(job, run, worker, last)
-    for outcome in condemned:
-        held.cells[outcome.position - shard.start] = outcome.cell
-    held.attempts += len(condemned)
 
 
 def wake() -> bool:

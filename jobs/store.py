@@ -7,6 +7,7 @@ transactions wait for each other. Who holds all shards of a job may lock the res
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -68,13 +69,13 @@ def claim_shard(job: int, worker: int, share: int, lease_seconds: float) -> Leas
     """Takes the job's first shard that is free and has something to do now, under a fresh token. Never waits."""
     token = new_token()
     rows = execute(
-        f"""UPDATE jobs_shard SET token = %s, worker_id = %s, share = %s, expires = {later(lease_seconds)},
-                   claimed = '[]', due = NULL
+        f"""UPDATE jobs_shard SET token = %s, worker_id = %s, process = %s, share = %s,
+                   expires = {later(lease_seconds)}, claimed = '[]', due = NULL
              WHERE id = (SELECT id FROM jobs_shard
                           WHERE job_id = %s AND token = '' AND pending > 0 AND (due IS NULL OR due <= {later(0)})
                           ORDER BY number LIMIT 1 {"FOR UPDATE SKIP LOCKED" if postgres() else ""})
          RETURNING id, number, start, stop""",
-        [token, worker, share, job],
+        [token, worker, os.getpid(), share, job],
     )
     if not rows:
         return None
@@ -142,8 +143,8 @@ def save_shard(shard: int, cells: bytes | bytearray | None = None, **fields: Any
 
 def given_back(due: Any) -> dict[str, Any]:
     """The fields of a shard that nobody holds; all that is pending in it waits until `due`."""
-    return {"token": "", "worker_id": None, "claimed": "[]", "running": 0, "rate": 0.0, "share": 0, "due": due,
-            "expires": None}  # fmt: skip
+    return {"token": "", "worker_id": None, "process": 0, "claimed": "[]", "running": 0, "rate": 0.0, "share": 0,
+            "due": due, "expires": None}  # fmt: skip
 
 
 def next_due(job: int, lease: Lease) -> Any:

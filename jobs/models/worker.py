@@ -15,7 +15,7 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
     """Workers, dead and alive."""
 
     def alive(self) -> WorkerQuerySet:
-        return self.filter(seen__gte=Now() - SEEN_WITHIN)
+        return self.filter(seen__gte=Now() - SEEN_WITHIN, stopping=False)
 
 
 class Worker(models.Model):
@@ -25,6 +25,7 @@ class Worker(models.Model):
     processes = models.PositiveIntegerField(default=1)
     started = models.DateTimeField(default=timezone.now)
     seen = models.DateTimeField(default=timezone.now)
+    stopping = models.BooleanField(db_default=False, help_text="It was told to stop.")
 
     objects = WorkerQuerySet.as_manager()
 
@@ -35,12 +36,9 @@ class Worker(models.Model):
         return self.name
 
     @classmethod
-    def saw(cls, name: str, processes: int = 1) -> Worker:
+    def saw(cls, name: str, processes: int = 1, stopping: bool = False) -> Worker:
         """Notes that the worker called `name` lives, by the database's clock."""
         now = Now()
-        worker, _ = cls.objects.update_or_create(
-            name=name, defaults={"seen": now, "processes": processes}, create_defaults={
-                "seen": now, "started": now, "processes": processes
-            }
-        )  # fmt: skip
+        fields = {"seen": now, "processes": processes, "stopping": stopping}
+        worker, _ = cls.objects.update_or_create(name=name, defaults=fields, create_defaults=fields | {"started": now})
         return worker

@@ -12,7 +12,7 @@ import django
 
 django.setup()
 
-from jobs import dispatch, keeper, sql, store  # noqa: E402
+from jobs import dispatch, recovery, sql, store  # noqa: E402
 from jobs.models import Item, Job, Shard, Worker  # noqa: E402
 from jobs.recorder import Recorder  # noqa: E402
 
@@ -45,7 +45,7 @@ class Racer:
         """Whether an expired lease was taken back. The strikes for it are taken back too, for the next round."""
         for shard in Shard.objects.filter(job=self.job).exclude(token="").select_related("job", "worker"):
             token = shard.token
-            keeper.return_shard(shard)
+            recovery.return_shard(shard)
             if not Shard.objects.filter(pk=shard.pk, token=token).exists():
                 Item.objects.filter(job=self.job, strikes__gt=0).update(strikes=0)
                 return True

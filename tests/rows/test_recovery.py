@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from collections import deque
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import dispatch, keeper, tasks
-from jobs.models import Activity, Attempt, Cause, Item, Job, JobState, Shard
+from jobs import dispatch, keeper, presence, recovery, tasks
+from jobs.models import Activity, Attempt, Cause, Item, Job, JobState, Shard, Worker
 from tests.base import csv_of, loaded, states
 from tests.rows.steps import cells, claimed, die, expire, failure, feed, recorder_for, replayed, row, success, wrong
 
@@ -26,6 +28,58 @@ def test_it_strikes_what_a_dead_worker_had(alice: User) -> None:
     assert (job.shards.get().token, wrong(job)) == ("", [])
 
 
+def test_it_takes_back_at_once_what_the_dead_held(alice: User) -> None:
+    job = loaded(alice, csv_of(5))
+    recorder_for(job, "blue:7")
+    assert recovery.bury("blue:7") == 5
+    assert strikes(job) == dict.fromkeys(range(5), 1)
+    assert Activity.objects.get(job=job, verb="recover").text == "blue:7 died; 5 items go back to the queue"
+
+
+def test_it_takes_back_what_one_process_held(alice: User, settings: Any) -> None:
+    settings.JOBS_SHARD_SIZE = 10
+    job = loaded(alice, csv_of(20))
+    recorder_for(job, "blue:7")
+    Shard.objects.filter(job=job, number=0).update(process=71)
+    recovery.bury("blue:7", 71)
+    assert strikes(job) == dict.fromkeys(range(10), 1)
+
+
+def test_it_leaves_other_workers_alone(alice: User) -> None:
+    job = loaded(alice, csv_of(5))
+    recorder_for(job, "blue:7")
+    assert (recovery.bury("red:7"), strikes(job)) == (0, {})
+
+
+@pytest.mark.parametrize("process", [None, 71])
+def test_it_strikes_nothing_when_the_worker_was_told_to_stop(alice: User, process: int | None) -> None:
+    job = loaded(alice, csv_of(5))
+    recorder_for(job, "blue:7")
+    Worker.saw("blue:7", stopping=True)
+    Shard.objects.filter(job=job).update(process=71)
+    recovery.bury("blue:7", process)
+    assert (strikes(job), job.shards.get().token, wrong(job)) == ({}, "", [])
+    assert Activity.objects.get(job=job, verb="recover").text == "blue:7 stopped; 5 items go back to the queue"
+
+
+def test_it_buries_the_dead_of_its_pool_only_while_their_leases_live(
+    alice: User, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    now, buried = 1000.0, list[Any]()
+    monkeypatch.setattr(presence.time, "monotonic", lambda: now)
+    monkeypatch.setattr(presence, "connections", SimpleNamespace(close_all=lambda: None))
+    monkeypatch.setattr(presence, "bury_later", lambda worker, *processes: buried.append(processes))
+    monkeypatch.setattr(presence, "_ended", deque())
+    presence.child_started()
+    presence.child_ended(71)
+    now += settings.JOBS_LEASE_SECONDS / 2
+    presence.child_ended(72)
+    presence.child_started()
+    now += settings.JOBS_LEASE_SECONDS / 2
+    presence.child_started()
+    assert buried == [(71, 72), (72,)]
+
+
 def test_it_leaves_a_living_worker_alone(alice: User) -> None:
     job = loaded(alice, csv_of(5))
     recorder_for(job)
@@ -39,7 +93,7 @@ def test_it_asks_the_locked_row_whether_a_lease_has_expired(alice: User) -> None
     expire(job)
     stale = Shard.objects.expired().get()
     taken.flush()
-    assert keeper.return_shard(stale) == 0
+    assert recovery.return_shard(stale) == 0
     assert strikes(job) == {}
 
 
@@ -111,7 +165,7 @@ def test_it_condemns_the_killer_at_the_third_strike(alice: User) -> None:
     assert taken.prepare()
     die(job)
     item = row(job, 2)
-    assert (item.state, item.error_kind, item.attempts) == (3, "worker died", 1)
+    assert (item.state, item.error_kind, item.attempts) == (3, "worker died", 3)
     assert Cause.objects.get(job=job).count == 1
     assert wrong(job) == []
 
@@ -123,7 +177,7 @@ def test_it_keeps_a_record_of_the_deadly_attempt(alice: User) -> None:
     recorder_for(job)
     die(job)
     found = Attempt.objects.get(job=job)
-    assert (found.number, found.kind, row(job, 0).attempts, wrong(job)) == (2, "worker died", 2, [])
+    assert (found.number, found.kind, row(job, 0).attempts, wrong(job)) == (4, "worker died", 4, [])
 
 
 def test_it_shows_viewers_who_was_condemned(alice: User) -> None:
