@@ -56,6 +56,7 @@ class Watched(System):
             "FAULTS": str(self.switches),
             "PYTHONWARNINGS": "ignore",
             "WORKER_PROCESSES": "2",
+            "JOBS_MEMORY_MB": "1024",
         }
         self.database = database
         self.viewers: list[Viewer] = []

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.case import Case
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow]
+pytestmark = pytest.mark.faults
 CLOCKS = {"10 min behind": -600, "25 h ahead": 25 * 3600}
 LIBRARIES = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/local/lib/faketime/libfaketime.so.1")
 
