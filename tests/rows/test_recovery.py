@@ -235,7 +235,7 @@ def test_it_has_a_file_read_whose_reader_died(alice: User, sent: list[str], monk
         created=timezone.now() - timedelta(minutes=2),
         load_expires=timezone.now() - timedelta(minutes=1),
     )
-    keeper.sweep()
+    keeper.wake()
     assert sent == [dispatch.LOAD]
 
 
