@@ -38,6 +38,7 @@ def test_it_keeps_nothing_of_a_file_that_finds_no_room(case: Case) -> None:
     case.expect()
 
 
+@pytest.mark.fast
 def test_it_keeps_nothing_of_a_file_that_breaks_off(case: Case) -> None:
     """Upload cut at half"""
     case.begin()

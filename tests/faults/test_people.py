@@ -84,6 +84,7 @@ def test_it_retries_during_a_cancel(case: Case) -> None:
     case.expect()
 
 
+@pytest.mark.fast
 def test_it_keeps_what_was_in_flight_at_a_cancel(case: Case) -> None:
     """Cancel while the job runs"""
     case.begin(seconds=0.4)
@@ -97,7 +98,6 @@ def test_it_keeps_what_was_in_flight_at_a_cancel(case: Case) -> None:
     case.expect("cancelled", pending=True)
 
 
-@pytest.mark.fast
 def test_it_deletes_a_job_that_runs(case: Case) -> None:
     """Delete while running"""
     case.begin()
