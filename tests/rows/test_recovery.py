@@ -249,5 +249,5 @@ def test_it_asks_for_no_reader_in_vain(
     Job.objects.filter(pk=job.pk).update(
         state=JobState.LOADING, created=now - timedelta(seconds=age), load_expires=now + timedelta(seconds=expires)
     )
-    keeper.sweep()
+    keeper.wake()
     assert sent == []
