@@ -238,6 +238,7 @@ JOBS_PROCESSORS = env.list("JOBS_PROCESSORS", default=[])
 JOBS_SOCKETS_PER_PERSON = env.int("JOBS_SOCKETS_PER_PERSON", 20 if PRODUCTION else 1000)
 JOBS_SHARD_SIZE = env.int("JOBS_SHARD_SIZE", 2000)
 JOBS_LEASE_SECONDS = env.float("JOBS_LEASE_SECONDS", 30.0)
+JOBS_MEMORY_MB = env.int("JOBS_MEMORY_MB", 4096)
 JOBS_LOST_THREADS = env.int("JOBS_LOST_THREADS", 16)
 # How long ended jobs are kept, as 30d; empty is for ever
 RETENTION = env.str("RETENTION", "")

@@ -72,10 +72,9 @@ def keep(stopping: threading.Event, clock: Callable[[], float] = time.monotonic)
 
 
 def sweep(expire: bool = True) -> None:
-    """Returns expired leases, has files read again whose reader died, and ends jobs that have nothing left."""
+    """Returns expired leases, and ends jobs that have nothing left."""
     if expire:
         recovery.return_expired()
-    read_again()
     for job in Job.objects.filter(state__in=UNFINISHED).exclude(shards__pending__gt=0).exclude(shards__token__gt=""):
         job.finish()
 
@@ -91,7 +90,11 @@ def read_again() -> None:
 
 
 def wake() -> bool:
-    """Sends one wake-up if there is work that nobody does; never adds to a queue that is long already."""
+    """Sends one wake-up if there is work that nobody does; never adds to a queue that is long already.
+
+    Has files read, too, that nobody reads: their reader died, or was never called.
+    """
+    read_again()
     if not dispatch.candidates() or queued("work") >= QUEUED_WAKEUPS:
         return False
     return send(dispatch.WORK)

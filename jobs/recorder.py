@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django.conf import settings
 from django.db import DataError, transaction
@@ -31,12 +31,16 @@ from jobs.supply import Item, Supply
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 SAVE_EVERY: Final = 0.1  # seconds between two saves while results come in
 SAVE_AT: Final = 2_000  # attempts that are saved at once
 SAVE_SIZE: Final = 8_000_000  # characters of results that are saved at once
 LOOK_EVERY: Final = 1.0  # seconds between two looks at what people changed
 AHEAD: Final = (50, 5_000)  # least and most items claimed ahead
 LEASES: Final = 16  # shards held at once, where each has but a few items to do
+# A lease that expired meanwhile is no reason to give up: whether somebody else has it, the database knows.
+AWAY: Final = 600.0  # seconds for which results wait in memory for a database that is away
 LAST_CALL: Final = 3.0  # seconds that a worker which is to stop waits for what is in flight
 # Processes that compute: more of them than cores take memory and half a second of computing each, and gain nothing.
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -133,7 +137,7 @@ class Recorder:
             self.ended = True
         elif time.monotonic() > self._turn_ends:
             self._turn_ends = time.monotonic() + settings.JOBS_TURN_SECONDS
-            self.ended = self.ended or any(job.pk != self.job.pk for job in Job.objects.in_turn())
+            self.ended = self.ended or any(job.pk != self.job.pk for job in self._insist(Job.objects.in_turn))
         return self.ended
 
     def _claim(self, save: Save) -> None:
@@ -199,9 +203,8 @@ class Recorder:
 
     def _look(self) -> engine.Policy | Order | None:
         before, tasks, counted = self.job.policy, self.job.most_tasks, self.job.limit_round
-        self.job.refresh_from_db(
-            fields=["run", "state", "workers", "attempts", "timeout", "rate", "backoff", "backoff_max", "limit_round"]
-        )
+        fields = ["run", "state", "workers", "attempts", "timeout", "rate", "backoff", "backoff_max", "limit_round"]
+        self._insist(partial(self.job.refresh_from_db, fields=fields))
         if self.job.limit_round != counted:
             # What is in flight was begun before a person let the job go on, and is not held against it again.
             self._counts_since = timezone.now().timestamp()
@@ -219,7 +222,7 @@ class Recorder:
         before = self.share
         if self.leases and (before != self.job.workers or self.job.most_tasks > 1):
             lead = self.leases[-1]
-            self.share = sql.insist(partial(sharing.settle, self.job, lead, before), settings.JOBS_LEASE_SECONDS)
+            self.share = self._insist(partial(sharing.settle, self.job, lead, before))
             self._ahead = max(self._ahead, 4 * self.share)
         return self.share != before
 
@@ -240,7 +243,7 @@ class Recorder:
         """One transaction; where the database refuses a value, halves, until what it refuses stands alone."""
         self._tried = None
         try:
-            save = sql.insist(partial(self._transact, found), settings.JOBS_LEASE_SECONDS)
+            save = self._insist(partial(self._transact, found))
         except LostLease as error:
             logger.warning("Job %s: %s; unsaved results are dropped", self.job.code, error)
             self.ended = True
@@ -250,6 +253,9 @@ class Recorder:
                 self._store(part)
         else:
             self._take_over(save)
+
+    def _insist(self, ask: Callable[[], T]) -> T:
+        return sql.insist(ask, AWAY, stopping=self.stopping)
 
     @transaction.atomic
     def _transact(self, found: Found) -> Save:

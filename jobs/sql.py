@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PAUSES: Final = (0.05, 2.0)  # seconds before the second try, and the most between two later ones
+LAST_TRY: Final = 3.0  # seconds after which a process that is to stop gives up
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +124,21 @@ def insist(
     transaction: Callable[[], T],
     within: float,
     *,
+    stopping: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
     """What `transaction` returns, which is run again while the database is away or in a deadlock.
 
-    Raises what the database raised when that lasts longer than `within` seconds.
+    Raises what the database raised when that lasts longer than `within` seconds, or a few when `stopping`.
     """
-    deadline = clock() + within
+    begun = clock()
     pause, longest = PAUSES
     while True:
         try:
             return transaction()
         except (OperationalError, InterfaceError) as error:
-            if clock() + pause > deadline:
+            if clock() + pause > begun + (min(within, LAST_TRY) if stopping() else within):
                 raise
             logger.warning("The database did not answer (%s); trying again in %g s", str(error).strip(), pause)
         if not connection.in_atomic_block:

@@ -200,7 +200,10 @@ class Case:
 
     def conclude(self, audit: Audit) -> None:
         row = self.row
-        row.lost, row.repeated, row.excused = audit.lost, audit.repeated, len(self.excused)
+        # A soak may have several jobs, one after the other.
+        row.lost = (row.lost or 0) + audit.lost
+        row.repeated += audit.repeated
+        row.excused += len(self.excused)
         row.invariants = "differ" if audit.invariants.returncode else "hold"
         row.wrong += audit.wrong()
         assert not row.wrong, "; ".join(row.wrong)

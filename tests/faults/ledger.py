@@ -75,7 +75,7 @@ def meet(fate: str, item: str, run: int) -> None:
     if word == "fail":
         raise Failed("arranged", "This row was to fail.")
     if word == "later":
-        raise RetryLater(LATER)
+        raise RetryLater(LATER, alone=True)
     if word == "hang":
         threading.Event().wait(HANG)
     if word == "segfault":

@@ -44,9 +44,8 @@ class Racer:
     def sweep(self) -> bool:
         """Whether an expired lease was taken back. The strikes for it are taken back too, for the next round."""
         for shard in Shard.objects.filter(job=self.job).exclude(token="").select_related("job", "worker"):
-            token = shard.token
             recovery.return_shard(shard)
-            if not Shard.objects.filter(pk=shard.pk, token=token).exists():
+            if Shard.objects.filter(pk=shard.pk, token="").exists():
                 Item.objects.filter(job=self.job, strikes__gt=0).update(strikes=0)
                 return True
         return False

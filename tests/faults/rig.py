@@ -56,6 +56,7 @@ class Watched(System):
             "FAULTS": str(self.switches),
             "PYTHONWARNINGS": "ignore",
             "WORKER_PROCESSES": "2",
+            "JOBS_MEMORY_MB": "1024",
         }
         self.database = database
         self.viewers: list[Viewer] = []
@@ -165,6 +166,10 @@ class Viewer:
                     pipe.close()
 
 
+def unseen(process: int) -> None:
+    """Each worker is a machine of its own, and nobody sees a machine die."""
+
+
 class Rig(Watched):
     """Valkey, a database, two workers of two processes, loader, keeper, web server and viewers, each by itself."""
 
@@ -176,9 +181,9 @@ class Rig(Watched):
         self.listener = up.listen("127.0.0.1", self.port)
         (logs := folder / "logs").mkdir()
         services = [
-            up.worker("worker1", "work", 2),
-            up.worker("worker2", "work", 2),
-            up.worker("loader", "load", 1),
+            up.worker("worker1", "work", 2, unseen),
+            up.worker("worker2", "work", 2, unseen),
+            up.worker("loader", "load", 1, unseen),
             up.keeper(),
             up.web(self.listener),
         ]

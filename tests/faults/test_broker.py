@@ -12,6 +12,7 @@ pytestmark = pytest.mark.faults
 BACK = 15.0  # seconds after its return
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("data", ["with its data", "empty"])
 def test_it_outlives_the_broker(case: Case, data: str) -> None:
     """Valkey killed and started again"""
@@ -27,7 +28,6 @@ def test_it_outlives_the_broker(case: Case, data: str) -> None:
     case.expect()
 
 
-@pytest.mark.slow
 def test_it_outlives_a_frozen_broker(case: Case) -> None:
     """Valkey frozen for 60 s"""
     case.begin()
@@ -41,7 +41,6 @@ def test_it_outlives_a_frozen_broker(case: Case) -> None:
     case.expect()
 
 
-@pytest.mark.slow
 def test_it_outlives_a_broker_that_comes_and_goes(case: Case) -> None:
     """Valkey killed 20 times at random"""
     valkey = case.system.valkey
@@ -59,7 +58,6 @@ def test_it_outlives_a_broker_that_comes_and_goes(case: Case) -> None:
     case.expect()
 
 
-@pytest.mark.slow
 def test_it_outlives_a_full_broker(case: Case) -> None:
     """Valkey full for 8 s"""
     client = case.system.valkey.client()
@@ -75,6 +73,7 @@ def test_it_outlives_a_full_broker(case: Case) -> None:
     case.expect()
 
 
+@pytest.mark.fast
 def test_it_needs_only_half_of_the_wakeups(case: Case) -> None:
     """Half of the wake-ups dropped"""
     with case.system.fault("lost-wakeups", "0.5"):

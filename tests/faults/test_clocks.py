@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.case import Case
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow]
+pytestmark = pytest.mark.faults
 CLOCKS = {"10 min behind": -600, "25 h ahead": 25 * 3600}
 LIBRARIES = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/local/lib/faketime/libfaketime.so.1")
 
@@ -28,7 +28,7 @@ def test_it_does_not_trust_the_clock_of_a_worker(case: Case, clock: str) -> None
     worker = case.system.workers[case.rng.randrange(2)]
     case.system.restart(worker, env=wrong_clock(CLOCKS[clock]))
     first = case.rng.randrange(200, 600)
-    again = range(first, first + 20)  # together, for each wait holds up the whole run
+    again = range(first, first + 20)
     case.begin(fates=dict.fromkeys(again, "later-once"))
     case.excused.update(again)
     case.moment(0.4, 0.6)

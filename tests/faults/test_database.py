@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import psycopg
@@ -12,6 +13,7 @@ import pytest
 
 from tests.faults.case import Case
 from tests.faults.programs import send
+from tests.system import until
 
 pytestmark = pytest.mark.faults
 BACK = 10.0  # seconds after its return
@@ -19,6 +21,7 @@ LOCKED = 15.0
 LEASE = 30.0
 
 
+@pytest.mark.fast
 def test_it_outlives_a_restart_of_the_database(case: Case) -> None:
     """PostgreSQL restarted at once (immediate)"""
     server = case.system.postgres
@@ -30,7 +33,6 @@ def test_it_outlives_a_restart_of_the_database(case: Case) -> None:
     case.expect()
 
 
-@pytest.mark.slow
 def test_it_waits_for_a_database_that_is_away(case: Case) -> None:
     """PostgreSQL away for 60 s"""
     server, workers = case.system.postgres, case.system.workers
@@ -53,7 +55,6 @@ def answered(case: Case, since: float) -> float | None:
         return None
 
 
-@pytest.mark.slow
 def test_it_stores_once_what_was_committed_unheard(case: Case) -> None:
     """Commit done, reply lost (5 % of commits)"""
     with case.system.fault("lost-replies", "0.05"):
@@ -62,7 +63,6 @@ def test_it_stores_once_what_was_committed_unheard(case: Case) -> None:
     case.expect()
 
 
-@pytest.mark.slow
 def test_it_keeps_results_while_the_database_is_full(case: Case) -> None:
     """Disk full while saving for 8 s (injected)"""
     case.begin()
@@ -74,24 +74,38 @@ def test_it_keeps_results_while_the_database_is_full(case: Case) -> None:
     case.expect()
 
 
-@pytest.mark.slow
 def test_it_waits_out_a_locked_file(sqlite_case: Case) -> None:
-    """SQLite locked for 15 s by somebody else"""
+    """SQLite locked for 15 s, and a person who presses Pause meanwhile"""
     case = sqlite_case
     case.begin()
     case.moment()
-    with closing(sqlite3.connect(case.system.data / "db.sqlite3", timeout=30, isolation_level=None)) as file:
-        file.execute("BEGIN EXCLUSIVE")
+    with (
+        closing(sqlite3.connect(case.system.data / "db.sqlite3", timeout=30, isolation_level=None)) as file,
+        ThreadPoolExecutor(1) as person,
+    ):
+        file.execute("BEGIN IMMEDIATE")
+        pressed = person.submit(pause, case)
         time.sleep(LOCKED)
         file.execute("ROLLBACK")
+        waited = pressed.result(20)
+    case.check(waited > LOCKED / 2, f"the button was answered after {waited:.1f} s, while nothing could be stored")
+    until(lambda: case.system.at_rest(case.code) == "paused", BACK, "the job is paused")
     returned = time.time()
+    case.system.post(case.system.admin, f"/jobs/{case.code}/resume/", {})
     case.recovers(BACK, lambda: case.first_stored(returned))
     case.expect()
     said = "\n".join(program.said() for program in case.system.programs.values())
     assert "Traceback" not in said, "somebody gave up"
 
 
-@pytest.mark.slow
+def pause(case: Case) -> float:
+    """Presses the button, and returns how many seconds that took."""
+    begun = time.monotonic()
+    answer = case.system.post(case.system.admin, f"/jobs/{case.code}/pause/", {})
+    case.check(answer.status_code == 302, f"the button answers {answer.status_code}")
+    return time.monotonic() - begun
+
+
 def test_it_survives_a_killed_worker_on_sqlite(sqlite_case: Case) -> None:
     """SIGKILL of a worker on SQLite"""
     case = sqlite_case
@@ -102,7 +116,6 @@ def test_it_survives_a_killed_worker_on_sqlite(sqlite_case: Case) -> None:
     case.expect()
 
 
-@pytest.mark.slow
 def test_it_survives_a_full_disk(small_case: Case) -> None:
     """A small tmpfs, full while uploading and saving"""
     case = small_case

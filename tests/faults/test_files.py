@@ -23,6 +23,7 @@ def jobs_and_uploads(case: Case) -> list[tuple[object, ...]]:
     return case.system.rows("SELECT (SELECT COUNT(*) FROM jobs_job), (SELECT COUNT(*) FROM jobs_upload)")
 
 
+@pytest.mark.fast
 def test_it_keeps_nothing_of_a_file_that_finds_no_room(case: Case) -> None:
     """Disk full while uploading (injected)"""
     case.begin()
@@ -37,7 +38,7 @@ def test_it_keeps_nothing_of_a_file_that_finds_no_room(case: Case) -> None:
     case.expect()
 
 
-@pytest.mark.slow
+@pytest.mark.fast
 def test_it_keeps_nothing_of_a_file_that_breaks_off(case: Case) -> None:
     """Upload cut at half"""
     case.begin()
@@ -79,7 +80,6 @@ def dies_over(case: Case, fault: str) -> float:
     return died
 
 
-@pytest.mark.slow
 def test_it_sweeps_a_file_without_a_row(case: Case) -> None:
     """Web server killed between file and row"""
     case.begin()
@@ -99,6 +99,7 @@ def test_it_sweeps_a_file_without_a_row(case: Case) -> None:
     case.expect()
 
 
+@pytest.mark.fast
 def test_it_begins_what_nobody_was_woken_for(case: Case) -> None:
     """Web server killed between commit and wake-up"""
     case.begin()

@@ -42,6 +42,7 @@ def ran_in(case: Case, run: int) -> list[int]:
     return sorted(line.position for line in case.system.witness.lines(case.code, "start") if line.run == run)
 
 
+@pytest.mark.fast
 def test_it_retries_once_what_two_ask_for_at_once(case: Case) -> None:
     """Retry pressed by two at once"""
     failed = failing(case)
@@ -54,6 +55,7 @@ def test_it_retries_once_what_two_ask_for_at_once(case: Case) -> None:
     case.expect()
 
 
+@pytest.mark.fast
 def test_it_retries_while_it_runs(case: Case) -> None:
     """Retry pressed by two while the job runs"""
     failed = failing(case, 100, below=300)
@@ -70,7 +72,6 @@ def settled_twice(case: Case, failed: list[int]) -> bool:
     return all(starts[at] == 1 + (at in failed) for at in range(2000))
 
 
-@pytest.mark.slow
 def test_it_retries_during_a_cancel(case: Case) -> None:
     """Retry pressed by two during a cancel"""
     failed = failing(case, 100, below=300)
@@ -83,7 +84,7 @@ def test_it_retries_during_a_cancel(case: Case) -> None:
     case.expect()
 
 
-@pytest.mark.slow
+@pytest.mark.fast
 def test_it_keeps_what_was_in_flight_at_a_cancel(case: Case) -> None:
     """Cancel while the job runs"""
     case.begin(seconds=0.4)

@@ -18,6 +18,7 @@ GREEDY = ("out of memory", "MemoryError", "worker died")
 ENOUGH = 2 * 1024**3  # bytes
 
 
+@pytest.mark.fast
 def test_it_goes_on_when_every_slot_hangs(case: Case) -> None:
     """A hang in every slot"""
     first = case.rng.randrange(400, 1200)
@@ -30,7 +31,6 @@ def test_it_goes_on_when_every_slot_hangs(case: Case) -> None:
     case.expect(kinds=dict.fromkeys(hung, ("timeout",)))
 
 
-@pytest.mark.slow
 def test_it_condemns_only_the_killer(case: Case) -> None:
     """Segfault of one item among 60"""
     killer = case.rng.randrange(300, 1200)
@@ -48,22 +48,20 @@ def test_it_condemns_only_the_killer(case: Case) -> None:
     assert len(took) == 3, f"the killer took {len(took)} processes with it"
 
 
-@pytest.mark.slow
 def test_it_loses_one_item_to_a_segfault_apart(case: Case) -> None:
     """Segfault of an item in a process of its own"""
-    killer = case.rng.randrange(50, 150)
-    case.begin(rows=300, fates={killer: "segfault"}, workers=4, seconds=0.02, param_apart="on")
+    killer = case.rng.randrange(300, 1200)
+    case.begin(fates={killer: "segfault"}, workers=4, seconds=0.005, param_apart="on")
     case.settles()
     case.expect(kinds={killer: DEADLY})
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("where", ["thread", "process"])
 def test_it_stops_an_item_that_eats_memory(case: Case, where: str) -> None:
     """Memory eater"""
-    eater = case.rng.randrange(50, 150)
-    apart: dict[str, Any] = {"param_apart": "on", "workers": 4} if where == "process" else {}
-    case.begin(rows=400, fates={eater: "eat"}, **apart)
+    eater = case.rng.randrange(300, 1200)
+    apart: dict[str, Any] = {"param_apart": "on", "workers": 4, "seconds": 0.005} if where == "process" else {}
+    case.begin(fates={eater: "eat"}, **apart)
     peak = 0
 
     def settled() -> bool:
@@ -89,7 +87,6 @@ def weight(process: psutil.Process) -> int:
         return 0
 
 
-@pytest.mark.slow
 def test_it_stops_where_a_worker_does_not_know_the_processor(case: Case) -> None:
     """A worker that does not know the processor"""
     case.system.restart(*case.system.workers, env={"JOBS_PROCESSORS": ""})

@@ -69,7 +69,6 @@ def both(*orders: tuple[Racer, str]) -> list[bool]:
     return [racer.answer() for racer, _ in orders]
 
 
-@pytest.mark.slow
 def test_it_gives_a_shard_to_one_of_two(case: Case) -> None:
     """Two workers race for one shard, 1,000 times"""
     won: list[int] = []
@@ -82,7 +81,6 @@ def test_it_gives_a_shard_to_one_of_two(case: Case) -> None:
     case.expect()
 
 
-@pytest.mark.slow
 def test_it_returns_a_lease_or_keeps_it(case: Case) -> None:
     """The keeper races a heartbeat, 500 times"""
     ends: list[Any] = []

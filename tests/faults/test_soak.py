@@ -11,7 +11,7 @@ import pytest
 from tests.faults.case import Case
 from tests.faults.soak import PAUSE, Chaos, Weight
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.soak]
+pytestmark = [pytest.mark.faults, pytest.mark.soak]
 MINUTES = float(os.environ.get("SOAK_MINUTES") or 20)
 ROWS = 5_000  # a minute: 100,000 in 20 minutes
 SECONDS = 0.36  # of an item: with 60 at a time, and no fault, they would take half of the time

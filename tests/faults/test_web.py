@@ -15,7 +15,6 @@ MANY = 50
 AGAIN = 10.0  # seconds until everybody is connected again
 
 
-@pytest.mark.slow
 def test_it_brings_50_viewers_back(case: Case) -> None:
     """Web server killed and started again with 50 viewers"""
     crowd = Viewer(case.system.url, case.system.admin.cookies["batchweb_session"], MANY)

@@ -19,6 +19,7 @@ FROZEN = 60.0
 GRACE = 15.0  # seconds that a worker may take to stop
 
 
+@pytest.mark.fast
 def test_it_survives_a_killed_child(case: Case) -> None:
     """SIGKILL of a prefork child"""
     case.begin()
@@ -28,7 +29,6 @@ def test_it_survives_a_killed_child(case: Case) -> None:
     case.expect()
 
 
-@pytest.mark.slow
 def test_it_survives_a_killed_worker(case: Case) -> None:
     """SIGKILL of a worker, as if its machine vanished"""
     case.begin()
@@ -38,7 +38,6 @@ def test_it_survives_a_killed_worker(case: Case) -> None:
     case.expect()
 
 
-@pytest.mark.slow
 def test_it_survives_a_killed_worker_that_is_supervised(whole_case: Case) -> None:
     """SIGKILL of a worker under the supervisor"""
     case = whole_case
@@ -49,7 +48,6 @@ def test_it_survives_a_killed_worker_that_is_supervised(whole_case: Case) -> Non
     case.expect()
 
 
-@pytest.mark.slow
 def test_it_survives_the_death_of_all_workers(case: Case) -> None:
     """SIGKILL of all workers, started again later"""
     case.begin()
@@ -69,8 +67,11 @@ def stopped(case: Case, worker: Program) -> None:
     case.check(worker.terminate() < GRACE, "the worker took too long to stop")
     case.recovers(SEEN, lambda: case.first_end(since, held, pids))
     case.check(not case.system.of_job(case.code, "1", rest="AND strikes > 0"), "an item got a strike")
+    case.settles()
+    case.check(not case.recoveries(), "a lease was left to expire")
 
 
+@pytest.mark.fast
 def test_it_hands_its_work_over_when_it_stops(case: Case) -> None:
     """SIGTERM of a worker"""
     case.begin()
@@ -79,6 +80,7 @@ def test_it_hands_its_work_over_when_it_stops(case: Case) -> None:
     case.expect()
 
 
+@pytest.mark.fast
 def test_it_stops_although_an_item_hangs(case: Case) -> None:
     """SIGTERM of a worker with a hung item"""
     hung = case.rng.randrange(100, 300)
@@ -88,7 +90,6 @@ def test_it_stops_although_an_item_hangs(case: Case) -> None:
     case.excused.add(hung)
     stopped(case, case.worker_of(next(pid for pid, at in busy.items() if hung in at)))
     case.expect()
-    assert not case.recoveries(), "a lease was left to expire"
 
 
 def stored(case: Case) -> dict[int, Any]:
@@ -110,7 +111,6 @@ def wakes(case: Case, zombies: list[Any], since: float) -> None:
     case.check({at: after[at] for at in before} == before, "the zombie changed what was stored")
 
 
-@pytest.mark.slow
 def test_it_keeps_a_zombie_from_storing(case: Case) -> None:
     """SIGSTOP of a worker for 60 s, and what it writes later"""
     case.begin()
@@ -122,7 +122,6 @@ def test_it_keeps_a_zombie_from_storing(case: Case) -> None:
     case.expect()
 
 
-@pytest.mark.slow
 def test_it_goes_on_where_a_zombie_holds_locks(case: Case) -> None:
     """SIGSTOP of a worker for 60 s in the middle of a transaction"""
     case.begin()
@@ -136,6 +135,7 @@ def test_it_goes_on_where_a_zombie_holds_locks(case: Case) -> None:
     case.expect()
 
 
+@pytest.mark.fast
 def test_it_does_nothing_twice_when_woken_twice(case: Case) -> None:
     """300 wake-ups too many, 20 of them to read the file"""
     case.begin()

@@ -235,7 +235,7 @@ def test_it_has_a_file_read_whose_reader_died(alice: User, sent: list[str], monk
         created=timezone.now() - timedelta(minutes=2),
         load_expires=timezone.now() - timedelta(minutes=1),
     )
-    keeper.sweep()
+    keeper.wake()
     assert sent == [dispatch.LOAD]
 
 
@@ -249,5 +249,5 @@ def test_it_asks_for_no_reader_in_vain(
     Job.objects.filter(pk=job.pk).update(
         state=JobState.LOADING, created=now - timedelta(seconds=age), load_expires=now + timedelta(seconds=expires)
     )
-    keeper.sweep()
+    keeper.wake()
     assert sent == []

@@ -21,6 +21,7 @@ from django.test import SimpleTestCase, override_settings
 
 from batchweb.middleware import Static
 from batchweb.redact import Formatter
+from batchweb.settings import database
 from jobs.storage import HashedStatic
 from tests.base import People, worked
 
