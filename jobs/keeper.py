@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from batchweb import celery_app
-from jobs import dispatch, recovery, retention
+from jobs import dispatch, recovery, retention, sql
 from jobs.models import Batch, Job, JobState, Part, Upload, Worker
 from jobs.models.part import BROKER
 from jobs.models.states import UNFINISHED
@@ -56,6 +56,10 @@ class Keeper:
                 logger.warning("The database did not answer (%s); trying again", type(error).__name__)
                 connection.close()
 
+    def stand_by(self) -> None:
+        """Another keeper acts: that is no gap."""
+        self._swept = self._clock()
+
     def _sweep(self) -> None:
         now = self._clock()
         if now - self._swept > GAP:
@@ -65,10 +69,14 @@ class Keeper:
 
 
 def keep(stopping: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
-    """Runs until `stopping` is set."""
-    keeper = Keeper(clock)
+    """Runs until `stopping` is set. Of several keepers one acts; another takes over when that one is gone."""
+    keeper, only = Keeper(clock), sql.Only("keeper")
     while not stopping.wait(0.5):
-        keeper.turn()
+        try:
+            (keeper.turn if only.mine() else keeper.stand_by)()
+        except DatabaseError as error:
+            logger.warning("The database did not answer (%s); trying again", type(error).__name__)
+            connection.close()
 
 
 def sweep(expire: bool = True) -> None:

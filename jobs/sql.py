@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.utils import timezone
+
+from batchweb import lock
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +124,37 @@ def write_columns(sqlite: str, postgres_sql: str, casts: Sequence[str], columns:
         else:
             cursor.executemany(sqlite, list(zip(*columns, strict=True)))
         return int(cursor.rowcount)
+
+
+class Only:
+    """The one process that does something: who asks first, until it ends or loses the database."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._held: object = None
+
+    def mine(self) -> bool:
+        if postgres():
+            return self._session_is_mine()
+        if self._held is None:
+            with suppress(lock.Held):
+                self._held = lock.hold(Path(settings.DATA_DIR) / f"{self.name}.lock")
+        return self._held is not None
+
+    def _session_is_mine(self) -> bool:
+        """PostgreSQL lets go of the lock when the session ends, so it is asked for again in each new one."""
+        connection.ensure_connection()
+        if self._held is not connection.connection:
+            ((taken,),) = execute("SELECT pg_try_advisory_lock(hashtext(%s))", [f"batchweb {self.name}"])
+            self._held = connection.connection if taken else None
+        return self._held is not None
+
+    def release(self) -> None:
+        if isinstance(self._held, int):
+            os.close(self._held)
+        elif self._held is not None:
+            execute("SELECT pg_advisory_unlock(hashtext(%s))", [f"batchweb {self.name}"])
+        self._held = None
 
 
 def insist(

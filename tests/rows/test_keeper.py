@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from batchweb import celery_app
-from jobs import dispatch, keeper
+from jobs import dispatch, keeper, sql
 from jobs.models import Batch, Upload, Worker
 from tests.base import csv_of, loaded, make_job
 from tests.rows.steps import recorder_for
@@ -97,6 +99,64 @@ def test_it_goes_on_after_an_error_of_the_database(clock: Clock, sweeps: Sweeps)
     kept.turn()
     sweeps.broken = False
     passes(kept, clock, 5)
+    assert sweeps.expired == [True]
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[sql.Only, sql.Only]]:
+    """The claims of two keepers, each with a connection of its own."""
+    first, second = sql.Only("kept-by-a-test"), sql.Only("kept-by-a-test")
+    yield first, second
+    first.release()
+
+
+def elsewhere(ask: Callable[[], Any]) -> Any:
+    """What `ask` answers in another thread, which has another connection to the database."""
+
+    def asked() -> Any:
+        try:
+            return ask()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asked).result()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_acts_alone(two: tuple[sql.Only, sql.Only]) -> None:
+    first, second = two
+    assert (first.mine(), first.mine(), elsewhere(second.mine)) == (True, True, False)
+    first.release()
+
+    def mine_and_gone() -> bool:
+        mine = second.mine()
+        second.release()
+        return mine
+
+    assert elsewhere(mine_and_gone)
+
+
+def test_it_does_nothing_while_another_keeper_acts(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopping, asked = threading.Event(), list[str]()
+
+    def mine(only: sql.Only) -> bool:
+        asked.append(only.name)
+        stopping.set()
+        return False
+
+    monkeypatch.setattr(sql.Only, "mine", mine)
+    keeper.keep(stopping)
+    assert (asked, sweeps.expired) == (["keeper"], [])
+
+
+def test_it_expires_at_once_when_it_takes_over(clock: Clock, sweeps: Sweeps) -> None:
+    kept = keeper.Keeper(clock)
+    for _ in range(20):
+        clock.now += 5
+        kept.stand_by()
+    clock.now += 5
+    kept.turn()
     assert sweeps.expired == [True]
 
 

@@ -10,6 +10,7 @@ from django.db import OperationalError
 
 from jobs import sql
 from jobs.models import Attempt, Batch, Job
+from jobs.outcomes import Found
 from jobs.recorder import Recorder
 from jobs.saving import Save
 from tests.base import csv_of, loaded, states
@@ -25,8 +26,8 @@ def deaf(taken: Recorder) -> Recorder:
     """A recorder that does not hear that its next transaction was committed."""
     real, calls = taken._transact, iter(range(100))
 
-    def transact(*args: Any) -> Save:
-        save = real(*args)
+    def transact(found: Found) -> Save:
+        save = real(found)
         if next(calls) == 0:
             raise OperationalError("server closed the connection unexpectedly")
         return save
@@ -70,7 +71,7 @@ def test_it_knows_the_shards_that_it_claimed_before_the_reply_was_lost(alice: Us
     list(zip(range(50), taken.feed(), strict=False))
     feed(deaf(taken), *(success(at) for at in range(50)))
     assert tokens(job) == {lease.token for lease in taken.leases}
-    assert (job.workers_leased(), wrong(job)) == (2, [])
+    assert (job.workers_leased(), wrong(job)) == ((2, 1), [])
 
 
 def test_it_leaves_nothing_claimed_when_the_last_reply_was_lost(alice: User) -> None:

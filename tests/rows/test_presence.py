@@ -121,7 +121,8 @@ def test_it_is_not_counted_on_once_it_is_told_to_stop(db: None) -> None:
     assert not Worker.objects.alive()
 
 
-def test_it_takes_back_what_an_earlier_worker_of_its_name_held(alice: User) -> None:
+def test_it_takes_back_what_an_earlier_worker_of_its_name_held(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "connections", SimpleNamespace(close_all=lambda: None))
     job = loaded(alice, csv_of(5))
     recorder_for(job, presence._name)
     presence.parent_started()

@@ -66,7 +66,7 @@ def test_it_buries_the_dead_of_its_pool_only_while_their_leases_live(
     alice: User, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     now, buried = 1000.0, list[Any]()
-    monkeypatch.setattr(presence.time, "monotonic", lambda: now)
+    monkeypatch.setattr(presence, "time", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr(presence, "connections", SimpleNamespace(close_all=lambda: None))
     monkeypatch.setattr(presence, "bury_later", lambda worker, *processes: buried.append(processes))
     monkeypatch.setattr(presence, "_ended", deque())
