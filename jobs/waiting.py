@@ -20,7 +20,7 @@ SILENT: Final = " went silent"
 
 
 def ago(moment: datetime) -> str:
-    seconds = max(0, round((timezone.now() - moment).total_seconds()))
+    seconds = max(0, int((timezone.now() - moment).total_seconds()))
     return f"{seconds:,} s ago" if seconds < 120 else f"{seconds // 60:,} min ago"
 
 

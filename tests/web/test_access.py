@@ -12,11 +12,11 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from jobs.models import Job
 from tests.base import People, csv_of, worked
 
-VERBS = ("start", "pause", "resume", "cancel", "retry")
+VERBS = ("start", "pause", "resume", "cancel", "retry", "delete")
 OF_A_JOB = ("detail", "snapshot", "items", "item", "results", "failed")
 OF_A_PERSON = ("list", "new", "processor_fields", "list_snapshot")
 POSTED = ("preview", "sample")
-OPEN = ("healthz", "enter", "login", "logout", "password_reset", "password_reset_done", "password_reset_complete",
+OPEN = ("healthz", "readyz", "enter", "login", "logout", "password_reset", "password_reset_done", "password_reset_complete",
         "password_reset_confirm")  # fmt: skip
 OWN = ("password_change", "password_change_done")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from datetime import timedelta
@@ -147,8 +148,9 @@ class WhyTests(People):
 
     def test_it_says_that_no_worker_is_connected(self) -> None:
         Worker.objects.create(name="gone", seen=timezone.now() - timedelta(minutes=1))
-        assert self.why(loaded(self.alice)) == "No worker is running; the last one was seen 60 s ago. The job waits."
-        assert self.why(make_job(self.alice)) == "No worker is running; the last one was seen 60 s ago. The job waits."
+        said = re.compile(r"No worker is running; the last one was seen 6\d s ago\. The job waits\.")
+        assert said.fullmatch(self.why(loaded(self.alice)))
+        assert said.fullmatch(self.why(make_job(self.alice)))
 
     def test_it_says_how_many_are_ahead(self) -> None:
         self.worker()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from threading import Event
 from typing import Any
 from unittest.mock import patch
 
 from django.db import OperationalError
 from django.test import override_settings
 from django.utils import timezone
+from kombu import Connection
 
 from batchweb import readiness
 from jobs.models import Worker
@@ -46,7 +48,7 @@ class ReadyTests(People):
     def test_it_waits_a_second_for_a_broker_that_hangs(self) -> None:
         begun = time.monotonic()
         with patch.object(readiness, "BROKER_WITHIN", 0.1):
-            status, said = self.ask(broker=lambda: time.sleep(0.5) or True)
+            status, said = self.ask(broker=lambda: Event().wait(0.5))
         assert (status, said["parts"]["broker"]) == (503, "failed")
         assert time.monotonic() - begun < 0.4
 
@@ -69,3 +71,13 @@ class ReadyTests(People):
     def test_it_answers_a_probe_without_https(self) -> None:
         assert self.ask()[0] == 503
         assert self.client.get("/healthz").status_code == 200
+
+
+def test_it_reaches_a_broker_that_is_there() -> None:
+    with patch.object(readiness.celery_app, "connection_for_write", lambda **_: Connection("memory://")):
+        assert readiness.reach_broker()
+
+
+def test_it_does_not_reach_a_broker_that_is_away() -> None:
+    with patch.object(readiness.celery_app, "connection_for_write", lambda **_: Connection("redis://127.0.0.1:1/0")):
+        assert not readiness.reach_broker()
