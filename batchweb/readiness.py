@@ -10,9 +10,8 @@ from datetime import timedelta
 from typing import Final
 
 from django.db import DatabaseError, connection
-from django.db.models.functions import Now
 
-from batchweb import celery_app
+from jobs import dispatch
 from jobs.models import Worker
 
 SEEN: Final = timedelta(seconds=30)
@@ -43,7 +42,7 @@ def forget() -> None:
 def database() -> tuple[bool, bool]:
     """Whether the database answers, and whether a worker was seen lately."""
     try:
-        return True, Worker.objects.filter(seen__gte=Now() - SEEN, stopping=False).exists()
+        return True, Worker.objects.of("work").alive(SEEN).exists()
     except DatabaseError:
         connection.close()
         return False, False
@@ -59,10 +58,4 @@ def broker() -> bool:
 
 
 def reach_broker() -> bool:
-    with celery_app.connection_for_write(connect_timeout=BROKER_WITHIN) as asked:
-        errors: tuple[type[BaseException], ...] = (*asked.connection_errors, *asked.channel_errors, OSError)
-        try:
-            asked.connect()
-        except errors:
-            return False
-        return True
+    return dispatch.queued("work") is not None

@@ -55,6 +55,21 @@ def try_to_send(name: str, args: tuple[Any, ...]) -> Exception | None:
     return None
 
 
+def queued(queue: str) -> int | None:
+    """How many messages wait in a queue of the broker; None where it does not answer."""
+    with celery_app.connection_for_write() as broker:
+        errors: tuple[type[BaseException], ...] = (*broker.connection_errors, OSError)
+        try:
+            # Tries once; whoever asks for a channel first waits for the broker for ever.
+            broker.connect()
+            channel: Any = broker.channel()
+            return int(channel.queue_declare(queue, passive=True).message_count)
+        except broker.channel_errors:
+            return 0  # nobody has sent anything to this queue yet
+        except errors:
+            return None
+
+
 def send_each(name: str, count: int) -> None:
     """Sends so many wake-ups; none after one that did not arrive."""
     for _ in range(count):

@@ -13,7 +13,6 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from batchweb import celery_app
 from jobs import dispatch, recovery, retention, sql
 from jobs.models import Batch, Job, JobState, Part, Upload, Worker
 from jobs.models.part import BROKER
@@ -92,7 +91,7 @@ def read_again() -> None:
     now = timezone.now()
     found = Job.objects.filter(state=JobState.LOADING, created__lt=now - timedelta(seconds=SWEEP_EVERY))
     unread = list(found.exclude(load_expires__gt=now).order_by("created")[:QUEUED_WAKEUPS])
-    if unread and queued("load") < QUEUED_WAKEUPS:
+    if unread and (dispatch.queued("load") or 0) < QUEUED_WAKEUPS:
         for job in unread:
             send(dispatch.LOAD, job.pk)
 
@@ -103,7 +102,7 @@ def wake() -> bool:
     Has files read, too, that nobody reads: their reader died, or was never called.
     """
     read_again()
-    if not dispatch.candidates() or queued("work") >= QUEUED_WAKEUPS:
+    if not dispatch.candidates() or (dispatch.queued("work") or 0) >= QUEUED_WAKEUPS:
         return False
     return send(dispatch.WORK)
 
@@ -113,19 +112,6 @@ def send(name: str, *args: Any) -> bool:
     sent = dispatch.send(name, *args)
     Part.saw(BROKER, ok=sent)
     return sent
-
-
-def queued(queue: str) -> int:
-    """Messages in a queue of the broker. One that does not answer has none to spare."""
-    with celery_app.connection_for_write() as broker:
-        errors: tuple[type[BaseException], ...] = (*broker.connection_errors, *broker.channel_errors, OSError)
-        try:
-            # Tries once; whoever asks for a channel first waits for the broker for ever.
-            broker.connect()
-            channel: Any = broker.channel()
-            return int(channel.queue_declare(queue, passive=True).message_count)
-        except errors:
-            return 0
 
 
 def tidy() -> None:

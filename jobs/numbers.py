@@ -61,7 +61,7 @@ def why(job: Job, counts: dict[str, int], leased: bool, around: Around | None = 
     around = around or Around()
     if counts["running"]:
         return around.silent(job) or around.returned(job)
-    return around.trouble or waits(job, counts, leased, around) or around.returned(job)
+    return around.trouble(job) or waits(job, counts, leased, around) or around.returned(job)
 
 
 def waits(job: Job, counts: dict[str, int], leased: bool, around: Around) -> str:
@@ -159,6 +159,6 @@ def list_row(job: Job, around: Around) -> dict[str, Any]:
         "failed": counts["failed"],
         "total": job.total,
         **pace(job, counts, rate),
-        "why": around.trouble or waits(job, counts, True, around) if idle else "",
+        "why": around.trouble(job) or waits(job, counts, True, around) if idle else "",
         "counts": counts,
     }

@@ -80,7 +80,8 @@ def parent_ready(sender: Any, **kwargs: Any) -> None:
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
         chain(number)
     processes = sender.controller.concurrency if hasattr(sender, "controller") else 1
-    threading.Thread(target=beat_until_told, args=(processes,), name="heartbeat", daemon=True).start()
+    queues = ",".join(sorted(sender.app.amqp.queues.consume_from)) if hasattr(sender, "app") else "work"
+    threading.Thread(target=beat_until_told, args=(processes, queues), name="heartbeat", daemon=True).start()
 
 
 def chain(number: signal.Signals) -> None:
@@ -95,19 +96,19 @@ def chain(number: signal.Signals) -> None:
     signal.signal(number, handle)
 
 
-def beat_until_told(processes: int) -> None:
+def beat_until_told(processes: int, queues: str) -> None:
     """The last beat says that it was told to stop: who finds its leases later must know that no item killed it."""
     while not stopping():
-        beat(processes)
+        beat(processes, queues)
         _wished.wait(BEAT)
-    while not beat(processes, told=True):
+    while not beat(processes, queues, told=True):
         time.sleep(1)
 
 
-def beat(processes: int, told: bool = False) -> bool:
+def beat(processes: int, queues: str, told: bool = False) -> bool:
     """Whether it could be stored that this worker lives, and whether it was told to stop."""
     try:
-        Worker.saw(_name, processes, told)
+        Worker.saw(_name, processes, told, queues=queues)
     except DatabaseError as error:
         logger.warning("The heartbeat could not be stored: %s", type(error).__name__)
         return False

@@ -10,9 +10,9 @@ from django.db.models import Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs.models import Job, Part, Worker
+from jobs.models import Job, JobState, Part, Worker
 from jobs.models.part import BROKER
-from jobs.models.worker import SEEN_WITHIN
+from jobs.models.worker import SEEN_WITHIN, WorkerQuerySet
 
 TOLD_FOR: Final = timedelta(seconds=30)  # how long a page says what went back to the queue
 BROKER_AWAY: Final = "The broker cannot be reached; trying again."
@@ -30,15 +30,31 @@ def ordinal(number: int) -> str:
     return f"{number:,}{({1: 'st', 2: 'nd', 3: 'rd'}).get(last, 'th')}"
 
 
+def nobody(workers: WorkerQuerySet) -> str:
+    """That none of them lives, where it is so."""
+    if workers.alive().exists():
+        return ""
+    last = workers.order_by("-seen").first()
+    return f"No worker is running{f'; the last one was seen {ago(last.seen)}' if last else ''}. The job waits."
+
+
 class Around:
     """What surrounds jobs at one moment. Each thing is read when it is first asked for, once for all of them."""
 
+    def trouble(self, job: Job) -> str:
+        """Why no job can go on, or no file of one be read."""
+        return self._nobody_reads if job.state == JobState.LOADING else self._nobody_works
+
     @cached_property
-    def trouble(self) -> str:
-        """Why no job can go on."""
-        if not Worker.objects.alive().exists():
-            last = Worker.objects.order_by("-seen").first()
-            return f"No worker is running{f'; the last one was seen {ago(last.seen)}' if last else ''}. The job waits."
+    def _nobody_works(self) -> str:
+        return nobody(Worker.objects.of("work")) or self._broker
+
+    @cached_property
+    def _nobody_reads(self) -> str:
+        return nobody(Worker.objects.of("load")) or self._broker
+
+    @cached_property
+    def _broker(self) -> str:
         return BROKER_AWAY if Part.away(BROKER) else ""
 
     @cached_property

@@ -10,6 +10,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     initial = True
 
     dependencies = [
@@ -18,509 +19,267 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="Job",
+            name='Job',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "code",
-                    models.CharField(default=jobs.models.job.new_code, editable=False, max_length=12, unique=True),
-                ),
-                ("name", models.CharField(max_length=200)),
-                ("processor", models.CharField(max_length=100)),
-                ("parameters", models.JSONField(default=dict)),
-                (
-                    "shape",
-                    models.JSONField(default=dict, help_text="Format, encoding, delimiter and header of the file."),
-                ),
-                ("columns", models.JSONField(default=list)),
-                ("mapping", models.JSONField(default=dict, help_text="Input of the processor → column of the file.")),
-                ("label_column", models.CharField(blank=True, max_length=200)),
-                ("key_column", models.CharField(blank=True, max_length=200)),
-                (
-                    "result_keys",
-                    models.JSONField(default=list, help_text="Keys seen in results; '' stands for plain values."),
-                ),
-                ("workers", models.PositiveIntegerField(default=10)),
-                ("attempts", models.PositiveIntegerField(default=1)),
-                ("backoff", models.FloatField(default=1.0)),
-                ("backoff_max", models.FloatField(default=60.0)),
-                ("timeout", models.FloatField(default=60.0, null=True)),
-                ("rate", models.FloatField(null=True)),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[
-                            ("loading", "Reading the file"),
-                            ("ready", "Ready"),
-                            ("invalid", "Cannot be read"),
-                            ("queued", "Waiting"),
-                            ("running", "Running"),
-                            ("paused", "Paused"),
-                            ("finished", "Finished"),
-                            ("cancelled", "Cancelled"),
-                        ],
-                        default="loading",
-                        max_length=10,
-                    ),
-                ),
-                ("reason", models.CharField(blank=True, max_length=500)),
-                (
-                    "autostart",
-                    models.BooleanField(default=False, help_text="Go on to the queue once the file is read."),
-                ),
-                ("total", models.PositiveIntegerField(default=0)),
-                ("seq", models.PositiveIntegerField(default=0, help_text="Number of the newest batch.")),
-                ("created", models.DateTimeField(default=django.utils.timezone.now)),
-                ("started", models.DateTimeField(null=True)),
-                ("finished", models.DateTimeField(null=True)),
-                ("since", models.DateTimeField(help_text="Working since; empty while it does not.", null=True)),
-                (
-                    "spent",
-                    models.FloatField(default=0.0, help_text="Seconds worked in the present run before `since`."),
-                ),
-                ("served", models.DateTimeField(help_text="When a worker last turned to it.", null=True)),
-                ("load_token", models.CharField(blank=True, max_length=32)),
-                ("load_expires", models.DateTimeField(null=True)),
-                (
-                    "owner",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="jobs", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('code', models.CharField(default=jobs.models.job.new_code, editable=False, max_length=12, unique=True)),
+                ('name', models.CharField(max_length=200)),
+                ('processor', models.CharField(max_length=100)),
+                ('parameters', models.JSONField(default=dict)),
+                ('shape', models.JSONField(default=dict, help_text='Format, encoding, delimiter and header of the file.')),
+                ('columns', models.JSONField(default=list)),
+                ('mapping', models.JSONField(default=dict, help_text='Input of the processor → column of the file.')),
+                ('label_column', models.CharField(blank=True, max_length=200)),
+                ('key_column', models.CharField(blank=True, max_length=200)),
+                ('result_keys', models.JSONField(default=list, help_text="Keys seen in results; '' stands for plain values.")),
+                ('workers', models.PositiveIntegerField(default=10)),
+                ('attempts', models.PositiveIntegerField(default=1)),
+                ('backoff', models.FloatField(default=1.0)),
+                ('backoff_max', models.FloatField(default=60.0)),
+                ('timeout', models.FloatField(default=60.0, null=True)),
+                ('rate', models.FloatField(null=True)),
+                ('state', models.CharField(choices=[('loading', 'Reading the file'), ('ready', 'Ready'), ('invalid', 'Cannot be read'), ('queued', 'Waiting'), ('running', 'Running'), ('paused', 'Paused'), ('finished', 'Finished'), ('cancelled', 'Cancelled')], default='loading', max_length=10)),
+                ('reason', models.CharField(blank=True, max_length=500)),
+                ('autostart', models.BooleanField(default=False, help_text='Go on to the queue once the file is read.')),
+                ('total', models.PositiveIntegerField(default=0)),
+                ('seq', models.PositiveIntegerField(default=0, help_text='Number of the newest batch.')),
+                ('created', models.DateTimeField(default=django.utils.timezone.now)),
+                ('started', models.DateTimeField(null=True)),
+                ('finished', models.DateTimeField(null=True)),
+                ('since', models.DateTimeField(help_text='Working since; empty while it does not.', null=True)),
+                ('spent', models.FloatField(default=0.0, help_text='Seconds worked in the present run before `since`.')),
+                ('served', models.DateTimeField(help_text='When a worker last turned to it.', null=True)),
+                ('load_token', models.CharField(blank=True, max_length=32)),
+                ('load_expires', models.DateTimeField(null=True)),
+                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='jobs', to=settings.AUTH_USER_MODEL)),
             ],
         ),
         migrations.CreateModel(
-            name="Cause",
+            name='Cause',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("signature", models.CharField(max_length=32)),
-                ("kind", models.CharField(max_length=100)),
-                ("title", models.CharField(max_length=300)),
-                ("sample", models.TextField(help_text="The message of the first such failure.")),
-                (
-                    "count",
-                    models.IntegerField(
-                        db_default=0, help_text="Items that failed for this cause and were not tried again."
-                    ),
-                ),
-                ("first", models.PositiveIntegerField(help_text="Lowest position it was seen at.")),
-                ("last", models.PositiveIntegerField(help_text="Highest position it was seen at.")),
-                ("since", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "job",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="causes", to="jobs.job"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('signature', models.CharField(max_length=32)),
+                ('kind', models.CharField(max_length=100)),
+                ('title', models.CharField(max_length=300)),
+                ('sample', models.TextField(help_text='The message of the first such failure.')),
+                ('count', models.IntegerField(db_default=0, help_text='Items that failed for this cause and were not tried again.')),
+                ('first', models.PositiveIntegerField(help_text='Lowest position it was seen at.')),
+                ('last', models.PositiveIntegerField(help_text='Highest position it was seen at.')),
+                ('since', models.DateTimeField(default=django.utils.timezone.now)),
+                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='causes', to='jobs.job')),
             ],
         ),
         migrations.CreateModel(
-            name="Batch",
+            name='Batch',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("seq", models.PositiveIntegerField()),
-                ("created", models.DateTimeField(default=django.utils.timezone.now)),
-                ("delta", models.BinaryField(default=b"", null=True)),
-                ("rows", models.TextField(default="[]")),
-                (
-                    "job",
-                    models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="batches",
-                        to="jobs.job",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('seq', models.PositiveIntegerField()),
+                ('created', models.DateTimeField(default=django.utils.timezone.now)),
+                ('delta', models.BinaryField(default=b'', null=True)),
+                ('rows', models.TextField(default='[]')),
+                ('job', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='batches', to='jobs.job')),
             ],
             options={
-                "verbose_name_plural": "batches",
+                'verbose_name_plural': 'batches',
             },
         ),
         migrations.CreateModel(
-            name="Activity",
+            name='Activity',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("verb", models.CharField(max_length=20)),
-                ("text", models.CharField(max_length=500)),
-                (
-                    "by",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "job",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="activities", to="jobs.job"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('verb', models.CharField(max_length=20)),
+                ('text', models.CharField(max_length=500)),
+                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='activities', to='jobs.job')),
             ],
             options={
-                "verbose_name_plural": "activities",
-                "ordering": ["-id"],
+                'verbose_name_plural': 'activities',
+                'ordering': ['-id'],
             },
         ),
         migrations.CreateModel(
-            name="Run",
+            name='Run',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("number", models.PositiveIntegerField()),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[
-                            ("trial", "Trial"),
-                            ("first", "First run"),
-                            ("retry", "Retry"),
-                            ("correction", "Correction"),
-                        ],
-                        max_length=10,
-                    ),
-                ),
-                ("parameters", models.JSONField(default=dict)),
-                ("policy", models.JSONField(default=dict)),
-                ("items", models.PositiveIntegerField(default=0)),
-                ("created", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "by",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "job",
-                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="runs", to="jobs.job"),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.PositiveIntegerField()),
+                ('kind', models.CharField(choices=[('trial', 'Trial'), ('first', 'First run'), ('retry', 'Retry'), ('correction', 'Correction')], max_length=10)),
+                ('parameters', models.JSONField(default=dict)),
+                ('policy', models.JSONField(default=dict)),
+                ('items', models.PositiveIntegerField(default=0)),
+                ('created', models.DateTimeField(default=django.utils.timezone.now)),
+                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='jobs.job')),
             ],
         ),
         migrations.AddField(
-            model_name="job",
-            name="run",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to="jobs.run"
-            ),
+            model_name='job',
+            name='run',
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='jobs.run'),
         ),
         migrations.CreateModel(
-            name="Upload",
+            name='Upload',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=255)),
-                ("file", models.FileField(max_length=255, upload_to=jobs.models.upload.stored_path)),
-                ("size", models.BigIntegerField()),
-                ("sha256", models.CharField(max_length=64)),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[("stored", "Stored"), ("broken", "Cannot be read")], default="stored", max_length=10
-                    ),
-                ),
-                ("created", models.DateTimeField(default=django.utils.timezone.now)),
-                ("owner", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=255)),
+                ('file', models.FileField(max_length=255, upload_to=jobs.models.upload.stored_path)),
+                ('size', models.BigIntegerField()),
+                ('sha256', models.CharField(max_length=64)),
+                ('state', models.CharField(choices=[('stored', 'Stored'), ('broken', 'Cannot be read')], default='stored', max_length=10)),
+                ('created', models.DateTimeField(default=django.utils.timezone.now)),
+                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL)),
             ],
         ),
         migrations.AddField(
-            model_name="job",
-            name="upload",
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="jobs.upload"),
+            model_name='job',
+            name='upload',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='jobs.upload'),
         ),
         migrations.CreateModel(
-            name="Worker",
+            name='Worker',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=200, unique=True)),
-                ("processes", models.PositiveIntegerField(default=1)),
-                ("started", models.DateTimeField(default=django.utils.timezone.now)),
-                ("seen", models.DateTimeField(default=django.utils.timezone.now)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=200, unique=True)),
+                ('processes', models.PositiveIntegerField(default=1)),
+                ('started', models.DateTimeField(default=django.utils.timezone.now)),
+                ('seen', models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
-                "indexes": [models.Index(fields=["seen"], name="worker_seen")],
+                'indexes': [models.Index(fields=['seen'], name='worker_seen')],
             },
         ),
         migrations.CreateModel(
-            name="Shard",
+            name='Shard',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("number", models.PositiveIntegerField()),
-                ("start", models.PositiveIntegerField(help_text="First position.")),
-                ("stop", models.PositiveIntegerField(help_text="One past the last position.")),
-                (
-                    "token",
-                    models.CharField(
-                        db_default="", help_text="Fresh for each lease; every write carries it.", max_length=32
-                    ),
-                ),
-                ("expires", models.DateTimeField(null=True)),
-                (
-                    "share",
-                    models.PositiveIntegerField(
-                        db_default=0, help_text="Of the job's workers, those this lease may use."
-                    ),
-                ),
-                (
-                    "claimed",
-                    models.TextField(db_default="[]", help_text="Positions that may have been started, as JSON."),
-                ),
-                ("running", models.PositiveIntegerField(db_default=0)),
-                ("rate", models.FloatField(db_default=0.0, help_text="Items a second of the present lease.")),
-                ("due", models.DateTimeField(help_text="All that is pending waits until then.", null=True)),
-                ("pending", models.PositiveIntegerField(db_default=0)),
-                (
-                    "retrying",
-                    models.PositiveIntegerField(db_default=0, help_text="Of the pending ones, those tried before."),
-                ),
-                ("succeeded", models.PositiveIntegerField(db_default=0)),
-                ("failed", models.PositiveIntegerField(db_default=0)),
-                ("rejected", models.PositiveIntegerField(db_default=0)),
-                (
-                    "fallbacks",
-                    models.PositiveIntegerField(db_default=0, help_text="Of the failed ones, those with a fallback."),
-                ),
-                ("attempts", models.PositiveIntegerField(db_default=0)),
-                ("cells", models.BinaryField(help_text="One byte of state for each item.")),
-                ("histogram", models.BinaryField(default=b"", help_text="Attempts by duration; see jobs.histogram.")),
-                (
-                    "job",
-                    models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="shards",
-                        to="jobs.job",
-                    ),
-                ),
-                (
-                    "worker",
-                    models.ForeignKey(
-                        null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="shards", to="jobs.worker"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.PositiveIntegerField()),
+                ('start', models.PositiveIntegerField(help_text='First position.')),
+                ('stop', models.PositiveIntegerField(help_text='One past the last position.')),
+                ('token', models.CharField(db_default='', help_text='Fresh for each lease; every write carries it.', max_length=32)),
+                ('expires', models.DateTimeField(null=True)),
+                ('share', models.PositiveIntegerField(db_default=0, help_text="Of the job's workers, those this lease may use.")),
+                ('claimed', models.TextField(db_default='[]', help_text='Positions that may have been started, as JSON.')),
+                ('running', models.PositiveIntegerField(db_default=0)),
+                ('rate', models.FloatField(db_default=0.0, help_text='Items a second of the present lease.')),
+                ('due', models.DateTimeField(help_text='All that is pending waits until then.', null=True)),
+                ('pending', models.PositiveIntegerField(db_default=0)),
+                ('retrying', models.PositiveIntegerField(db_default=0, help_text='Of the pending ones, those tried before.')),
+                ('succeeded', models.PositiveIntegerField(db_default=0)),
+                ('failed', models.PositiveIntegerField(db_default=0)),
+                ('rejected', models.PositiveIntegerField(db_default=0)),
+                ('fallbacks', models.PositiveIntegerField(db_default=0, help_text='Of the failed ones, those with a fallback.')),
+                ('attempts', models.PositiveIntegerField(db_default=0)),
+                ('cells', models.BinaryField(help_text='One byte of state for each item.')),
+                ('histogram', models.BinaryField(default=b'', help_text='Attempts by duration; see jobs.histogram.')),
+                ('job', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='shards', to='jobs.job')),
+                ('worker', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='shards', to='jobs.worker')),
             ],
         ),
         migrations.CreateModel(
-            name="Item",
+            name='Item',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("position", models.PositiveIntegerField()),
-                (
-                    "state",
-                    models.SmallIntegerField(
-                        choices=[(0, "Waiting"), (2, "Succeeded"), (3, "Failed"), (4, "Rejected")], db_default=0
-                    ),
-                ),
-                ("payload", models.TextField()),
-                ("label", models.CharField(db_default="", max_length=200)),
-                ("key", models.CharField(db_default="", max_length=200)),
-                ("attempts", models.PositiveIntegerField(db_default=0, help_text="All tries of this item.")),
-                (
-                    "tries",
-                    models.PositiveIntegerField(
-                        db_default=0, help_text="Tries in its present run; the policy limits these."
-                    ),
-                ),
-                (
-                    "strikes",
-                    models.PositiveSmallIntegerField(
-                        db_default=0, help_text="Unexplained deaths of a worker that held it."
-                    ),
-                ),
-                ("due", models.DateTimeField(help_text="Not to be tried before this time.", null=True)),
-                ("finished", models.DateTimeField(null=True)),
-                ("seconds", models.FloatField(help_text="Duration of the last attempt.", null=True)),
-                ("result", models.TextField(db_default="")),
-                ("fallback", models.TextField(db_default="")),
-                ("error_kind", models.CharField(db_default="", max_length=100)),
-                ("error", models.TextField(db_default="")),
-                (
-                    "cause",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        null=True,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="items",
-                        to="jobs.cause",
-                    ),
-                ),
-                (
-                    "job",
-                    models.ForeignKey(
-                        db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="items", to="jobs.job"
-                    ),
-                ),
-                (
-                    "run",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        null=True,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
-                        to="jobs.run",
-                    ),
-                ),
-                (
-                    "worker",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        null=True,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
-                        to="jobs.worker",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('position', models.PositiveIntegerField()),
+                ('state', models.SmallIntegerField(choices=[(0, 'Waiting'), (2, 'Succeeded'), (3, 'Failed'), (4, 'Rejected')], db_default=0)),
+                ('payload', models.TextField()),
+                ('label', models.CharField(db_default='', max_length=200)),
+                ('key', models.CharField(db_default='', max_length=200)),
+                ('attempts', models.PositiveIntegerField(db_default=0, help_text='All tries of this item.')),
+                ('tries', models.PositiveIntegerField(db_default=0, help_text='Tries in its present run; the policy limits these.')),
+                ('strikes', models.PositiveSmallIntegerField(db_default=0, help_text='Unexplained deaths of a worker that held it.')),
+                ('due', models.DateTimeField(help_text='Not to be tried before this time.', null=True)),
+                ('finished', models.DateTimeField(null=True)),
+                ('seconds', models.FloatField(help_text='Duration of the last attempt.', null=True)),
+                ('result', models.TextField(db_default='')),
+                ('fallback', models.TextField(db_default='')),
+                ('error_kind', models.CharField(db_default='', max_length=100)),
+                ('error', models.TextField(db_default='')),
+                ('cause', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='items', to='jobs.cause')),
+                ('job', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='items', to='jobs.job')),
+                ('run', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='jobs.run')),
+                ('worker', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='jobs.worker')),
             ],
         ),
         migrations.CreateModel(
-            name="Attempt",
+            name='Attempt',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("position", models.PositiveIntegerField()),
-                ("number", models.PositiveIntegerField()),
-                ("started", models.DateTimeField()),
-                ("seconds", models.FloatField()),
-                (
-                    "kind",
-                    models.CharField(
-                        db_default="", help_text="Kind of the failure; empty for a success.", max_length=100
-                    ),
-                ),
-                ("message", models.TextField(db_default="")),
-                ("trace", models.TextField(db_default="")),
-                ("log", models.TextField(db_default="")),
-                ("retry_at", models.DateTimeField(null=True)),
-                (
-                    "job",
-                    models.ForeignKey(
-                        db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="jobs.job"
-                    ),
-                ),
-                (
-                    "run",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        null=True,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
-                        to="jobs.run",
-                    ),
-                ),
-                (
-                    "worker",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        null=True,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
-                        to="jobs.worker",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('position', models.PositiveIntegerField()),
+                ('number', models.PositiveIntegerField()),
+                ('started', models.DateTimeField()),
+                ('seconds', models.FloatField()),
+                ('kind', models.CharField(db_default='', help_text='Kind of the failure; empty for a success.', max_length=100)),
+                ('message', models.TextField(db_default='')),
+                ('trace', models.TextField(db_default='')),
+                ('log', models.TextField(db_default='')),
+                ('retry_at', models.DateTimeField(null=True)),
+                ('job', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='jobs.job')),
+                ('run', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='jobs.run')),
+                ('worker', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='jobs.worker')),
             ],
         ),
         migrations.AddConstraint(
-            model_name="cause",
-            constraint=models.UniqueConstraint(fields=("job", "signature"), name="cause_signature_in_job"),
+            model_name='cause',
+            constraint=models.UniqueConstraint(fields=('job', 'signature'), name='cause_signature_in_job'),
         ),
         migrations.AddIndex(
-            model_name="batch",
-            index=models.Index(fields=["created"], name="batch_created"),
+            model_name='batch',
+            index=models.Index(fields=['created'], name='batch_created'),
         ),
         migrations.AddConstraint(
-            model_name="batch",
-            constraint=models.UniqueConstraint(fields=("job", "seq"), name="batch_seq_in_job"),
+            model_name='batch',
+            constraint=models.UniqueConstraint(fields=('job', 'seq'), name='batch_seq_in_job'),
         ),
         migrations.AddConstraint(
-            model_name="run",
-            constraint=models.UniqueConstraint(fields=("job", "number"), name="run_number_in_job"),
+            model_name='run',
+            constraint=models.UniqueConstraint(fields=('job', 'number'), name='run_number_in_job'),
         ),
         migrations.AddIndex(
-            model_name="upload",
-            index=models.Index(fields=["owner", "sha256"], name="upload_owner_sha256"),
+            model_name='upload',
+            index=models.Index(fields=['owner', 'sha256'], name='upload_owner_sha256'),
         ),
         migrations.AddIndex(
-            model_name="job",
-            index=models.Index(fields=["state", "served"], name="job_by_state"),
+            model_name='job',
+            index=models.Index(fields=['state', 'served'], name='job_by_state'),
         ),
         migrations.AddIndex(
-            model_name="job",
-            index=models.Index(fields=["owner", "-created"], name="job_of_owner"),
+            model_name='job',
+            index=models.Index(fields=['owner', '-created'], name='job_of_owner'),
         ),
         migrations.AddConstraint(
-            model_name="job",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "state__in",
-                        ["loading", "ready", "invalid", "queued", "running", "paused", "finished", "cancelled"],
-                    )
-                ),
-                name="job_state_known",
-            ),
+            model_name='job',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['loading', 'ready', 'invalid', 'queued', 'running', 'paused', 'finished', 'cancelled'])), name='job_state_known'),
         ),
         migrations.AddIndex(
-            model_name="shard",
-            index=models.Index(
-                condition=models.Q(("token", ""), _negated=True), fields=["expires"], name="shard_leases"
-            ),
+            model_name='shard',
+            index=models.Index(condition=models.Q(('token', ''), _negated=True), fields=['expires'], name='shard_leases'),
         ),
         migrations.AddConstraint(
-            model_name="shard",
-            constraint=models.UniqueConstraint(fields=("job", "number"), name="shard_number_in_job"),
+            model_name='shard',
+            constraint=models.UniqueConstraint(fields=('job', 'number'), name='shard_number_in_job'),
         ),
         migrations.AddConstraint(
-            model_name="shard",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "stop",
-                        django.db.models.expressions.CombinedExpression(
-                            django.db.models.expressions.CombinedExpression(
-                                django.db.models.expressions.CombinedExpression(
-                                    django.db.models.expressions.CombinedExpression(
-                                        models.F("start"), "+", models.F("pending")
-                                    ),
-                                    "+",
-                                    models.F("succeeded"),
-                                ),
-                                "+",
-                                models.F("failed"),
-                            ),
-                            "+",
-                            models.F("rejected"),
-                        ),
-                    )
-                ),
-                name="shard_counts_add_up",
-            ),
+            model_name='shard',
+            constraint=models.CheckConstraint(condition=models.Q(('stop', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('start'), '+', models.F('pending')), '+', models.F('succeeded')), '+', models.F('failed')), '+', models.F('rejected')))), name='shard_counts_add_up'),
         ),
         migrations.AddIndex(
-            model_name="item",
-            index=models.Index(fields=["job", "state", "position"], name="item_by_state"),
+            model_name='item',
+            index=models.Index(fields=['job', 'state', 'position'], name='item_by_state'),
         ),
         migrations.AddIndex(
-            model_name="item",
-            index=models.Index(
-                condition=models.Q(("cause__isnull", False)), fields=["job", "cause", "position"], name="item_by_cause"
-            ),
+            model_name='item',
+            index=models.Index(condition=models.Q(('cause__isnull', False)), fields=['job', 'cause', 'position'], name='item_by_cause'),
         ),
         migrations.AddConstraint(
-            model_name="item",
-            constraint=models.UniqueConstraint(fields=("job", "position"), name="item_position_in_job"),
+            model_name='item',
+            constraint=models.UniqueConstraint(fields=('job', 'position'), name='item_position_in_job'),
         ),
         migrations.AddConstraint(
-            model_name="item",
-            constraint=models.CheckConstraint(condition=models.Q(("state__in", [0, 2, 3, 4])), name="item_state_known"),
+            model_name='item',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', [0, 2, 3, 4])), name='item_state_known'),
         ),
         migrations.AddIndex(
-            model_name="attempt",
-            index=models.Index(fields=["job", "position"], name="attempt_of_item"),
+            model_name='attempt',
+            index=models.Index(fields=['job', 'position'], name='attempt_of_item'),
         ),
     ]

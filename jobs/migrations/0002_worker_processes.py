@@ -18,6 +18,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="worker",
+            name="queues",
+            field=models.CharField(db_default="work", help_text="The queues it takes tasks from.", max_length=200),
+        ),
+        migrations.AddField(
+            model_name="worker",
             name="stopping",
             field=models.BooleanField(db_default=False, help_text="It was told to stop."),
         ),

@@ -91,24 +91,24 @@ def test_it_remembers_when_it_was_seen_first(db: None) -> None:
 
 
 def test_it_survives_a_beat_that_cannot_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    def saw(*args: Any) -> None:
+    def saw(*args: Any, **more: Any) -> None:
         raise OperationalError("away")
 
     monkeypatch.setattr(presence, "connection", SimpleNamespace(close=lambda: None))
     monkeypatch.setattr(presence, "Worker", SimpleNamespace(saw=saw))
-    assert not presence.beat(4)
+    assert not presence.beat(4, "work")
 
 
 def test_it_beats_at_once_when_it_is_told_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     beats: queue.Queue[bool] = queue.Queue()
 
-    def beat(processes: int, told: bool = False) -> bool:
+    def beat(processes: int, queues: str, told: bool = False) -> bool:
         beats.put(told)
         return True
 
     monkeypatch.setattr(presence, "_wished", threading.Event())
     monkeypatch.setattr(presence, "beat", beat)
-    thread = threading.Thread(target=presence.beat_until_told, args=(4,))
+    thread = threading.Thread(target=presence.beat_until_told, args=(4, "work"))
     thread.start()
     assert not beats.get(timeout=1)
     presence.stop()

@@ -229,7 +229,7 @@ def test_it_ends_a_paused_job_whose_worker_died_after_the_last_item(alice: User)
 
 def test_it_has_a_file_read_whose_reader_died(alice: User, sent: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     job = loaded(alice, csv_of(2))
-    monkeypatch.setattr(keeper, "queued", lambda queue: 0)
+    monkeypatch.setattr(dispatch, "queued", lambda queue: 0)
     Job.objects.filter(pk=job.pk).update(
         state=JobState.LOADING,
         created=timezone.now() - timedelta(minutes=2),
@@ -244,7 +244,7 @@ def test_it_asks_for_no_reader_in_vain(
     expires: int, age: int, waiting: int, alice: User, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = loaded(alice, csv_of(2))
-    monkeypatch.setattr(keeper, "queued", lambda queue: waiting)
+    monkeypatch.setattr(dispatch, "queued", lambda queue: waiting)
     now = timezone.now()
     Job.objects.filter(pk=job.pk).update(
         state=JobState.LOADING, created=now - timedelta(seconds=age), load_expires=now + timedelta(seconds=expires)

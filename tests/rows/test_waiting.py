@@ -42,6 +42,12 @@ def test_it_says_when_the_last_worker_was_seen(alice: User) -> None:
     assert why(loaded(alice)) == "No worker is running; the last one was seen 4x s ago. The job waits."
 
 
+def test_it_tells_readers_of_files_from_workers(alice: User) -> None:
+    Worker.saw("reader", queues="load")
+    assert why(loaded(alice)).startswith("No worker is running.")
+    assert why(make_job(alice)) == ""
+
+
 def test_it_says_the_place_in_the_line_that_fair_turns_give(alice: User) -> None:
     Worker.saw("w")
     bob = User.objects.create(username="bob")
@@ -79,7 +85,7 @@ def test_it_says_so_no_longer_after_a_while(alice: User) -> None:
 
 
 def test_it_says_that_the_broker_is_away(alice: User) -> None:
-    Worker.saw("w")
+    Worker.saw("w", queues="load,work")
     Part.saw(BROKER, ok=False)
     assert why(loaded(alice)) == BROKER_AWAY
     assert why(make_job(alice)) == BROKER_AWAY
@@ -102,7 +108,7 @@ def test_it_knows_from_the_keeper_how_the_broker_is(
 ) -> None:
     Part.saw(BROKER, ok=not reachable)
     loaded(alice)
-    monkeypatch.setattr(keeper, "queued", lambda queue: 0)
+    monkeypatch.setattr(dispatch, "queued", lambda queue: 0)
     monkeypatch.setattr(dispatch, "send", lambda *args: reachable)
     keeper.wake()
     assert Part.away(BROKER) is not reachable
