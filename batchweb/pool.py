@@ -16,6 +16,8 @@ class Pool(TaskPool):
 
     def register_with_event_loop(self, loop: Any) -> None:
         super().register_with_event_loop(loop)
+        if self._pool is None:  # told to stop meanwhile
+            return
         handle = self._pool.on_process_down
 
         def down(process: Any) -> None:
