@@ -4,14 +4,15 @@ PYTHON ?= python3
 PY = .venv/bin/python
 PYTEST = $(PY) -m pytest
 POSTGRES = $(PY) -m tests.services.postgres
-QUICK = not flow and not browser
+QUICK = not flow and not browser and not faults
+FAULTS = $(PYTEST) -p no:cacheprovider tests/faults -m
 # These touch no row, so that another database makes no difference to them.
 NO_ROWS = $(patsubst %,--ignore=tests/%,platform engine files processors)
 TOGETHER = -k -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
 .PHONY: run test test-quick bench setup lock clean has-python setup-run setup-dev \
 	check-style check-types check-layers check-migrations check-container check-pages \
-	test-sqlite test-postgres flow-sqlite flow-postgres
+	test-sqlite test-postgres flow-sqlite flow-postgres faults-fast faults soak
 MAKEFLAGS += --no-print-directory
 
 run: setup-run
@@ -25,6 +26,7 @@ test: setup-dev
 		test-sqlite test-postgres || failed=1; \
 	$(MAKE) flow-sqlite || failed=1; \
 	$(MAKE) flow-postgres || failed=1; \
+	$(MAKE) faults-fast || failed=1; \
 	if [ $$failed = 0 ]; then echo "make test: everything passed"; else echo "make test: something failed, see above"; fi; \
 	exit $$failed
 
@@ -86,3 +88,15 @@ flow-sqlite:
 # Plugs that have nothing to do with the database are pulled once, on SQLite.
 flow-postgres:
 	@$(POSTGRES) $(PYTEST) tests/flow -m flow -k "road or worker"
+
+# Pulls plugs at random moments; SEED=7 pulls them at the same ones again. The seed is printed.
+faults-fast:
+	@FAULT_SEED=$(SEED) $(FAULTS) "faults and fast"
+
+# All faults, the long ones too: under 25 minutes.
+faults: setup-dev
+	@FAULT_SEED=$(SEED) $(FAULTS) "faults and not soak"
+
+# `make soak MINUTES=20`: faults at random over a long job, and nothing that grows.
+soak: setup-dev
+	@FAULT_SEED=$(SEED) SOAK_MINUTES=$(or $(MINUTES),20) $(FAULTS) soak -s

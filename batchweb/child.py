@@ -36,6 +36,8 @@ class Service:
     stop_within: float = 1.0
     pass_fds: tuple[int, ...] = ()
     hidden: tuple[str, ...] = ()
+    # Called with the process id once the process and all that it started are gone.
+    gone: Callable[[int], object] = lambda process: None
 
 
 def die_with_parent() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +19,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from batchweb.bodies import TOO_LARGE
+
+logger = logging.getLogger(__name__)
 
 
 class Static(WhiteNoiseMiddleware):  # type: ignore[misc]
@@ -44,6 +48,22 @@ def too_large(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callab
         return get_response(request)
 
     return middleware
+
+
+class DiskFull:
+    """Says so where there is no room for what was sent."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            logger.error("No room is left: %s", error)
+            return render(request, "507.html", status=507)
+        return None
 
 
 class SignedIn(LoginRequiredMiddleware):

@@ -70,7 +70,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", False) else None
 # The probe of a container knows no host name and no HTTPS; the answer holds nothing.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz)$"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_NAME = "batchweb_session"
@@ -103,6 +103,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "batchweb.middleware.too_large",
+    "batchweb.middleware.DiskFull",
     "batchweb.middleware.Static",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -166,6 +167,9 @@ def database() -> dict[str, Any]:
     else:
         # Kept no longer than a request: under ASGI each one has a thread of its own, which ends with it.
         config["CONN_HEALTH_CHECKS"] = True
+        # A worker that stands still in the middle of a transaction holds its locks, and who wants them, for as long.
+        options = config.setdefault("OPTIONS", {})
+        options.setdefault("options", "-c idle_in_transaction_session_timeout=10s")
     return config
 
 
@@ -234,7 +238,11 @@ JOBS_PROCESSORS = env.list("JOBS_PROCESSORS", default=[])
 JOBS_SOCKETS_PER_PERSON = env.int("JOBS_SOCKETS_PER_PERSON", 20 if PRODUCTION else 1000)
 JOBS_SHARD_SIZE = env.int("JOBS_SHARD_SIZE", 2000)
 JOBS_LEASE_SECONDS = env.float("JOBS_LEASE_SECONDS", 30.0)
+JOBS_MEMORY_MB = env.int("JOBS_MEMORY_MB", 4096)
 JOBS_LOST_THREADS = env.int("JOBS_LOST_THREADS", 16)
+# How long ended jobs are kept, as 30d; empty is for ever
+RETENTION = env.str("RETENTION", "")
+RETENTION_KEEP_RESULTS = env.bool("RETENTION_KEEP_RESULTS", False)
 JOBS_TURN_SECONDS = env.float("JOBS_TURN_SECONDS", 10.0)
 # Hanging and crashing on demand is for trying the product out, never for a system that others rely on.
 os.environ.setdefault("SIMULATE_ALLOW_FAULTS", "0" if PRODUCTION else "1")

@@ -144,7 +144,7 @@ class Supervisor:
             if child.process is None:
                 self.begin_due(child)
             elif not child.process.running():
-                self.bury(child.process)
+                self.bury(child.service, child.process)
                 self.log.write("up", child.mourn(child.process, self.clock()))
 
     def begin_due(self, child: Child) -> None:
@@ -175,20 +175,22 @@ class Supervisor:
             self.stop_level([child for child in self.children if child.service.level == level])
 
     def stop_level(self, children: list[Child]) -> None:
-        processes = [child.process for child in children if child.process]
+        ending = [(child.service, child.process) for child in children if child.process]
+        processes = [process for _, process in ending]
         for process in processes:
             process.terminate()
         deadline = self.clock() + max((child.service.stop_within for child in children), default=0.0)
         while any(process.running() for process in processes) and self.clock() < deadline and not self.hurry:
             self.pump(0.05)
-        for process in processes:
-            self.bury(process)
+        for service, process in ending:
+            self.bury(service, process)
         self.pump(0)
 
-    def bury(self, process: Process) -> None:
+    def bury(self, service: Service, process: Process) -> None:
         process.kill()
         process.popen.wait()
         self.tell(f"-{process.popen.pid}")
+        service.gone(process.popen.pid)
 
     # The guardian
 

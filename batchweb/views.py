@@ -9,10 +9,12 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import PasswordChangeForm, SetPasswordForm
 from django.contrib.auth.models import User
 from django.contrib.auth.views import PasswordChangeView
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from batchweb import readiness
 
 
 @login_not_required
@@ -20,6 +22,17 @@ from django.views.decorators.http import require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """Alive. Says nothing about the database or the workers, so that a slow one does not restart the web server."""
     return HttpResponse("ok", content_type="text/plain")
+
+
+@login_not_required
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Whether jobs would be worked on now, part by part; for a monitor or a load balancer."""
+    parts = readiness.parts()
+    ready = all(parts.values())
+    said = {name: "ok" if well else "failed" for name, well in parts.items()}
+    return JsonResponse({"ready": ready, "parts": said}, status=200 if ready else 503)
 
 
 @login_not_required

@@ -44,13 +44,13 @@ class JobAdmin(ReadOnly):
     search_help_text = "Name, code or file"
     list_select_related = ("owner",)
     list_per_page = 50
-    actions = ("retry_failed", "pause", "resume", "cancel")
+    actions = ("retry_failed", "pause", "resume", "cancel", "delete_jobs")
     readonly_fields = ("counted", "settings")
     fields = ("name", "code", "state", "reason", "counted", "owner", "processor", "settings", "workers", "attempts",
               "timeout", "rate", "created", "started", "finished")  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        return numbers.listed(Job.objects.all()).select_related("owner")
+        return numbers.listed(Job.objects.filter(deleting=None)).select_related("owner")
 
     @admin.display(description="state", ordering="state")
     def condition(self, job: Job) -> str:
@@ -97,6 +97,10 @@ class JobAdmin(ReadOnly):
     @admin.action(description="Cancel", permissions=["change"])
     def cancel(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         self._each(request, jobs, dispatch.cancel, lambda _: "Cancelled.")
+
+    @admin.action(description="Delete", permissions=["change"])
+    def delete_jobs(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
+        self._each(request, jobs, dispatch.delete, lambda _: "Deleted.")
 
     def _each(
         self, request: HttpRequest, jobs: QuerySet[Job], verb: Callable[..., Any], said: Callable[[Any], str]

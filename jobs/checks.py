@@ -8,6 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from jobs.durations import duration
+
 
 @register()
 def leases(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
@@ -19,6 +21,10 @@ def leases(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
         found.append(Error("JOBS_SHARD_SIZE must be at least 10.", id="jobs.E002"))
     if settings.JOBS_MAX_WORKERS < 1:
         found.append(Error("JOBS_MAX_WORKERS must be at least 1.", id="jobs.E003"))
+    try:
+        duration(settings.RETENTION or "1d")
+    except ValueError as error:
+        found.append(Error(f"RETENTION: {error}", id="jobs.E004"))
     return found
 
 

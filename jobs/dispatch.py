@@ -7,43 +7,81 @@ keeper sends the message later.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from batchweb import celery_app
 from jobs import events, store
 from jobs.models import Job, JobState, Run, Upload, Worker
-from jobs.models.job import Refused
+from jobs.models.job import NEW_ROUND, Refused
 from jobs.recorder import Recorder
 
 logger = logging.getLogger(__name__)
 
 WORK: Final = "jobs.work"
 LOAD: Final = "jobs.load_file"
+AT_ONCE: Final = 1.0  # seconds
 LISTED: Final = 50_000  # more changed items than this are not listed for viewers, who fetch everything anew
 
 
 def send(name: str, *args: Any) -> bool:
-    """Sends the task called `name`; False when the broker cannot be reached."""
-    try:
-        celery_app.send_task(name, args=args, queue="load" if name == LOAD else "work")
-    except (OperationalError, OSError) as error:
+    """Sends the task called `name`; False when the broker cannot be reached.
+
+    A person waits meanwhile: a connection that had died fails at once and is worth another try, a broker that hangs
+    is not.
+    """
+    begun = time.monotonic()
+    error = try_to_send(name, args)
+    if error and time.monotonic() - begun < AT_ONCE:
+        error = try_to_send(name, args)
+    if error:
         logger.warning("The broker cannot be reached (%s); the keeper sends %s later", type(error).__name__, name)
-        return False
-    return True
+    return error is None
+
+
+def try_to_send(name: str, args: tuple[Any, ...]) -> Exception | None:
+    """What went wrong, if anything."""
+    try:
+        celery_app.send_task(name, args=args, queue="load" if name == LOAD else "work", retry=False)
+    except (OperationalError, OSError) as error:
+        return error
+    return None
+
+
+def queued(queue: str) -> int | None:
+    """How many messages wait in a queue of the broker; None where it does not answer."""
+    with celery_app.connection_for_write() as broker:
+        errors: tuple[type[BaseException], ...] = (*broker.connection_errors, OSError)
+        try:
+            # Tries once; whoever asks for a channel first waits for the broker for ever.
+            broker.connect()
+            channel: Any = broker.channel()
+            return int(channel.queue_declare(queue, passive=True).message_count)
+        except broker.channel_errors:
+            return 0  # nobody has sent anything to this queue yet
+        except errors:
+            return None
+
+
+def send_each(name: str, count: int) -> None:
+    """Sends so many wake-ups; none after one that did not arrive."""
+    for _ in range(count):
+        if not send(name):
+            return
 
 
 def send_work(job: Job) -> None:
     """On commit, one wake-up for each task that the job is split over; none if nothing is left to do in it."""
     if job.finish():
         return
-    for _ in range(job.most_tasks):
-        transaction.on_commit(partial(send, WORK))
+    transaction.on_commit(partial(send_each, WORK, job.most_tasks))
 
 
 @transaction.atomic
@@ -77,6 +115,22 @@ def cancel(job: Job, by: Any = None) -> None:
 
 
 @transaction.atomic
+def delete(job: Job, by: Any = None) -> None:
+    """Ends the job and takes it out of sight. Its rows and files go in chunks, by `retention.erase`.
+
+    No shard keeps its token, and the reader of the file neither: what somebody still writes for it finds no row.
+    """
+    shards = store.lock_job_shards(job.pk)
+    job.refuse_unless("delete")
+    if job.allows("cancel"):
+        job.cancel(by)
+    for shard in shards:
+        store.save_shard(shard, **store.given_back(None))
+    Job.objects.filter(pk=job.pk).update(deleting=timezone.now(), load_token="", load_expires=None)
+    job.announce()
+
+
+@transaction.atomic
 def retry(job: Job, by: Any = None, cause: int | None = None) -> int:
     """Tries the failed items (of one cause) again, and what an ended job never attempted; returns how many.
 
@@ -91,9 +145,9 @@ def retry(job: Job, by: Any = None, cause: int | None = None) -> int:
         raise Refused("There is no failed item to try again.")
     run = job.new_run(Run.Kind.RETRY, left, by)
     if job.ended:
-        job.move(JobState.QUEUED, run=run, reason="", finished=None, spent=0.0)
+        job.move(JobState.QUEUED, run=run, reason="", finished=None, spent=0.0, **NEW_ROUND)
     else:
-        Job.objects.filter(pk=job.pk).update(run=run)
+        Job.objects.filter(pk=job.pk).update(run=run, **NEW_ROUND)
     job.announce(events.encode(dict.fromkeys(positions, 0)) if len(positions) <= LISTED else None)
     job.note("retry", f"Retried {left:,} item{'s' if left != 1 else ''}", by)
     send_work(job)
@@ -101,7 +155,7 @@ def retry(job: Job, by: Any = None, cause: int | None = None) -> int:
 
 
 VERBS: Final[Mapping[str, Callable[..., Any]]] = {
-    "start": start, "pause": pause, "resume": resume, "cancel": cancel, "retry": retry
+    "start": start, "pause": pause, "resume": resume, "cancel": cancel, "retry": retry, "delete": delete
 }  # fmt: skip
 
 

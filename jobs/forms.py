@@ -15,12 +15,14 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 
 from jobs import files, processors
 from jobs.engine import Policy
+from jobs.limits import SAMPLE
 from jobs.models import Upload
 from jobs.processors import Parameter, ParameterError, Processor
 
 HEAD: Final = 256 * 1024  # bytes that are enough to recognise a file
 TIMEOUT: Final = 60  # seconds for an attempt unless the person says otherwise
 POLICY: Final = ("workers", "attempts", "timeout", "rate")
+LIMIT: Final = ("limit_share", "limit_sample", "limit_count", "limit_streak")
 
 
 def guess(processor: Processor, columns: Sequence[str]) -> dict[str, str]:
@@ -106,6 +108,22 @@ class JobForm(forms.Form):
         min_value=0.001, required=False, label="Starts per second", help_text="Empty: as fast as it goes."
     )
 
+    limit_share = forms.FloatField(
+        min_value=0, max_value=99.9, required=False, label="Share of failures (%)",
+        help_text="Pauses when more than that fails. Empty: no limit.",
+    )  # fmt: skip
+    limit_sample = forms.IntegerField(
+        min_value=1, max_value=2**31 - 1, required=False, initial=SAMPLE, label="Least items for a share",
+        help_text="So many are tried before a share of them counts.",
+    )  # fmt: skip
+    limit_count = forms.IntegerField(
+        min_value=1, max_value=2**31 - 1, required=False, label="Number of failures", help_text="Empty: no limit."
+    )
+    limit_streak = forms.IntegerField(
+        min_value=1, max_value=2**31 - 1, required=False, label="Failures in a row",
+        help_text="Of one cause, as when a service is away. Empty: no limit.",
+    )  # fmt: skip
+
     def __init__(
         self, data: Any = None, uploaded: Any = None, *, owner: User, columns: Sequence[str] = (), chosen: str = "",
         initial: Mapping[str, Any] | None = None,
@@ -145,14 +163,23 @@ class JobForm(forms.Form):
             )
 
     @property
+    def limit_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in LIMIT]
+
+    @property
+    def limited(self) -> bool:
+        """Whether something stands in the fields of the failure limit that is not there of itself."""
+        return any(
+            self[name].errors or self[name].value() not in (None, "") for name in LIMIT if name != "limit_sample"
+        )
+
+    @property
     def mapping_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in self.fields if name.startswith("map_")]
 
     @property
     def parameter_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in self.fields if name.startswith("param_")]
-
-    # The file
 
     def full_clean(self) -> None:
         if self.is_bound:
@@ -177,7 +204,8 @@ class JobForm(forms.Form):
 
     def _kept(self) -> Upload | None:
         key = str(self.data.get("upload", ""))
-        return Upload.objects.filter(owner=self.owner, pk=int(key)).first() if key.isdecimal() else None
+        own = Upload.objects.filter(owner=self.owner).exclude(file="")
+        return own.filter(pk=int(key)).first() if key.isdecimal() else None
 
     def _head(self, sent: Any) -> tuple[bytes, bool]:
         """The first part of the file, and whether that is all of it."""
@@ -201,8 +229,6 @@ class JobForm(forms.Form):
         if sent and not self.trouble and not self.errors.get("file"):
             self.kept = Upload.keep(sent, str(sent.name), self.owner)
         return self.kept
-
-    # What is to be done with it
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -248,7 +274,8 @@ class JobForm(forms.Form):
             "mapping": data["mapping"],
             "shape": shape.to_dict(),
             "columns": list(shape.columns),
-            **{name: data[name] for name in POLICY},
+            **{name: data[name] for name in (*POLICY, *LIMIT)},
+            "limit_sample": data["limit_sample"] or SAMPLE,
         }
 
 

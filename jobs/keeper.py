@@ -10,26 +10,24 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from batchweb import celery_app
-from jobs import dispatch, events, outcomes, rows, store
-from jobs.models import Batch, ItemState, Job, JobState, Shard, Upload, Worker
+from jobs import dispatch, recovery, retention, sql
+from jobs.models import Batch, Job, JobState, Part, Upload, Worker
+from jobs.models.part import BROKER
 from jobs.models.states import UNFINISHED
-from jobs.outcomes import AttemptRow, Outcome
-from jobs.store import Held, Lease
+from jobs.models.upload import discard_strays
 
 logger = logging.getLogger(__name__)
 
 SWEEP_EVERY: Final = 5.0  # seconds
 WAKE_EVERY: Final = 1.0  # seconds
 TIDY_EVERY: Final = 60.0  # seconds
+COMB_EVERY: Final = 3600.0  # seconds; it looks at every file there is
 GAP: Final = 3 * SWEEP_EVERY
 KEPT_BATCHES: Final = timedelta(minutes=10)
 QUEUED_WAKEUPS: Final = 4  # with so many waiting, another one helps nobody
-DEATH_KIND: Final = "worker died"
-DEATH: Final = "The worker process died three times while this item was among those it worked on."
 
 
 class Keeper:
@@ -42,11 +40,11 @@ class Keeper:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._swept = self._patient_until = clock()
-        self._due = dict.fromkeys((self._sweep, wake, tidy), clock())
+        self._due = dict.fromkeys((self._sweep, wake, tidy, comb), clock())
 
     def turn(self) -> None:
         """Does what is due by now. An error of the database is a reason to try again next time."""
-        every = {self._sweep: SWEEP_EVERY, wake: WAKE_EVERY, tidy: TIDY_EVERY}
+        every = {self._sweep: SWEEP_EVERY, wake: WAKE_EVERY, tidy: TIDY_EVERY, comb: COMB_EVERY}
         for duty, due in self._due.items():
             if self._clock() < due:
                 continue
@@ -57,6 +55,10 @@ class Keeper:
                 logger.warning("The database did not answer (%s); trying again", type(error).__name__)
                 connection.close()
 
+    def stand_by(self) -> None:
+        """Another keeper acts: that is no gap."""
+        self._swept = self._clock()
+
     def _sweep(self) -> None:
         now = self._clock()
         if now - self._swept > GAP:
@@ -66,17 +68,20 @@ class Keeper:
 
 
 def keep(stopping: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
-    """Runs until `stopping` is set."""
-    keeper = Keeper(clock)
+    """Runs until `stopping` is set. Of several keepers one acts; another takes over when that one is gone."""
+    keeper, only = Keeper(clock), sql.Only("keeper")
     while not stopping.wait(0.5):
-        keeper.turn()
+        try:
+            (keeper.turn if only.mine() else keeper.stand_by)()
+        except DatabaseError as error:
+            logger.warning("The database did not answer (%s); trying again", type(error).__name__)
+            connection.close()
 
 
 def sweep(expire: bool = True) -> None:
-    """Returns expired leases, has files read again whose reader died, and ends jobs that have nothing left."""
-    for shard in Shard.objects.expired().select_related("job", "worker") if expire else []:
-        return_shard(shard)
-    read_again()
+    """Returns expired leases, and ends jobs that have nothing left."""
+    if expire:
+        recovery.return_expired()
     for job in Job.objects.filter(state__in=UNFINISHED).exclude(shards__pending__gt=0).exclude(shards__token__gt=""):
         job.finish()
 
@@ -86,74 +91,32 @@ def read_again() -> None:
     now = timezone.now()
     found = Job.objects.filter(state=JobState.LOADING, created__lt=now - timedelta(seconds=SWEEP_EVERY))
     unread = list(found.exclude(load_expires__gt=now).order_by("created")[:QUEUED_WAKEUPS])
-    if unread and queued("load") < QUEUED_WAKEUPS:
+    if unread and (dispatch.queued("load") or 0) < QUEUED_WAKEUPS:
         for job in unread:
-            dispatch.send(dispatch.LOAD, job.pk)
-
-
-@transaction.atomic
-def return_shard(shard: Shard) -> int:
-    """Takes an expired lease back; what its worker may have been at when it died gets a strike. Returns how many."""
-    lease = Lease(shard.pk, shard.number, shard.start, shard.stop, shard.token, shard.start)
-    held = store.lock_shards([lease], expired=True).get(shard.pk)
-    if held is None:
-        return 0
-    struck = store.strike(shard.job_id, sorted(held.claimed)) if held.claimed else []
-    condemned = [death(position, tries) for position, tries in struck]
-    if condemned:
-        condemn(shard, held, condemned)
-    fields = store.given_back(None)
-    store.save_shard(shard.pk, held.cells, attempts=held.attempts, **fields)
-    name = shard.worker.name if shard.worker else "A worker"
-    shard.job.note("recover", f"{name} went silent; {len(held.claimed) - len(condemned):,} items go back to the queue")
-    shard.job.announce(events.encode({outcome.position: outcome.state for outcome in condemned}))
-    return len(held.claimed)
-
-
-def death(position: int, tries: int) -> Outcome:
-    """What becomes of an item that took a worker with it once too often."""
-    failed = int(ItemState.FAILED)
-    return Outcome(position, failed, failed, tries + 1, 1, 0.0, timezone.now(), error_kind=DEATH_KIND, error=DEATH)
-
-
-def condemn(shard: Shard, held: Held, condemned: list[Outcome]) -> None:
-    """Such items fail, so that the rest can go on."""
-    job, run, worker = shard.job_id, shard.job.run_id, shard.worker_id or 0
-    for mark, group in outcomes.group_by_cause(condemned).items():
-        cause = store.count_causes(job, [outcomes.cause_row(mark, group)])[mark]
-        for outcome in group:
-            outcome.cause = cause
-    rows.save_outcomes(job, run, worker, condemned)
-    now = timezone.now()
-    last = [AttemptRow(o.position, o.tries, now, 0.0, o.error_kind, o.error, "", "", None) for o in condemned]
-    rows.save_attempts(job, run, worker, last)
-    for outcome in condemned:
-        held.cells[outcome.position - shard.start] = outcome.cell
-    held.attempts += len(condemned)
+            send(dispatch.LOAD, job.pk)
 
 
 def wake() -> bool:
-    """Sends one wake-up if there is work that nobody does; never adds to a queue that is long already."""
-    if not dispatch.candidates() or queued("work") >= QUEUED_WAKEUPS:
+    """Sends one wake-up if there is work that nobody does; never adds to a queue that is long already.
+
+    Has files read, too, that nobody reads: their reader died, or was never called.
+    """
+    read_again()
+    if not dispatch.candidates() or (dispatch.queued("work") or 0) >= QUEUED_WAKEUPS:
         return False
-    return dispatch.send(dispatch.WORK)
+    return send(dispatch.WORK)
 
 
-def queued(queue: str) -> int:
-    """Messages in a queue of the broker. One that does not answer has none to spare."""
-    with celery_app.connection_for_write() as broker:
-        errors: tuple[type[BaseException], ...] = (*broker.connection_errors, *broker.channel_errors, OSError)
-        try:
-            # Tries once; whoever asks for a channel first waits for the broker for ever.
-            broker.connect()
-            channel: Any = broker.channel()
-            return int(channel.queue_declare(queue, passive=True).message_count)
-        except errors:
-            return 0
+def send(name: str, *args: Any) -> bool:
+    """Sends a task, and notes for the pages whether the broker could be reached."""
+    sent = dispatch.send(name, *args)
+    Part.saw(BROKER, ok=sent)
+    return sent
 
 
 def tidy() -> None:
     """Removes what nobody needs: uploads without a job, batches that every viewer has passed, workers long gone."""
+    retention.keep_up()
     Upload.objects.unreferenced().discard()
     old = timezone.now() - KEPT_BATCHES
     for _ in range(20):
@@ -162,3 +125,13 @@ def tidy() -> None:
         if len(chunk) < 5000:
             break
     Worker.objects.filter(seen__lt=timezone.now() - timedelta(days=7), shards=None).delete()
+
+
+def comb() -> None:
+    """Removes files that no row knows of."""
+    try:
+        discard_strays()
+    except FileNotFoundError:
+        return  # nothing was ever stored
+    except OSError as error:
+        logger.warning("The stored files could not be looked through: %s", error)

@@ -18,6 +18,7 @@ from jobs import events
 from jobs.models import Batch, Job
 from jobs.models.job import JobQuerySet
 from jobs.numbers import NEWEST, list_row, listed, stats
+from jobs.waiting import Around
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -170,7 +171,8 @@ def newest_rows(person: Any) -> list[dict[str, Any]]:
 
 
 def rows_of(jobs: JobQuerySet) -> list[dict[str, Any]]:
-    return [list_row(job) for job in listed(jobs)]
+    around = Around()
+    return [list_row(job, around) for job in listed(jobs)]
 
 
 async def _read_rows(codes: frozenset[str]) -> dict[str, dict[str, Any]]:

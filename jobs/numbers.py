@@ -8,14 +8,14 @@ from typing import Any, Final
 from django.db.models import Q, Sum
 
 from jobs import histogram
-from jobs.models import Batch, Job, JobState, Worker
+from jobs.models import Batch, Job, JobState
 from jobs.models.job import COUNTS, JobQuerySet
 from jobs.models.states import WORKABLE
+from jobs.waiting import Around
 
 NEWEST: Final = 25
 CAUSES: Final = 20
 VERBS: Final = ("start", "pause", "resume", "retry", "cancel")
-NO_WORKER: Final = "No worker is connected. The job waits."
 ITEMS: Final = ("pending", "succeeded", "failed", "rejected")
 
 
@@ -54,26 +54,25 @@ def actions(job: Job, counts: dict[str, int]) -> list[str]:
     return [verb for verb in VERBS if job.allows(verb) and sense.get(verb, True)]
 
 
-def why(job: Job, counts: dict[str, int], leased: bool) -> str:
+def why(job: Job, counts: dict[str, int], leased: bool, around: Around | None = None) -> str:
     """Why a job that could go on does not, in a sentence; empty where it does."""
-    if job.state not in (JobState.LOADING, *WORKABLE) or counts["running"]:
+    if job.state not in (JobState.LOADING, *WORKABLE):
         return ""
-    if not Worker.objects.alive().exists():
-        return NO_WORKER
+    around = around or Around()
+    if counts["running"]:
+        return around.silent(job) or around.returned(job)
+    return around.trouble(job) or waits(job, counts, leased, around) or around.returned(job)
+
+
+def waits(job: Job, counts: dict[str, int], leased: bool, around: Around) -> str:
+    """What a job waits for though all is well."""
     if job.state == JobState.QUEUED:
-        return queue_of(job)
+        return around.place(job)
     if job.state == JobState.RUNNING and counts["waiting"]:
         if counts["waiting"] == counts["retrying"]:
             return "What is left waits for its next attempt."
-        return "" if leased else "Other jobs have their turn."
+        return "" if leased else around.returned(job) or "Other jobs have their turn."
     return ""
-
-
-def queue_of(job: Job) -> str:
-    ahead = Job.objects.workable().filter(created__lt=job.created).count()
-    if not ahead:
-        return "Waiting for a worker."
-    return f"Waiting: {ahead:,} jobs are ahead." if ahead > 1 else "Waiting: 1 job is ahead."
 
 
 def queued_again(count: int) -> str:
@@ -146,9 +145,10 @@ def listed(jobs: JobQuerySet) -> JobQuerySet:
     return jobs.with_counts().annotate(sum_rate=rate)
 
 
-def list_row(job: Job) -> dict[str, Any]:
-    """A job from `listed()` as the live list shows it."""
+def list_row(job: Job, around: Around) -> dict[str, Any]:
+    """A job from `listed()` as the live list shows it; `around` is asked once for all of its rows."""
     counts = summary(job)
+    idle = job.state in (JobState.LOADING, *WORKABLE) and not counts["running"]
     rate: float = job.sum_rate  # type: ignore[attr-defined]
     return {
         "code": job.code,
@@ -159,5 +159,6 @@ def list_row(job: Job) -> dict[str, Any]:
         "failed": counts["failed"],
         "total": job.total,
         **pace(job, counts, rate),
+        "why": around.trouble(job) or waits(job, counts, True, around) if idle else "",
         "counts": counts,
     }

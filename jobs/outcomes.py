@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 from jobs import engine
+from jobs.limits import End
 from jobs.models.cause import normalised, signature
 from jobs.models.states import CELL_FALLBACK, CELL_RETRYING, ItemState
 from jobs.processors import Call, Task
@@ -104,6 +105,11 @@ class Found:
         plain = dict.fromkeys(attempt.value[1] or BARE for attempt in self.plain)
         return dict.fromkeys(chain.from_iterable((*plain, *(outcome.keys for outcome in self.others))))
 
+    def ends(self, since: float) -> list[End]:
+        """How items ended that were begun after `since`, for the failure limit."""
+        plain = [End(a.started + a.seconds) for a in self.plain if a.started >= since]
+        return plain + [_end(o) for o in self.others if o.finished and o.finished.timestamp() - o.seconds >= since]
+
     def within(self, start: int, stop: int) -> Found:
         """The part of it between two positions, the second excluded."""
         first, last = (bisect_left(self.plain, at, key=_position) for at in (start, stop))
@@ -129,6 +135,13 @@ class Found:
 
 
 _position = attrgetter("position")
+
+
+def _end(outcome: Outcome) -> End:
+    at = outcome.finished.timestamp() if outcome.finished else 0.0
+    if outcome.state != ItemState.FAILED:
+        return End(at)
+    return End(at, outcome.error_kind, signature(outcome.error_kind, outcome.error))
 
 
 def found_in(attempts: Sequence[engine.Attempt], call: Call, task_of: TaskOf) -> Found:

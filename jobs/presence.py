@@ -1,4 +1,4 @@
-"""Who works here: the name under which this process is seen, its heartbeat, and the wish that it stops.
+"""Who works here: the name under which this process is seen, its heartbeat, its death, and the wish that it stops.
 
 The wish is a byte of memory that the worker's parent process shares with its children: Celery tells children nothing
 of a shutdown before their time is up.
@@ -12,20 +12,36 @@ import os
 import signal
 import socket
 import threading
+import time
+from collections import deque
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 
 from celery import signals
+from django.conf import settings
 from django.db import DatabaseError, connection, connections
 from tqdm import tqdm
 
+from batchweb.pool import process_ended
+from jobs import recovery, sql
 from jobs.models import Worker
 
 logger = logging.getLogger(__name__)
 
 BEAT: Final = 5.0  # seconds
 _wish = mmap.mmap(-1, 1)
-_name = f"{socket.gethostname()}:{os.getpid()}"
+_wished = threading.Event()
+# Ids and times of children that ended; each child inherits what its parent has noted by then.
+_ended: deque[tuple[int, float]] = deque(maxlen=1000)
+
+
+def name_of(process: int) -> str:
+    """The name of the worker on this machine whose parent process has this id."""
+    return f"{socket.gethostname()}:{process}"
+
+
+_name = name_of(os.getpid())
 
 
 def stopping() -> bool:
@@ -35,20 +51,37 @@ def stopping() -> bool:
 
 def stop() -> None:
     _wish[0] = 1
+    _wished.set()
 
 
 def here() -> Worker:
     """This worker's row; the children of one pool share it."""
-    return Worker.saw(_name, Worker.objects.filter(name=_name).values_list("processes", flat=True).first() or 1)
+    processes = Worker.objects.filter(name=_name).values_list("processes", flat=True).first() or 1
+    return Worker.saw(_name, processes, stopping())
+
+
+# The parent
+
+
+@signals.worker_init.connect
+def parent_started(**kwargs: Any) -> None:
+    """Takes back what an earlier worker of the same name held: a container that starts again keeps its name."""
+    try:
+        recovery.bury(_name)
+    except DatabaseError as error:
+        logger.warning("Earlier leases are left to expire: %s", type(error).__name__)
+    finally:
+        connections.close_all()
 
 
 @signals.worker_ready.connect
 def parent_ready(sender: Any, **kwargs: Any) -> None:
-    """In the parent: listens for the signal to stop before Celery does, and says every few seconds that it lives."""
+    """Listens for the signal to stop before Celery does, and says every few seconds that it lives."""
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
         chain(number)
     processes = sender.controller.concurrency if hasattr(sender, "controller") else 1
-    threading.Thread(target=beat_for_ever, args=(processes,), name="heartbeat", daemon=True).start()
+    queues = ",".join(sorted(sender.app.amqp.queues.consume_from)) if hasattr(sender, "app") else "work"
+    threading.Thread(target=beat_until_told, args=(processes, queues), name="heartbeat", daemon=True).start()
 
 
 def chain(number: signal.Signals) -> None:
@@ -63,21 +96,62 @@ def chain(number: signal.Signals) -> None:
     signal.signal(number, handle)
 
 
-def beat_for_ever(processes: int) -> None:
-    while True:
-        try:
-            Worker.saw(_name, processes)
-        except DatabaseError as error:
-            logger.warning("The heartbeat could not be stored: %s", type(error).__name__)
-        finally:
-            # Not kept open: a child forked later must not inherit it.
-            connection.close()
-        threading.Event().wait(BEAT)
+def beat_until_told(processes: int, queues: str) -> None:
+    """The last beat says that it was told to stop: who finds its leases later must know that no item killed it."""
+    while not stopping():
+        beat(processes, queues)
+        _wished.wait(BEAT)
+    while not beat(processes, queues, told=True):
+        time.sleep(1)
+
+
+def beat(processes: int, queues: str, told: bool = False) -> bool:
+    """Whether it could be stored that this worker lives, and whether it was told to stop."""
+    try:
+        Worker.saw(_name, processes, told, queues=queues)
+    except DatabaseError as error:
+        logger.warning("The heartbeat could not be stored: %s", type(error).__name__)
+        return False
+    finally:
+        # Not kept open: a child forked later must not inherit it.
+        connection.close()
+    return True
+
+
+@process_ended.connect
+def child_ended(pid: int, **kwargs: Any) -> None:
+    """Leaves the rest to the child that takes its place: this process forks, and must not while it stores something."""
+    _ended.append((pid, time.monotonic()))
+
+
+# The children
 
 
 @signals.worker_process_init.connect
 def child_started(**kwargs: Any) -> None:
-    """In each child: nothing that was open in the parent is used, and tqdm has a lock of its own."""
+    """Nothing that was open in the parent is used, and tqdm has a lock of its own."""
     connections.close_all()
     tqdm.set_lock(threading.RLock())
     tqdm.monitor_interval = 0
+    # Of those who died earlier nothing is left to take back, and their ids may be somebody else's by now.
+    since = time.monotonic() - settings.JOBS_LEASE_SECONDS
+    dead = [process for process, ended in _ended if ended > since]
+    if dead:
+        bury_later(_name, *dead)
+
+
+def bury_later(worker: str, *processes: int) -> threading.Thread:
+    """Takes back, in a thread, what these processes of a worker held, or all of it; tries until the lease expires."""
+    thread = threading.Thread(target=bury, args=(worker, *processes), name="undertaker", daemon=True)
+    thread.start()
+    return thread
+
+
+def bury(worker: str, *processes: int) -> None:
+    try:
+        for process in processes or (None,):
+            sql.insist(partial(recovery.bury, worker, process), settings.JOBS_LEASE_SECONDS)
+    except DatabaseError as error:
+        logger.warning("The leases of the dead are left to expire: %s", type(error).__name__)
+    finally:
+        connection.close()

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django.conf import settings
 from django.db import DataError, transaction
+from django.utils import timezone
 
 from jobs import engine, events, outcomes, sharing, sql, store
 from jobs.engine.progress import Feed
@@ -30,12 +31,16 @@ from jobs.supply import Item, Supply
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 SAVE_EVERY: Final = 0.1  # seconds between two saves while results come in
 SAVE_AT: Final = 2_000  # attempts that are saved at once
 SAVE_SIZE: Final = 8_000_000  # characters of results that are saved at once
 LOOK_EVERY: Final = 1.0  # seconds between two looks at what people changed
 AHEAD: Final = (50, 5_000)  # least and most items claimed ahead
 LEASES: Final = 16  # shards held at once, where each has but a few items to do
+# A lease that expired meanwhile is no reason to give up: whether somebody else has it, the database knows.
+AWAY: Final = 600.0  # seconds for which results wait in memory for a database that is away
 LAST_CALL: Final = 3.0  # seconds that a worker which is to stop waits for what is in flight
 # Processes that compute: more of them than cores take memory and half a second of computing each, and gain nothing.
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -73,7 +78,9 @@ class Recorder:
         self._size = 0
         self._in_flight = 0
         self._rate = 0.0
+        self._counts_since = 0.0
         self._last_call: float | None = None
+        self._tried: Save | None = None
         self._saved = self._looked = time.monotonic()
         self._turn_ends = self._saved + settings.JOBS_TURN_SECONDS
 
@@ -130,11 +137,13 @@ class Recorder:
             self.ended = True
         elif time.monotonic() > self._turn_ends:
             self._turn_ends = time.monotonic() + settings.JOBS_TURN_SECONDS
-            self.ended = self.ended or any(job.pk != self.job.pk for job in Job.objects.in_turn())
+            self.ended = self.ended or any(job.pk != self.job.pk for job in self._insist(Job.objects.in_turn))
         return self.ended
 
     def _claim(self, save: Save) -> None:
         """Claims more items, from the next shards too, within the transaction of the present batch."""
+        if self.alone and any(lease.claimed for lease in save.leases):
+            return  # A heartbeat while it runs: neither it nor another one may start beside it.
         while save.leases and len(save.claims) < (wanted := self._wanted()):
             lease = save.leases[-1]
             if self.alone:
@@ -193,10 +202,12 @@ class Recorder:
             raise OutOfTime
 
     def _look(self) -> engine.Policy | Order | None:
-        before, tasks = self.job.policy, self.job.most_tasks
-        self.job.refresh_from_db(
-            fields=["run", "state", "workers", "attempts", "timeout", "rate", "backoff", "backoff_max"]
-        )
+        before, tasks, counted = self.job.policy, self.job.most_tasks, self.job.limit_round
+        fields = ["run", "state", "workers", "attempts", "timeout", "rate", "backoff", "backoff_max", "limit_round"]
+        self._insist(partial(self.job.refresh_from_db, fields=fields))
+        if self.job.limit_round != counted:
+            # What is in flight was begun before a person let the job go on, and is not held against it again.
+            self._counts_since = timezone.now().timestamp()
         if self.job.state not in WORKABLE:
             self.ended = True
         if self.job.rate and tasks > 1:
@@ -211,7 +222,7 @@ class Recorder:
         before = self.share
         if self.leases and (before != self.job.workers or self.job.most_tasks > 1):
             lead = self.leases[-1]
-            self.share = sql.insist(partial(sharing.settle, self.job, lead, before), settings.JOBS_LEASE_SECONDS)
+            self.share = self._insist(partial(sharing.settle, self.job, lead, before))
             self._ahead = max(self._ahead, 4 * self.share)
         return self.share != before
 
@@ -230,8 +241,9 @@ class Recorder:
 
     def _store(self, found: Found) -> None:
         """One transaction; where the database refuses a value, halves, until what it refuses stands alone."""
+        self._tried = None
         try:
-            save = sql.insist(partial(self._transact, found), settings.JOBS_LEASE_SECONDS)
+            save = self._insist(partial(self._transact, found))
         except LostLease as error:
             logger.warning("Job %s: %s; unsaved results are dropped", self.job.code, error)
             self.ended = True
@@ -242,8 +254,13 @@ class Recorder:
         else:
             self._take_over(save)
 
+    def _insist(self, ask: Callable[[], T]) -> T:
+        return sql.insist(ask, AWAY, stopping=self.stopping)
+
     @transaction.atomic
     def _transact(self, found: Found) -> Save:
+        if self._tried and self._tried.stands():
+            return self._tried
         save = Save(self.job, self.worker, self.leases, found)
         save.lock()
         save.items()
@@ -253,13 +270,16 @@ class Recorder:
         save.give_back(everything=self._closing, ended=self.ended)
         save.keep(max(self.share, self._in_flight), self._rate, self._in_flight)
         save.batch(self.keys, always=self._closing)
+        save.limit(self._counts_since)
+        self._tried = save
         return save
 
     def _take_over(self, save: Save) -> None:
         """The transaction is committed: what it did becomes what the recorder knows."""
+        self._tried = None
         if save.lost:
             logger.warning("Job %s: %d shards went to somebody else", self.job.code, save.lost)
-            self.ended = True
+        self.ended = self.ended or bool(save.lost) or save.paused
         self.leases = [lease for lease in save.leases if lease.token]
         self.keys.update(save.new_keys)
         self.supply.add(save.claims)

@@ -6,7 +6,9 @@ Every function runs in its caller's transaction; see `jobs.store` for the order 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
+from jobs import sql
 from jobs.engine import Attempt
 from jobs.outcomes import AttemptRow, Outcome
 from jobs.sql import adapter, stamps, write_columns, write_many
@@ -57,9 +59,10 @@ def save_outcomes(job: int, run: int | None, worker: int, outcomes: Sequence[Out
     if not outcomes:
         return 0
     adapted = adapter()
+    ahead = sql.ahead() if any(o.due for o in outcomes) else timedelta(0)
     rows = [
-        (o.state, o.tries, o.made, o.seconds, adapted(o.finished), adapted(o.due), o.result, o.fallback,
-         o.error_kind, o.error, o.cause, o.position)
+        (o.state, o.tries, o.made, o.seconds, adapted(o.finished), adapted(o.due and o.due + ahead), o.result,
+         o.fallback, o.error_kind, o.error, o.cause, o.position)
         for o in outcomes
     ]  # fmt: skip
     return write_many(

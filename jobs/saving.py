@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from jobs import events, outcomes, rows, sql, store
+from jobs.limits import Tally
 from jobs.models import ItemState, Job, Worker
 from jobs.models.states import CELL_FALLBACK
 from jobs.outcomes import NEWEST, Found
@@ -32,6 +33,7 @@ class Save:
         self.claims: list[Claim] = []
         self.new_keys: list[str] = []
         self.lost = 0
+        self.paused = False
         self.seq = 0
 
     def lock(self) -> None:
@@ -60,6 +62,10 @@ class Save:
             raise LostLease("an item was stored by somebody else")
         rows.save_attempts(job, run, worker, attempts)
 
+    def stands(self) -> bool:
+        """Whether it was committed, asked after a commit whose reply was lost. One that gave all back is not known."""
+        return bool(store.lock_shards(lease for lease in self.leases if lease.token))
+
     def cells(self) -> None:
         """Marks in each shard's cells, counts and histogram what became of its items."""
         for lease in self.leases:
@@ -86,13 +92,17 @@ class Save:
                 self._write(lease, store.given_back(store.next_due(self.job.pk, lease)))
 
     def keep(self, share: int, rate: float, in_flight: int) -> None:
-        """Prolongs the leases that are kept. What they share is noted on the last one."""
+        """Prolongs the leases that are kept, each under a new token. What they share is noted on the last one.
+
+        By its tokens a transaction is known again, where it is not known whether its commit went through.
+        """
         kept = [lease for lease in self.leases if lease.token]
         in_flight = min(in_flight, sum(len(lease.claimed) for lease in kept))
         for lease in kept:
             of_all = {"share": share, "rate": rate, "running": in_flight}
             fields: dict[str, Any] = of_all if lease is kept[-1] else dict.fromkeys(of_all, 0)
             fields["claimed"] = json.dumps(sorted(lease.claimed))
+            fields["token"] = lease.token = store.new_token()
             fields["expires"] = sql.Raw(sql.later(settings.JOBS_LEASE_SECONDS))
             self._write(lease, fields)
 
@@ -110,6 +120,25 @@ class Save:
             store.add_result_keys(self.job.pk, self.new_keys)
         if self.done or always:
             self.seq = store.add_batch(self.job.pk, events.encode(self._changes()), self._newest())
+
+    def limit(self, since: float) -> None:
+        """Pauses the job where too much of what was begun after `since` failed.
+
+        Counted under the lock of the job's row, which `batch` has taken: there is one pause, however many tasks fail.
+        """
+        if not (self.done and self.job.limit):
+            return
+        text = store.tally_of(self.job.pk, self.job.limit_round)
+        if text is None:
+            return
+        tally = Tally.load(text)
+        ends = chain.from_iterable(part.ends(since) for part in self.done.values())
+        reason = self.job.limit.reached(tally, ends, first=not self.job.limit_round)
+        store.save_tally(self.job.pk, tally.dump())
+        if reason:
+            # Another object: should the transaction have to be repeated, the recorder's must not know of it.
+            Job.objects.get(pk=self.job.pk).pause(reason=reason)
+            self.paused = True
 
     def _changes(self) -> dict[int, int]:
         """Position → state as frames have it."""

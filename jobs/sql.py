@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.utils import timezone
+
+from batchweb import lock
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 PAUSES: Final = (0.05, 2.0)  # seconds before the second try, and the most between two later ones
+LAST_TRY: Final = 3.0  # seconds after which a process that is to stop gives up
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,15 @@ def later(seconds: float) -> str:
     if postgres():
         return f"clock_timestamp() + interval '{seconds:f} seconds'"
     return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '+{seconds:f} seconds')"
+
+
+def ahead() -> timedelta:
+    """How far the database's clock is ahead of ours; nothing where they differ by less than a second."""
+    if not postgres():
+        return timedelta(0)
+    ((now,),) = execute("SELECT clock_timestamp()")
+    difference: timedelta = now - timezone.now()
+    return difference if abs(difference) >= timedelta(seconds=1) else timedelta(0)
 
 
 def adapter() -> Callable[[datetime | None], Any]:
@@ -109,24 +126,56 @@ def write_columns(sqlite: str, postgres_sql: str, casts: Sequence[str], columns:
         return int(cursor.rowcount)
 
 
+class Only:
+    """The one process that does something: who asks first, until it ends or loses the database."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._held: object = None
+
+    def mine(self) -> bool:
+        if postgres():
+            return self._session_is_mine()
+        if self._held is None:
+            with suppress(lock.Held):
+                self._held = lock.hold(Path(settings.DATA_DIR) / f"{self.name}.lock")
+        return self._held is not None
+
+    def _session_is_mine(self) -> bool:
+        """PostgreSQL lets go of the lock when the session ends, so it is asked for again in each new one."""
+        connection.ensure_connection()
+        if self._held is not connection.connection:
+            ((taken,),) = execute("SELECT pg_try_advisory_lock(hashtext(%s))", [f"batchweb {self.name}"])
+            self._held = connection.connection if taken else None
+        return self._held is not None
+
+    def release(self) -> None:
+        if isinstance(self._held, int):
+            os.close(self._held)
+        elif self._held is not None:
+            execute("SELECT pg_advisory_unlock(hashtext(%s))", [f"batchweb {self.name}"])
+        self._held = None
+
+
 def insist(
     transaction: Callable[[], T],
     within: float,
     *,
+    stopping: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
     """What `transaction` returns, which is run again while the database is away or in a deadlock.
 
-    Raises what the database raised when that lasts longer than `within` seconds.
+    Raises what the database raised when that lasts longer than `within` seconds, or a few when `stopping`.
     """
-    deadline = clock() + within
+    begun = clock()
     pause, longest = PAUSES
     while True:
         try:
             return transaction()
         except (OperationalError, InterfaceError) as error:
-            if clock() + pause > deadline:
+            if clock() + pause > begun + (min(within, LAST_TRY) if stopping() else within):
                 raise
             logger.warning("The database did not answer (%s); trying again in %g s", str(error).strip(), pause)
         if not connection.in_atomic_block:

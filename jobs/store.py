@@ -7,6 +7,7 @@ transactions wait for each other. Who holds all shards of a job may lock the res
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -60,17 +61,21 @@ class Held:
 # Leases
 
 
+def new_token() -> str:
+    return secrets.token_hex(16)
+
+
 def claim_shard(job: int, worker: int, share: int, lease_seconds: float) -> Lease | None:
     """Takes the job's first shard that is free and has something to do now, under a fresh token. Never waits."""
-    token = secrets.token_hex(16)
+    token = new_token()
     rows = execute(
-        f"""UPDATE jobs_shard SET token = %s, worker_id = %s, share = %s, expires = {later(lease_seconds)},
-                   claimed = '[]', due = NULL
+        f"""UPDATE jobs_shard SET token = %s, worker_id = %s, process = %s, share = %s,
+                   expires = {later(lease_seconds)}, claimed = '[]', due = NULL
              WHERE id = (SELECT id FROM jobs_shard
                           WHERE job_id = %s AND token = '' AND pending > 0 AND (due IS NULL OR due <= {later(0)})
                           ORDER BY number LIMIT 1 {"FOR UPDATE SKIP LOCKED" if postgres() else ""})
          RETURNING id, number, start, stop""",
-        [token, worker, share, job],
+        [token, worker, os.getpid(), share, job],
     )
     if not rows:
         return None
@@ -138,8 +143,8 @@ def save_shard(shard: int, cells: bytes | bytearray | None = None, **fields: Any
 
 def given_back(due: Any) -> dict[str, Any]:
     """The fields of a shard that nobody holds; all that is pending in it waits until `due`."""
-    return {"token": "", "worker_id": None, "claimed": "[]", "running": 0, "rate": 0.0, "share": 0, "due": due,
-            "expires": None}  # fmt: skip
+    return {"token": "", "worker_id": None, "process": 0, "claimed": "[]", "running": 0, "rate": 0.0, "share": 0,
+            "due": due, "expires": None}  # fmt: skip
 
 
 def next_due(job: int, lease: Lease) -> Any:
@@ -174,7 +179,10 @@ def count_causes(job: int, causes: Iterable[tuple[str, str, str, str, int, int, 
 
 def add_batch(job: int, delta: bytes, rows: Sequence[dict[str, Any]]) -> int:
     """Gives the transaction its number and stores what it changed. Taken last: it locks the job's row."""
-    (seq,) = execute("UPDATE jobs_job SET seq = seq + 1 WHERE id = %s RETURNING seq", [job])[0]
+    found = execute("UPDATE jobs_job SET seq = seq + 1 WHERE id = %s RETURNING seq", [job])
+    if not found:
+        raise LostLease("the job was deleted")
+    (seq,) = found[0]
     execute(
         "INSERT INTO jobs_batch (job_id, seq, created, delta, rows) VALUES (%s, %s, %s, %s, %s)",
         [job, seq, adapter()(timezone.now()), delta, json.dumps(rows)],
@@ -188,6 +196,23 @@ def add_result_keys(job: int, keys: Iterable[str]) -> None:
     known: list[str] = stored if isinstance(stored, list) else json.loads(stored)
     known += [key for key in keys if key not in known]
     execute("UPDATE jobs_job SET result_keys = %s WHERE id = %s", [json.dumps(known), job])
+
+
+def tally_of(job: int, limit_round: int) -> str | None:
+    """What was counted so far towards the failure limit; locks the job's row.
+
+    None where a person has stopped the job or let it go on meanwhile: what began before that does not count.
+    """
+    rows = execute(
+        f"""SELECT limit_tally FROM jobs_job
+             WHERE id = %s AND limit_round = %s AND state IN ('queued', 'running') {for_update()}""",
+        [job, limit_round],
+    )
+    return rows[0][0] if rows else None
+
+
+def save_tally(job: int, tally: str) -> None:
+    execute("UPDATE jobs_job SET limit_tally = %s WHERE id = %s", [tally, job])
 
 
 # Trying again

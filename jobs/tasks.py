@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import threading
 from contextlib import closing, suppress
-from typing import Final
+from typing import Any, Final
 
-from celery import shared_task
+from celery import shared_task, signals
 from django.conf import settings
 
 from jobs import dispatch, engine, loading, outcomes, presence
@@ -18,6 +19,15 @@ from jobs.recorder import OutOfTime, Recorder
 logger = logging.getLogger(__name__)
 
 RECYCLE_EXIT: Final = 0
+
+
+@signals.worker_process_init.connect
+def bound_memory(**kwargs: Any) -> None:
+    """Lets an item that wants more than a process may have fail, instead of the whole machine. Children inherit it."""
+    if limit := settings.JOBS_MEMORY_MB * 1024**2:
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
 @shared_task(name="jobs.load_file")
@@ -44,11 +54,13 @@ def work() -> None:
 
 def take_turn(recorder: Recorder) -> None:
     """Works on one job's items until the turn is over, and closes the job if that was the last of it."""
-    with closing(recorder.call), suppress(OutOfTime):
+    # A job that was deleted meanwhile has nothing left to be done.
+    with closing(recorder.call), suppress(OutOfTime, Job.DoesNotExist):
         while recorder.prepare():
             run(recorder)
         recorder.close()
-    recorder.job.finish()
+    with suppress(Job.DoesNotExist):
+        recorder.job.finish()
 
 
 def run(recorder: Recorder) -> None:

@@ -18,6 +18,6 @@ urlpatterns = [
     path("jobs/<str:code>/failed.csv", downloads.failed, name="failed"),
     *[
         path(f"jobs/<str:code>/{verb}/", jobs.act, {"verb": verb}, name=verb)
-        for verb in ("start", "pause", "resume", "cancel", "retry")
+        for verb in ("start", "pause", "resume", "cancel", "retry", "delete")
     ],
 ]

@@ -5,6 +5,7 @@ from jobs.models.batch import Batch
 from jobs.models.cause import Cause
 from jobs.models.item import Attempt, Item
 from jobs.models.job import Job
+from jobs.models.part import Part
 from jobs.models.run import Run
 from jobs.models.shard import Shard
 from jobs.models.states import ItemState, JobState
@@ -20,6 +21,7 @@ __all__ = [
     "ItemState",
     "Job",
     "JobState",
+    "Part",
     "Run",
     "Shard",
     "Upload",

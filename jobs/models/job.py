@@ -15,6 +15,7 @@ from django.utils import timezone
 from jobs import events, processors
 from jobs.engine import Policy
 from jobs.files import Shape
+from jobs.limits import SAMPLE, Limit
 from jobs.models.activity import Activity
 from jobs.models.batch import Batch
 from jobs.models.run import Run
@@ -26,6 +27,8 @@ from jobs.models.upload import Upload
 ALPHABET: Final = "23456789abcdefghijkmnpqrstuvwxyz"
 WORKERS_PER_TASK: Final = 50
 COUNTS: Final = ("pending", "retrying", "succeeded", "failed", "rejected", "fallbacks", "attempts", "running")
+# Begins to count anew what the failure limit looks at.
+NEW_ROUND: Final[dict[str, Any]] = {"limit_round": F("limit_round") + 1, "limit_tally": ""}
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 # Which verb is possible in which state; the sentence says why not in the others.
@@ -34,6 +37,7 @@ VERBS: Final[dict[str, tuple[tuple[JobState, ...], str]]] = {
     "pause": (WORKABLE, "Only a job that waits or runs can be paused."),
     "resume": ((JobState.PAUSED, JobState.CANCELLED), "Only a paused or cancelled job can be resumed."),
     "cancel": (tuple(sources(JobState.CANCELLED)), "The job has ended already."),
+    "delete": (tuple(JobState), ""),
     "retry": (
         (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.FINISHED, JobState.CANCELLED),
         "Failed items can be tried again once the job has been started.",
@@ -55,7 +59,8 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def visible_to(self, user: Any) -> JobQuerySet:
         """The jobs that this person may see: their own, and all for staff."""
-        return self.all() if user.is_staff else self.filter(owner=user)
+        seen = self.filter(deleting=None)
+        return seen if user.is_staff else seen.filter(owner=user)
 
     def workable(self) -> JobQuerySet:
         return self.filter(state__in=WORKABLE)
@@ -108,6 +113,13 @@ class Job(models.Model):
     timeout = models.FloatField(null=True, default=60.0)
     rate = models.FloatField(null=True)
 
+    limit_share = models.FloatField(null=True, help_text="Pauses when more per cent of the items tried failed.")
+    limit_sample = models.PositiveIntegerField(db_default=SAMPLE, default=SAMPLE, help_text="Least items for a share.")
+    limit_count = models.PositiveIntegerField(null=True, help_text="Pauses after so many failures.")
+    limit_streak = models.PositiveIntegerField(null=True, help_text="Pauses after so many of one cause in a row.")
+    limit_round = models.PositiveIntegerField(db_default=0, default=0, help_text="Resumes and retries so far.")
+    limit_tally = models.TextField(db_default="", default="", blank=True, help_text="What was counted in this round.")
+
     state = models.CharField(max_length=10, choices=JobState, default=JobState.LOADING)
     reason = models.CharField(max_length=500, blank=True)
     autostart = models.BooleanField(default=False, help_text="Go on to the queue once the file is read.")
@@ -121,6 +133,8 @@ class Job(models.Model):
     since = models.DateTimeField(null=True, help_text="Working since; empty while it does not.")
     spent = models.FloatField(default=0.0, help_text="Seconds worked in the present run before `since`.")
     served = models.DateTimeField(null=True, help_text="When a worker last turned to it.")
+    deleting = models.DateTimeField(null=True, help_text="Since then nobody sees it, and it is being removed.")
+    pruned = models.DateTimeField(null=True, help_text="Since then only its results are kept.")
     load_token = models.CharField(max_length=32, blank=True)
     load_expires = models.DateTimeField(null=True)
 
@@ -153,6 +167,11 @@ class Job(models.Model):
             workers=self.workers, attempts=self.attempts, backoff=self.backoff, backoff_max=self.backoff_max,
             timeout=self.timeout, rate=self.rate, retry_on=kinds,
         )  # fmt: skip
+
+    @property
+    def limit(self) -> Limit:
+        """When too much fails; false where there is no limit."""
+        return Limit(self.limit_share, self.limit_sample, self.limit_count, self.limit_streak)
 
     @property
     def ended(self) -> bool:
@@ -246,6 +265,8 @@ class Job(models.Model):
     def refuse_unless(self, verb: str) -> None:
         """Locks the job; raises Refused where its state does not allow the verb."""
         self.lock()
+        if self.deleting:
+            raise Refused("The job is being deleted.")
         if not self.allows(verb):
             raise Refused(VERBS[verb][1])
         if verb in ("resume", "retry") and not self.read_whole:
@@ -287,7 +308,7 @@ class Job(models.Model):
         if not self.counts()["pending"]:
             raise Refused("Every item of this job has been attempted; there is nothing to go on with.")
         run = self.run or self.new_run(Run.Kind.FIRST, self.total, by)
-        self.move(JobState.QUEUED, run=run, reason="", finished=None)
+        self.move(JobState.QUEUED, run=run, reason="", finished=None, **NEW_ROUND)
         self.note("resume", "Resumed", by)
 
     @transaction.atomic

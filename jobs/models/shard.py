@@ -34,6 +34,7 @@ class Shard(models.Model):
 
     token = models.CharField(max_length=32, db_default="", help_text="Fresh for each lease; every write carries it.")
     worker = models.ForeignKey("jobs.Worker", null=True, on_delete=models.SET_NULL, related_name="shards")
+    process = models.PositiveIntegerField(db_default=0, help_text="The holder's process id on the worker's machine.")
     expires = models.DateTimeField(null=True)
     share = models.PositiveIntegerField(db_default=0, help_text="Of the job's workers, those this lease may use.")
     claimed = models.TextField(db_default="[]", help_text="Positions that may have been started, as JSON.")

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import uuid
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.core.files.base import File
+from django.core.files.storage import Storage
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
@@ -27,6 +30,32 @@ class UploadQuerySet(models.QuerySet["Upload"]):
     def discard(self) -> int:
         """Removes rows and files. A row that a job took meanwhile stays, and so does its file."""
         return sum(upload.discard() for upload in self)
+
+
+def discard_strays(older_than: timedelta = timedelta(hours=1)) -> int:
+    """Removes files that no row knows of, whose maker died between the two; returns how many."""
+    storage = Upload._meta.get_field("file").storage
+    known = set(Upload.objects.values_list("file", flat=True))
+    stray = [path for path in stored_files(storage) if path not in known and age(storage, path) > older_than]
+    for path in stray:
+        storage.delete(path)
+    return len(stray)
+
+
+def stored_files(storage: Storage, folder: str = "") -> Iterator[str]:
+    """The paths of all files in a folder of the storage and the folders in it."""
+    folders, files = storage.listdir(folder)
+    yield from (posixpath.join(folder, name) for name in files)
+    for name in folders:
+        yield from stored_files(storage, posixpath.join(folder, name))
+
+
+def age(storage: Storage, path: str) -> timedelta:
+    """How old the file is; one that is gone meanwhile has no age."""
+    try:
+        return timezone.now() - storage.get_modified_time(path)
+    except FileNotFoundError:
+        return timedelta(0)
 
 
 class Upload(models.Model):
@@ -73,11 +102,13 @@ class Upload(models.Model):
             size += len(chunk)
         file.seek(0)
         upload = cls(owner=owner, name=clean_name(name), size=size, sha256=digest.hexdigest())
-        upload.file.save("upload", file, save=False)
+        path = stored_path(upload, name)
         try:
+            upload.file.name = upload.file.storage.save(path, file)
             upload.save()
         except BaseException:
-            upload.file.storage.delete(str(upload.file.name))
+            # Where the disk is full, what did fit on it is there.
+            upload.file.storage.delete(path)
             raise
         return upload
 

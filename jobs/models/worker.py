@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 # Three beats of five seconds may be missed before a worker counts as gone.
@@ -13,8 +14,12 @@ SEEN_WITHIN: Final = timedelta(seconds=15)
 class WorkerQuerySet(models.QuerySet["Worker"]):
     """Workers, dead and alive."""
 
-    def alive(self) -> WorkerQuerySet:
-        return self.filter(seen__gte=timezone.now() - SEEN_WITHIN)
+    def of(self, queue: str) -> WorkerQuerySet:
+        """Those that take tasks from this queue: `work`, or `load` for the readers of files."""
+        return self.filter(queues__contains=queue)
+
+    def alive(self, within: timedelta = SEEN_WITHIN) -> WorkerQuerySet:
+        return self.filter(seen__gte=Now() - within, stopping=False)
 
 
 class Worker(models.Model):
@@ -24,6 +29,8 @@ class Worker(models.Model):
     processes = models.PositiveIntegerField(default=1)
     started = models.DateTimeField(default=timezone.now)
     seen = models.DateTimeField(default=timezone.now)
+    queues = models.CharField(max_length=200, db_default="work", help_text="The queues it takes tasks from.")
+    stopping = models.BooleanField(db_default=False, help_text="It was told to stop.")
 
     objects = WorkerQuerySet.as_manager()
 
@@ -34,12 +41,9 @@ class Worker(models.Model):
         return self.name
 
     @classmethod
-    def saw(cls, name: str, processes: int = 1) -> Worker:
-        """Notes that the worker called `name` lives."""
-        now = timezone.now()
-        worker, _ = cls.objects.update_or_create(
-            name=name, defaults={"seen": now, "processes": processes}, create_defaults={
-                "seen": now, "started": now, "processes": processes
-            }
-        )  # fmt: skip
+    def saw(cls, name: str, processes: int = 1, stopping: bool = False, **more: str) -> Worker:
+        """Notes that the worker called `name` lives, by the database's clock. `more` may say its `queues`."""
+        now = Now()
+        fields = {"seen": now, "processes": processes, "stopping": stopping, **more}
+        worker, _ = cls.objects.update_or_create(name=name, defaults=fields, create_defaults=fields | {"started": now})
         return worker

@@ -17,6 +17,7 @@ from jobs.models.job import JobQuerySet, Refused
 from jobs.models.states import ENDED, WORKABLE
 from jobs.views.access import job_for
 from jobs.views.items import page_of_items
+from jobs.waiting import Around
 
 WAITING: Final = (JobState.LOADING, JobState.READY, JobState.QUEUED)
 TABS: Final = {
@@ -33,6 +34,7 @@ DONE: Final = {
     "pause": "Paused. What is in flight is still recorded.",
     "resume": "Resumed.",
     "cancel": "Cancelled. The results so far are kept.",
+    "delete": "Deleted.",
 }
 
 
@@ -66,11 +68,12 @@ def rows(keys: list[int]) -> list[dict[str, Any]]:
     """The jobs with these primary keys as the list shows them, in the given order."""
     found = numbers.listed(Job.objects.filter(pk__in=keys)).select_related("upload", "owner")
     jobs = {job.pk: job for job in found}
-    return [row(jobs[key]) for key in keys if key in jobs]
+    around = Around()
+    return [row(jobs[key], around) for key in keys if key in jobs]
 
 
-def row(job: Job) -> dict[str, Any]:
-    shown = numbers.list_row(job)
+def row(job: Job, around: Around) -> dict[str, Any]:
+    shown = numbers.list_row(job, around)
     return shown | {
         "name": job.name,
         "file_name": job.upload.name,
@@ -131,4 +134,4 @@ def act(request: HttpRequest, code: str, verb: str) -> HttpResponse:
         messages.error(request, str(refusal))
     else:
         messages.success(request, DONE.get(verb) or numbers.queued_again(count))
-    return redirect(job)
+    return redirect("jobs:list" if verb == "delete" else job)

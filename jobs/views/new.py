@@ -17,7 +17,7 @@ from django.utils.crypto import salted_hmac
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from jobs import dispatch, files, processors, samples
-from jobs.forms import HEAD, POLICY, JobForm, defaults, guess, head_of
+from jobs.forms import HEAD, LIMIT, POLICY, JobForm, defaults, guess, head_of
 from jobs.models import Job, Upload
 from jobs.models.job import ALPHABET, new_code
 from jobs.views.access import person
@@ -45,7 +45,7 @@ def refreshed(request: HttpRequest, form: JobForm) -> HttpResponse:
     """The form for another processor, for those without scripts: what was typed stays, nothing is checked yet."""
     form.recognise()
     form.keep_upload()
-    typed = {name: form.data[name] for name in ("name", *POLICY) if name in form.data}
+    typed = {name: form.data[name] for name in ("name", *POLICY, *LIMIT) if name in form.data}
     columns = form.shape.columns if form.shape else ()
     fresh = JobForm(owner=form.owner, columns=columns, chosen=form.chosen.name, initial=typed)
     fresh.kept, fresh.shape = form.kept, form.shape

@@ -32,17 +32,42 @@ def assert_whole(system: System, client: object, code: str, within: float) -> No
     system.check(code)
 
 
+# What is left takes eight seconds, the way back two or three; a lease would take thirty to expire.
+SEEN_TO_DIE = 24
+
+
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shorter lease, so that a death is noticed within the patience of a test."""
     monkeypatch.setenv("JOBS_LEASE_SECONDS", "6")
 
 
-def test_it_survives_a_killed_worker(hasty: None, own_system: System, tmp_path: Path) -> None:
+def test_it_goes_on_soon_when_the_processes_of_a_worker_die(own_system: System, tmp_path: Path) -> None:
+    code, client = started(own_system, tmp_path)
+    parent = min(own_system.processes("-Q work"), key=lambda process: process.create_time())
+    for process in parent.children():
+        process.kill()
+    assert_whole(own_system, client, code, SEEN_TO_DIE)
+    assert parent.is_running()
+
+
+def test_it_goes_on_soon_when_a_worker_dies(own_system: System, tmp_path: Path) -> None:
     code, client = started(own_system, tmp_path)
     for process in own_system.processes("-Q work"):
         process.kill()
-    assert_whole(own_system, client, code, 60)
+    assert_whole(own_system, client, code, SEEN_TO_DIE)
+
+
+def test_it_counts_no_strike_against_what_hung_while_it_stopped(own_system: System, tmp_path: Path) -> None:
+    code, _ = started(own_system, tmp_path)
+    for process in own_system.processes("-Q work"):
+        if process.parent().pid != own_system.process.pid:
+            process.suspend()
+    assert own_system.stop(signal.SIGTERM, within=12) == 0
+    own_system.start()
+    client = own_system.client()
+    assert_whole(own_system, client, code, SEEN_TO_DIE)
+    assert "stopped; " in client.get(f"/jobs/{code}/").text
 
 
 def test_it_survives_a_killed_valkey(own_system: System, tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def test_it_tests_both_databases_types_layers_and_containers() -> None:
         "hadolint",
         "check_jsonschema",
         "--check",
+        "faults and fast",
     )
     assert [word for word in wanted if word not in plan] == []
 

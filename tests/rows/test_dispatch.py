@@ -54,9 +54,32 @@ def test_it_does_without_the_broker(error: Exception, monkeypatch: pytest.Monkey
     assert not dispatch.send(dispatch.WORK)
 
 
+@pytest.mark.parametrize(("seconds", "tries"), [(0.0, 2), (5.0, 1)])
+def test_it_tries_again_unless_the_broker_hangs(seconds: float, tries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    tried: list[str] = []
+
+    def hang(name: str, **options: Any) -> None:
+        now[0] += seconds
+        tried.append(name)
+        raise OperationalError("away")
+
+    monkeypatch.setattr(celery_app, "send_task", hang)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    assert not dispatch.send(dispatch.WORK)
+    assert len(tried) == tries
+
+
+def test_it_sends_no_more_after_one_that_did_not_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([True, False])
+    monkeypatch.setattr(dispatch, "send", lambda name: next(answers))
+    dispatch.send_each(dispatch.WORK, 5)
+    assert list(answers) == []
+
+
 def test_it_sends_to_the_queue_of_each_task(monkeypatch: pytest.MonkeyPatch) -> None:
     queues = []
-    monkeypatch.setattr(celery_app, "send_task", lambda name, args, queue: queues.append((name, args, queue)))
+    monkeypatch.setattr(celery_app, "send_task", lambda name, args, queue, retry: queues.append((name, args, queue)))
     dispatch.send(dispatch.WORK)
     dispatch.send(dispatch.LOAD, 5)
     assert queues == [("jobs.work", (), "work"), ("jobs.load_file", (5,), "load")]

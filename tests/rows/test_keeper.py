@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import os
 import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
-from django.db import OperationalError
+from django.core.files.storage import FileSystemStorage
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from batchweb import celery_app
-from jobs import dispatch, keeper
+from jobs import dispatch, keeper, sql
 from jobs.models import Batch, Upload, Worker
 from tests.base import csv_of, loaded, make_job
 from tests.rows.steps import recorder_for
@@ -50,6 +56,7 @@ def clock() -> Clock:
 def sweeps(monkeypatch: pytest.MonkeyPatch) -> Sweeps:
     monkeypatch.setattr(keeper, "wake", lambda: False)
     monkeypatch.setattr(keeper, "tidy", lambda: None)
+    monkeypatch.setattr(keeper, "comb", lambda: None)
     return Sweeps(monkeypatch)
 
 
@@ -95,6 +102,64 @@ def test_it_goes_on_after_an_error_of_the_database(clock: Clock, sweeps: Sweeps)
     assert sweeps.expired == [True]
 
 
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[sql.Only, sql.Only]]:
+    """The claims of two keepers, each with a connection of its own."""
+    first, second = sql.Only("kept-by-a-test"), sql.Only("kept-by-a-test")
+    yield first, second
+    first.release()
+
+
+def elsewhere(ask: Callable[[], Any]) -> Any:
+    """What `ask` answers in another thread, which has another connection to the database."""
+
+    def asked() -> Any:
+        try:
+            return ask()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asked).result()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_acts_alone(two: tuple[sql.Only, sql.Only]) -> None:
+    first, second = two
+    assert (first.mine(), first.mine(), elsewhere(second.mine)) == (True, True, False)
+    first.release()
+
+    def mine_and_gone() -> bool:
+        mine = second.mine()
+        second.release()
+        return mine
+
+    assert elsewhere(mine_and_gone)
+
+
+def test_it_does_nothing_while_another_keeper_acts(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopping, asked = threading.Event(), list[str]()
+
+    def mine(only: sql.Only) -> bool:
+        asked.append(only.name)
+        stopping.set()
+        return False
+
+    monkeypatch.setattr(sql.Only, "mine", mine)
+    keeper.keep(stopping)
+    assert (asked, sweeps.expired) == (["keeper"], [])
+
+
+def test_it_expires_at_once_when_it_takes_over(clock: Clock, sweeps: Sweeps) -> None:
+    kept = keeper.Keeper(clock)
+    for _ in range(20):
+        clock.now += 5
+        kept.stand_by()
+    clock.now += 5
+    kept.turn()
+    assert sweeps.expired == [True]
+
+
 def test_it_stops_when_it_is_told_to(sweeps: Sweeps) -> None:
     stopping = threading.Event()
     stopping.set()
@@ -107,7 +172,7 @@ def test_it_stops_when_it_is_told_to(sweeps: Sweeps) -> None:
 
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch, sent: list[str]) -> list[str]:
-    monkeypatch.setattr(keeper, "queued", lambda name: len(sent))
+    monkeypatch.setattr(dispatch, "queued", lambda name: len(sent))
     return sent
 
 
@@ -140,19 +205,19 @@ def test_it_counts_what_waits_in_the_broker() -> None:
         queue: Any = broker.SimpleQueue("kept-by-a-test")
         queue.put("one")
         queue.put("two")
-        assert keeper.queued("kept-by-a-test") == 2
+        assert dispatch.queued("kept-by-a-test") == 2
         queue.clear()
         queue.close()
 
 
 def test_it_takes_a_missing_queue_for_an_empty_one() -> None:
-    assert keeper.queued("never-declared") == 0
+    assert dispatch.queued("never-declared") == 0
 
 
 def test_it_does_not_wait_for_a_broker_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = celery_app.connection_for_write("redis+socket:///nowhere/valkey.sock")
     monkeypatch.setattr(celery_app, "connection_for_write", lambda: gone)
-    assert keeper.queued("work") == 0
+    assert dispatch.queued("work") is None
 
 
 # Tidying
@@ -191,6 +256,29 @@ def test_it_goes_on_when_a_file_is_gone_already(alice: User, django_capture_on_c
     with django_capture_on_commit_callbacks(execute=True):
         keeper.tidy()
     assert not second.file.storage.exists(str(second.file.name))
+
+
+def stray(storage: Any, minutes: int) -> str:
+    """A file without a row."""
+    path = str(storage.save(f"2026/01/{minutes}", ContentFile(b"a\n1\n")))
+    then = time.time() - 60 * minutes
+    os.utime(storage.path(path), (then, then))
+    return path
+
+
+def test_it_removes_files_that_no_row_knows_of(alice: User) -> None:
+    kept = Upload.keep(ContentFile(b"a\n1\n"), "kept.csv", alice)
+    storage = kept.file.storage
+    os.utime(kept.file.path, (0, 0))
+    old, young = stray(storage, 70), stray(storage, 50)
+    keeper.comb()
+    assert [storage.exists(path) for path in (old, young, str(kept.file.name))] == [False, True, True]
+
+
+def test_it_looks_for_files_where_none_were_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, db: None) -> None:
+    empty = FileSystemStorage(tmp_path / "uploads")
+    monkeypatch.setattr(Upload._meta.get_field("file"), "storage", empty)
+    keeper.comb()
 
 
 def test_it_removes_batches_that_every_viewer_has_passed(alice: User) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,12 +10,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.utils import timezone
 from tqdm import tqdm
 
 from jobs import dispatch, presence, tasks
 from jobs.models import Worker
+from tests.base import csv_of, loaded
+from tests.rows.steps import recorder_for
 
 
 @pytest.fixture(autouse=True)
@@ -72,32 +76,57 @@ def test_it_is_alive_while_it_is_seen(db: None) -> None:
     assert [worker.name for worker in Worker.objects.alive()] == ["here"]
 
 
+def test_it_is_seen_by_the_database_clock(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: right + timedelta(days=1))
+    Worker.saw("here")
+    assert Worker.objects.get().seen < right + timedelta(minutes=1)
+
+
 def test_it_remembers_when_it_was_seen_first(db: None) -> None:
-    first = Worker.saw("here").started
-    assert Worker.saw("here").started == first
+    Worker.saw("here")
+    first = Worker.objects.get().started
+    Worker.saw("here")
+    assert Worker.objects.get().started == first
 
 
-def test_it_beats_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    beats: list[int] = []
-
-    class Enough(Exception):
-        pass
-
-    class Waiting:
-        def wait(self, seconds: float) -> None:
-            if len(beats) == 3:
-                raise Enough
-
-    def saw(name: str, processes: int) -> None:
-        beats.append(processes)
+def test_it_survives_a_beat_that_cannot_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    def saw(*args: Any, **more: Any) -> None:
         raise OperationalError("away")
 
-    monkeypatch.setattr(presence, "threading", SimpleNamespace(Event=Waiting))
     monkeypatch.setattr(presence, "connection", SimpleNamespace(close=lambda: None))
     monkeypatch.setattr(presence, "Worker", SimpleNamespace(saw=saw))
-    with pytest.raises(Enough):
-        presence.beat_for_ever(4)
-    assert beats == [4, 4, 4]
+    assert not presence.beat(4, "work")
+
+
+def test_it_beats_at_once_when_it_is_told_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    beats: queue.Queue[bool] = queue.Queue()
+
+    def beat(processes: int, queues: str, told: bool = False) -> bool:
+        beats.put(told)
+        return True
+
+    monkeypatch.setattr(presence, "_wished", threading.Event())
+    monkeypatch.setattr(presence, "beat", beat)
+    thread = threading.Thread(target=presence.beat_until_told, args=(4, "work"))
+    thread.start()
+    assert not beats.get(timeout=1)
+    presence.stop()
+    thread.join(1)
+    assert (beats.get(timeout=1), beats.empty(), thread.is_alive()) == (True, True, False)
+
+
+def test_it_is_not_counted_on_once_it_is_told_to_stop(db: None) -> None:
+    Worker.saw("here", stopping=True)
+    assert not Worker.objects.alive()
+
+
+def test_it_takes_back_what_an_earlier_worker_of_its_name_held(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "connections", SimpleNamespace(close_all=lambda: None))
+    job = loaded(alice, csv_of(5))
+    recorder_for(job, presence._name)
+    presence.parent_started()
+    assert job.shards.get().token == ""
 
 
 def test_it_gives_each_child_a_lock_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

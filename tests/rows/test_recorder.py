@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import dispatch, engine, events, recorder, store, supply, tasks
+from jobs import dispatch, engine, events, recorder, sql, store, supply, tasks
 from jobs.models import Attempt, Batch, Cause, Item, Job, JobState, Shard, Worker
 from jobs.recorder import OutOfTime
 from tests.base import csv_of, loaded, states, worked
@@ -271,6 +271,13 @@ def test_it_keeps_a_short_wait_claimed(alice: User) -> None:
     job = loaded(alice, csv_of(2), attempts=3)
     feed(recorder_for(job), failure(0, retry_at=time.time() + 2), success(1))
     assert claimed(job) == {0}
+
+
+def test_it_stores_what_is_due_by_the_database_clock(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = loaded(alice, csv_of(3))
+    monkeypatch.setattr(sql, "ahead", lambda: timedelta(hours=-25))
+    feed(recorder_for(job), failure(0, retry_at=time.time() + 25 * 3600 + 60))
+    assert timedelta(seconds=50) < row(job, 0).due - timezone.now() < timedelta(seconds=70)
 
 
 def test_it_frees_a_shard_until_its_first_item_is_due(alice: User) -> None:

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from collections import deque
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import dispatch, keeper, tasks
-from jobs.models import Activity, Attempt, Cause, Item, Job, JobState, Shard
+from jobs import dispatch, keeper, presence, recovery, tasks
+from jobs.models import Activity, Attempt, Cause, Item, Job, JobState, Shard, Worker
 from tests.base import csv_of, loaded, states
 from tests.rows.steps import cells, claimed, die, expire, failure, feed, recorder_for, replayed, row, success, wrong
 
@@ -26,6 +28,58 @@ def test_it_strikes_what_a_dead_worker_had(alice: User) -> None:
     assert (job.shards.get().token, wrong(job)) == ("", [])
 
 
+def test_it_takes_back_at_once_what_the_dead_held(alice: User) -> None:
+    job = loaded(alice, csv_of(5))
+    recorder_for(job, "blue:7")
+    assert recovery.bury("blue:7") == 5
+    assert strikes(job) == dict.fromkeys(range(5), 1)
+    assert Activity.objects.get(job=job, verb="recover").text == "blue:7 died; 5 items go back to the queue"
+
+
+def test_it_takes_back_what_one_process_held(alice: User, settings: Any) -> None:
+    settings.JOBS_SHARD_SIZE = 10
+    job = loaded(alice, csv_of(20))
+    recorder_for(job, "blue:7")
+    Shard.objects.filter(job=job, number=0).update(process=71)
+    recovery.bury("blue:7", 71)
+    assert strikes(job) == dict.fromkeys(range(10), 1)
+
+
+def test_it_leaves_other_workers_alone(alice: User) -> None:
+    job = loaded(alice, csv_of(5))
+    recorder_for(job, "blue:7")
+    assert (recovery.bury("red:7"), strikes(job)) == (0, {})
+
+
+@pytest.mark.parametrize("process", [None, 71])
+def test_it_strikes_nothing_when_the_worker_was_told_to_stop(alice: User, process: int | None) -> None:
+    job = loaded(alice, csv_of(5))
+    recorder_for(job, "blue:7")
+    Worker.saw("blue:7", stopping=True)
+    Shard.objects.filter(job=job).update(process=71)
+    recovery.bury("blue:7", process)
+    assert (strikes(job), job.shards.get().token, wrong(job)) == ({}, "", [])
+    assert Activity.objects.get(job=job, verb="recover").text == "blue:7 stopped; 5 items go back to the queue"
+
+
+def test_it_buries_the_dead_of_its_pool_only_while_their_leases_live(
+    alice: User, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    now, buried = 1000.0, list[Any]()
+    monkeypatch.setattr(presence, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(presence, "connections", SimpleNamespace(close_all=lambda: None))
+    monkeypatch.setattr(presence, "bury_later", lambda worker, *processes: buried.append(processes))
+    monkeypatch.setattr(presence, "_ended", deque())
+    presence.child_started()
+    presence.child_ended(71)
+    now += settings.JOBS_LEASE_SECONDS / 2
+    presence.child_ended(72)
+    presence.child_started()
+    now += settings.JOBS_LEASE_SECONDS / 2
+    presence.child_started()
+    assert buried == [(71, 72), (72,)]
+
+
 def test_it_leaves_a_living_worker_alone(alice: User) -> None:
     job = loaded(alice, csv_of(5))
     recorder_for(job)
@@ -39,7 +93,7 @@ def test_it_asks_the_locked_row_whether_a_lease_has_expired(alice: User) -> None
     expire(job)
     stale = Shard.objects.expired().get()
     taken.flush()
-    assert keeper.return_shard(stale) == 0
+    assert recovery.return_shard(stale) == 0
     assert strikes(job) == {}
 
 
@@ -80,6 +134,18 @@ def test_it_runs_items_with_two_strikes_alone(alice: User) -> None:
     assert not taken.prepare()
 
 
+def test_it_starts_nothing_beside_a_lonely_item_that_takes_long(alice: User) -> None:
+    job = loaded(alice, csv_of(3))
+    Item.objects.filter(job=job, position__in=[1, 2]).update(strikes=2)
+    taken = recorder_for(job)
+    feed(taken, success(0))
+    assert taken.prepare()
+    items = taken.feed()
+    assert next(items)[0] == 1
+    taken.flush()
+    assert (list(items), claimed(job)) == ([], {1})
+
+
 def test_it_finds_lonely_items_in_every_shard(alice: User, settings: Any) -> None:
     settings.JOBS_SHARD_SIZE = 10
     job = loaded(alice, csv_of(40))
@@ -99,7 +165,7 @@ def test_it_condemns_the_killer_at_the_third_strike(alice: User) -> None:
     assert taken.prepare()
     die(job)
     item = row(job, 2)
-    assert (item.state, item.error_kind, item.attempts) == (3, "worker died", 1)
+    assert (item.state, item.error_kind, item.attempts) == (3, "worker died", 3)
     assert Cause.objects.get(job=job).count == 1
     assert wrong(job) == []
 
@@ -111,7 +177,7 @@ def test_it_keeps_a_record_of_the_deadly_attempt(alice: User) -> None:
     recorder_for(job)
     die(job)
     found = Attempt.objects.get(job=job)
-    assert (found.number, found.kind, row(job, 0).attempts, wrong(job)) == (2, "worker died", 2, [])
+    assert (found.number, found.kind, row(job, 0).attempts, wrong(job)) == (4, "worker died", 4, [])
 
 
 def test_it_shows_viewers_who_was_condemned(alice: User) -> None:
@@ -163,13 +229,13 @@ def test_it_ends_a_paused_job_whose_worker_died_after_the_last_item(alice: User)
 
 def test_it_has_a_file_read_whose_reader_died(alice: User, sent: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     job = loaded(alice, csv_of(2))
-    monkeypatch.setattr(keeper, "queued", lambda queue: 0)
+    monkeypatch.setattr(dispatch, "queued", lambda queue: 0)
     Job.objects.filter(pk=job.pk).update(
         state=JobState.LOADING,
         created=timezone.now() - timedelta(minutes=2),
         load_expires=timezone.now() - timedelta(minutes=1),
     )
-    keeper.sweep()
+    keeper.wake()
     assert sent == [dispatch.LOAD]
 
 
@@ -178,10 +244,10 @@ def test_it_asks_for_no_reader_in_vain(
     expires: int, age: int, waiting: int, alice: User, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = loaded(alice, csv_of(2))
-    monkeypatch.setattr(keeper, "queued", lambda queue: waiting)
+    monkeypatch.setattr(dispatch, "queued", lambda queue: waiting)
     now = timezone.now()
     Job.objects.filter(pk=job.pk).update(
         state=JobState.LOADING, created=now - timedelta(seconds=age), load_expires=now + timedelta(seconds=expires)
     )
-    keeper.sweep()
+    keeper.wake()
     assert sent == []

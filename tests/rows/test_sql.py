@@ -47,6 +47,14 @@ def time() -> Time:
     return Time()
 
 
+def test_it_knows_how_far_the_database_clock_is_ahead(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sql.ahead() == timedelta(0)
+    right = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: right + timedelta(hours=25))
+    hours = round(sql.ahead().total_seconds() / 3600)
+    assert hours == (-25 if sql.postgres() else 0)
+
+
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
 def test_it_tries_again_while_the_database_is_away(error: type[DatabaseError], time: Time, db: None) -> None:
     assert sql.insist(failing(5, error), 30, clock=time.clock, sleep=time.sleep) == "done"

@@ -12,12 +12,12 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from jobs.models import Job
 from tests.base import People, csv_of, worked
 
-VERBS = ("start", "pause", "resume", "cancel", "retry")
+VERBS = ("start", "pause", "resume", "cancel", "retry", "delete")
 OF_A_JOB = ("detail", "snapshot", "items", "item", "results", "failed")
 OF_A_PERSON = ("list", "new", "processor_fields", "list_snapshot")
 POSTED = ("preview", "sample")
-OPEN = ("healthz", "enter", "login", "logout", "password_reset", "password_reset_done", "password_reset_complete",
-        "password_reset_confirm")  # fmt: skip
+OPEN = ("healthz", "readyz", "enter", "login", "logout", "password_reset", "password_reset_done",
+        "password_reset_complete", "password_reset_confirm")  # fmt: skip
 OWN = ("password_change", "password_change_done")
 
 
@@ -96,9 +96,16 @@ class AccessTests(People):
 
     def test_it_lets_owners_and_staff_act(self) -> None:
         for person in (self.alice, self.sam):
-            for name in VERBS:
+            for name in set(VERBS) - {"delete"}:
                 answer = self.as_(person).post(self.path(name))
                 assert (answer.status_code, answer["Location"]) == (302, self.path("detail")), name
+
+    def test_it_shows_a_deleted_job_to_nobody(self) -> None:
+        answer = self.as_(self.alice).post(self.path("delete"))
+        assert (answer.status_code, answer["Location"]) == (302, "/")
+        for person in (self.alice, self.sam):
+            for name in OF_A_JOB:
+                assert self.as_(person).get(self.path(name)).status_code == 404, name
 
     def test_it_lists_only_ones_own_jobs(self) -> None:
         for person, found in ((self.alice, 1), (self.bob, 0), (self.sam, 1)):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 from unittest.mock import patch
 
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.test import Client, override_settings
@@ -77,6 +80,20 @@ class NewJobTests(FormCase):
         answer = self.client.get(URL)
         assert answer.status_code == 200
         assert "Start job" in answer.content.decode()
+
+    def test_it_says_that_the_disk_is_full(self) -> None:
+        stored: list[Any] = []
+
+        def fill(storage: FileSystemStorage, name: str, content: Any) -> str:
+            stored.append(original(storage, name, ContentFile(b"query")))
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        original = FileSystemStorage._save  # type: ignore[attr-defined]
+        with patch.object(FileSystemStorage, "_save", fill), self.assertLogs("batchweb.middleware", "ERROR"):
+            answer = self.send()
+        assert (answer.status_code, Upload.objects.count(), Job.objects.count()) == (507, 0, 0)
+        assert "Nothing was stored" in answer.content.decode()
+        assert not FileSystemStorage().exists(stored[0])
 
     def test_it_makes_a_job_of_a_file_alone(self) -> None:
         job = self.made()

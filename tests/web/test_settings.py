@@ -21,6 +21,7 @@ from django.test import SimpleTestCase, override_settings
 
 from batchweb.middleware import Static
 from batchweb.redact import Formatter
+from batchweb.settings import database
 from jobs.storage import HashedStatic
 from tests.base import People, worked
 
@@ -122,6 +123,18 @@ class StaticTests(SimpleTestCase):
             assert done.returncode == 0, done.stderr
             names = json.loads((Path(folder) / "staticfiles.json").read_text())["paths"]
             assert names["jobs/css/app.css"] != "jobs/css/app.css"
+
+
+class DatabaseTests(SimpleTestCase):
+    def options(self, url: str) -> Any:
+        with patch.dict(os.environ, {"DATABASE_URL": url}):
+            return database()["OPTIONS"]["options"]
+
+    def test_it_lets_nobody_hold_locks_for_long(self) -> None:
+        assert "idle_in_transaction_session_timeout" in self.options("postgres://me@db/x")
+
+    def test_it_takes_other_options_from_the_address(self) -> None:
+        assert self.options("postgres://me@db/x?options=-c%20work_mem=1MB") == "-c work_mem=1MB"
 
 
 class HeaderTests(People):

@@ -14,7 +14,8 @@ from django.core.files.base import File
 from django.core.management.base import CommandError
 
 from jobs import dispatch, files, processors, terminal
-from jobs.forms import HEAD, POLICY, defaults, guess
+from jobs.forms import HEAD, LIMIT, POLICY, defaults, guess
+from jobs.limits import SAMPLE
 from jobs.models import Job, Upload
 from jobs.processors import ParameterError, Processor
 
@@ -36,6 +37,16 @@ class Command(terminal.Command):
         parser.add_argument("--attempts", type=int, metavar="N", help="how often an item is tried")
         parser.add_argument("--timeout", type=float, metavar="S", help="seconds for one attempt; 0 for no limit")
         parser.add_argument("--rate", type=float, metavar="R", help="starts per second")
+        parser.add_argument(
+            "--limit-share", type=float, metavar="P", help="pause when more than P %% of the items fail"
+        )
+        parser.add_argument(
+            "--limit-sample", type=int, metavar="N", help=f"least items for such a share; {SAMPLE} unless given"
+        )
+        parser.add_argument("--limit-count", type=int, metavar="N", help="pause after N failures")
+        parser.add_argument(
+            "--limit-streak", type=int, metavar="K", help="pause after K failures of one cause in a row"
+        )
         parser.add_argument("--user", default="", metavar="NAME", help="the owner; else the first administrator")
         parser.add_argument("--watch", action="store_true", help="draw a bar until the job ends")
         parser.add_argument("--results", default="", metavar="OUT", help="write the ordered result (.csv or .jsonl)")
@@ -56,7 +67,7 @@ class Command(terminal.Command):
             parameters = processor.clean(pairs(options["param"], "--param"))
             shape = recognise(Path(options["file"]))
             mapping = mapped(processor, shape, pairs(options["map"], "--map"))
-            policy = policy_of(processor, options)
+            policy = policy_of(processor, options) | limit_of(options)
         except (processors.UnknownProcessor, ParameterError, files.Unreadable, ValueError) as error:
             raise CommandError(str(error), returncode=terminal.NOT_DONE) from error
         owner = owner_of(options["user"])
@@ -131,6 +142,18 @@ def policy_of(processor: Processor, options: dict[str, Any]) -> dict[str, Any]:
     if rate is not None and not 0 < rate < math.inf:
         raise ValueError(f"--rate must be above 0, not {rate:g}.")
     return policy | {"timeout": timeout or None}
+
+
+def limit_of(options: dict[str, Any]) -> dict[str, Any]:
+    """The failure limit, as far as one was given. Raises ValueError."""
+    given = {name: options[name] for name in LIMIT if options[name] is not None}
+    for name, value in given.items():
+        option = f"--{name.replace('_', '-')}"
+        if name == "limit_share" and not 0 <= value < 100:
+            raise ValueError(f"{option} must be from 0 to below 100, not {value:g}.")
+        if name != "limit_share" and not 1 <= value < 2**31:
+            raise ValueError(f"{option} must be 1 or more, not {value}.")
+    return given
 
 
 def owner_of(name: str) -> Any:

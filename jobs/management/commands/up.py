@@ -6,7 +6,9 @@ import os
 import socket
 import sys
 from argparse import ArgumentParser
+from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from django.conf import settings
@@ -21,10 +23,13 @@ from sesame.utils import get_query_string
 from batchweb import embedded, lock, probe
 from batchweb.child import Service
 from batchweb.supervisor import NotReady, Supervisor
+from jobs import presence
 
 VALKEY, WORKERS, KEEPER, WEB = range(4)  # the order of starting; stopping goes the other way
 # What an earlier `up` left running is ended by its guardian in this time, in seconds.
 TIDY = 10.0
+# How long it waits, when it stops, until what a worker could not hand back is taken back, in seconds.
+HANDED_BACK = 1.0
 # Advice for administrators of servers, which these processes are not: about the kernel, about root, about Ctrl-C.
 HIDDEN = ("Memory overcommit", "Hitting Ctrl+C again")
 SILENT = ("ignore:You're running the worker with superuser", "ignore:No directory at")
@@ -94,7 +99,7 @@ def valkey(folder: Path) -> Service:
     )
 
 
-def worker(name: str, queue: str, processes: int) -> Service:
+def worker(name: str, queue: str, processes: int, gone: Callable[[int], object]) -> Service:
     """A Celery worker. On SIGTERM it gives its tasks the soft timeout of the settings, then ends them."""
     options = [
         "-Q",
@@ -116,6 +121,7 @@ def worker(name: str, queue: str, processes: int) -> Service:
         env=quietly(REMAP_SIGTERM="SIGQUIT"),
         hidden=HIDDEN,
         stop_within=6.6,
+        gone=gone,
     )
 
 
@@ -172,6 +178,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
         os.chdir(settings.BASE_DIR)
+        self.undertakers: list[Thread] = []
         tidy = hold(Path(settings.DATA_DIR))
         with listen(host, port) as listener, Supervisor(keep_fds=(tidy,)) as supervisor:
             try:
@@ -181,6 +188,8 @@ class Command(BaseCommand):
                 raise CommandError(str(error)) from error
             finally:
                 Path(settings.ADDRESS_FILE).unlink(missing_ok=True)
+        for thread in self.undertakers:
+            thread.join(HANDED_BACK)
 
     def start(self, supervisor: Supervisor, listener: socket.socket) -> None:
         supervisor.log.say(f"batchweb starts; its data are in {settings.DATA_DIR}")
@@ -189,14 +198,19 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0, interactive=False)
         admin = first_admin()
         for service in (
-            worker("worker", "work", settings.WORKER_PROCESSES),
-            worker("loader", "load", 1),
+            worker("worker", "work", settings.WORKER_PROCESSES, self.bury),
+            worker("loader", "load", 1, self.bury),
             keeper(),
             web(listener),
         ):
             supervisor.start(service)
         self.announce(supervisor, admin, listener)
         connections.close_all()
+
+    def bury(self, process: int) -> None:
+        """Has taken back what a worker held that is gone. The loop goes on meanwhile."""
+        self.undertakers = [thread for thread in self.undertakers if thread.is_alive()]
+        self.undertakers.append(presence.bury_later(presence.name_of(process)))
 
     def announce(self, supervisor: Supervisor, admin: AbstractBaseUser, listener: socket.socket) -> None:
         """Tells commands and the person where batchweb is."""

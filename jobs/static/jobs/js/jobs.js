@@ -40,7 +40,7 @@ function paintRow(row, job) {
   setText(badge, job.label);
   setText($('[data-v="percent"]', row), percent(job.done, job.total));
   if (job.state !== "finished" || !$('[data-v="left"]', row).textContent.startsWith("took")) {
-    setText($('[data-v="left"]', row), left(job.eta));
+    setText($('[data-v="left"]', row), left(job.eta) || job.why);
   }
   setText($('[data-v="total"]', row), number(job.total));
   setText($('[data-v="rate"]', row), job.rate ? `${number(job.rate)}/s` : "–");

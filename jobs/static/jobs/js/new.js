@@ -164,6 +164,8 @@ function answered(request) {
     show(request.responseText);
   } else if (request.status === 413) {
     complain("The file is larger than this server accepts.");
+  } else if (request.status === 507) {
+    complain("The server has no room left for this file. Nothing was stored.");
   } else {
     complain("The job could not be made. Reload the page and try it again.");
   }

@@ -1,0 +1,80 @@
+"""Taking back what the dead held: their shards, and what to think of the items they may have been at."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import transaction
+from django.utils import timezone
+
+from jobs import events, outcomes, rows, store
+from jobs.models import ItemState, Shard
+from jobs.models.shard import ShardQuerySet
+from jobs.outcomes import AttemptRow, Outcome
+from jobs.store import FATAL_STRIKES, Held, Lease
+
+DEATH_KIND: Final = "worker died"
+DEATH: Final = "The worker process died three times while this item was among those it worked on."
+
+
+def return_expired() -> int:
+    """Takes back what nobody has been heard of in time to hold; returns how many items may have been started."""
+    return _return_all(Shard.objects.expired(), expired=True)
+
+
+def bury(worker: str, process: int | None = None) -> int:
+    """Takes back what a worker held that is known to be dead, or one of its processes; returns the same."""
+    held = Shard.objects.leased().filter(worker__name=worker)
+    return _return_all(held.filter(process=process) if process else held, expired=False)
+
+
+def _return_all(shards: ShardQuerySet, expired: bool) -> int:
+    return sum(return_shard(shard, expired) for shard in shards.select_related("job", "worker"))
+
+
+@transaction.atomic
+def return_shard(shard: Shard, expired: bool = True) -> int:
+    """Takes a lease back; what its worker may have been at when it died gets a strike. Returns how many items.
+
+    With `expired` only if it has expired meanwhile still. A worker that was told to stop did not die of its items.
+    """
+    lease = Lease(shard.pk, shard.number, shard.start, shard.stop, shard.token, shard.start)
+    held = store.lock_shards([lease], expired=expired).get(shard.pk)
+    if held is None:
+        return 0
+    told = shard.worker is not None and shard.worker.stopping
+    struck = store.strike(shard.job_id, sorted(held.claimed)) if held.claimed and not told else []
+    condemned = [death(position, tries) for position, tries in struck]
+    if condemned:
+        condemn(shard, held, condemned)
+    store.save_shard(shard.pk, held.cells, attempts=held.attempts, **store.given_back(None))
+    name = shard.worker.name if shard.worker else "A worker"
+    fate = "stopped" if told else "went silent" if expired else "died"
+    shard.job.note("recover", f"{name} {fate}; {len(held.claimed) - len(condemned):,} items go back to the queue")
+    shard.job.announce(events.encode({outcome.position: outcome.state for outcome in condemned}))
+    return len(held.claimed)
+
+
+def death(position: int, tries: int) -> Outcome:
+    """What becomes of an item that took a worker with it once too often."""
+    failed = int(ItemState.FAILED)
+    return Outcome(
+        position, failed, failed, tries + FATAL_STRIKES, FATAL_STRIKES, 0.0, timezone.now(),
+        error_kind=DEATH_KIND, error=DEATH,
+    )  # fmt: skip
+
+
+def condemn(shard: Shard, held: Held, condemned: list[Outcome]) -> None:
+    """Such items fail, so that the rest can go on."""
+    job, run, worker = shard.job_id, shard.job.run_id, shard.worker_id or 0
+    for mark, group in outcomes.group_by_cause(condemned).items():
+        cause = store.count_causes(job, [outcomes.cause_row(mark, group)])[mark]
+        for outcome in group:
+            outcome.cause = cause
+    rows.save_outcomes(job, run, worker, condemned)
+    now = timezone.now()
+    last = [AttemptRow(o.position, o.tries, now, 0.0, o.error_kind, o.error, "", "", None) for o in condemned]
+    rows.save_attempts(job, run, worker, last)
+    for outcome in condemned:
+        held.cells[outcome.position - shard.start] = outcome.cell
+        held.attempts += outcome.made

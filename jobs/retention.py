@@ -1,0 +1,113 @@
+"""How long jobs are kept, and how they go: in chunks, so that one of a million items locks nothing for long."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from jobs import dispatch, sql
+from jobs.durations import duration
+from jobs.models import Batch, Job, Shard, Upload
+from jobs.models.states import ENDED
+
+logger = logging.getLogger(__name__)
+
+CHUNK: Final = 2_000  # rows
+AT_ONCE: Final = 4.0  # seconds that the keeper gives to it before it looks after other things
+
+
+def period() -> timedelta | None:
+    """How long the setting keeps ended jobs; None for ever. Raises ValueError."""
+    return duration(settings.RETENTION) if settings.RETENTION else None
+
+
+def outdated(older_than: timedelta, keep_results: bool = False) -> QuerySet[Job]:
+    """Jobs that ended so long ago; with `keep_results` those of which more than the results is left."""
+    held = Shard.objects.leased().filter(job=OuterRef("pk"))
+    ended = Job.objects.filter(state__in=ENDED, deleting=None).annotate(end=Coalesce("finished", "created"))
+    found = ended.filter(~Exists(held), end__lt=timezone.now() - older_than).order_by("end")
+    return found.filter(pruned=None) if keep_results else found
+
+
+def keep_up() -> None:
+    """The keeper's part: removes what was deleted, and what the setting no longer keeps."""
+    until = time.monotonic() + AT_ONCE
+    # Whoever worked on a deleted job finds out by its next look; one that does not by the end of a lease is dead.
+    noticed = timezone.now() - timedelta(seconds=settings.JOBS_LEASE_SECONDS)
+    for job in Job.objects.filter(deleting__lt=noticed).order_by("deleting"):
+        if not erase(job, until):
+            return
+    keep, results = period(), settings.RETENTION_KEEP_RESULTS
+    for job in outdated(keep, results)[:100] if keep else ():
+        if not prune(job, results, until):
+            return
+
+
+def prune(job: Job, keep_results: bool, until: float | None = None) -> bool:
+    """Removes the job, or all but its results; False where the time was not enough."""
+    if keep_results:
+        return trim(job, until)
+    dispatch.delete(job)
+    return erase(job, until)
+
+
+def erase(job: Job, until: float | None = None) -> bool:
+    """Removes the rows of a deleted job, and its file if no other job refers to it; False if time ran out."""
+    for shard in job.shards.order_by("number"):
+        with transaction.atomic():
+            remove_attempts(shard)
+            sql.execute("DELETE FROM jobs_item WHERE job_id = %s AND position >= %s AND position < %s", within(shard))
+            shard.delete()
+        if until and time.monotonic() > until:
+            return False
+    remove_batches(job)
+    upload = job.upload
+    with transaction.atomic():
+        Job.objects.filter(pk=job.pk).update(run=None)
+        Job.objects.filter(pk=job.pk).delete()
+    upload.discard()
+    logger.info("Job %s was removed", job.code)
+    return True
+
+
+def trim(job: Job, until: float | None = None) -> bool:
+    """Removes all but the results: attempts with their logs, batches, and the uploaded file, whose rows are kept."""
+    for shard in job.shards.order_by("number"):
+        remove_attempts(shard)
+        if until and time.monotonic() > until:
+            return False
+    remove_batches(job)
+    with transaction.atomic():
+        Job.objects.filter(pk=job.pk).update(pruned=timezone.now())
+        drop_file(job.upload)
+    return True
+
+
+def within(shard: Shard) -> list[int]:
+    return [shard.job_id, shard.start, shard.stop]
+
+
+def remove_attempts(shard: Shard) -> None:
+    sql.execute("DELETE FROM jobs_attempt WHERE job_id = %s AND position >= %s AND position < %s", within(shard))
+
+
+def remove_batches(job: Job) -> None:
+    while keys := list(Batch.objects.filter(job=job).values_list("pk", flat=True)[:CHUNK]):
+        Batch.objects.filter(pk__in=keys).delete()
+
+
+def drop_file(upload: Upload) -> None:
+    """Removes the file of which every job has read its rows and keeps only results; its name stays."""
+    if not upload.file or Job.objects.filter(upload=upload, pruned=None).exists():
+        return
+    storage, path = upload.file.storage, str(upload.file.name)
+    Upload.objects.filter(pk=upload.pk).update(file="")
+    transaction.on_commit(lambda: storage.delete(path), robust=True)

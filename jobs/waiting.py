@@ -1,0 +1,89 @@
+"""Why jobs wait, in sentences: from the heartbeats, the keeper's notes and the order of turns in the database."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Final
+
+from django.db.models import Sum
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from jobs.models import Job, JobState, Part, Worker
+from jobs.models.part import BROKER
+from jobs.models.worker import SEEN_WITHIN, WorkerQuerySet
+
+TOLD_FOR: Final = timedelta(seconds=30)  # how long a page says what went back to the queue
+BROKER_AWAY: Final = "The broker cannot be reached; trying again."
+SILENT: Final = " went silent"
+
+
+def ago(moment: datetime) -> str:
+    seconds = max(0, int((timezone.now() - moment).total_seconds()))
+    return f"{seconds:,} s ago" if seconds < 120 else f"{seconds // 60:,} min ago"
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th … 11th, 12th, 13th … 21st."""
+    last = 0 if number % 100 in (11, 12, 13) else number % 10
+    return f"{number:,}{({1: 'st', 2: 'nd', 3: 'rd'}).get(last, 'th')}"
+
+
+def nobody(workers: WorkerQuerySet) -> str:
+    """That none of them lives, where it is so."""
+    if workers.alive().exists():
+        return ""
+    last = workers.order_by("-seen").first()
+    return f"No worker is running{f'; the last one was seen {ago(last.seen)}' if last else ''}. The job waits."
+
+
+class Around:
+    """What surrounds jobs at one moment. Each thing is read when it is first asked for, once for all of them."""
+
+    def trouble(self, job: Job) -> str:
+        """Why no job can go on, or no file of one be read."""
+        return self._nobody_reads if job.state == JobState.LOADING else self._nobody_works
+
+    @cached_property
+    def _nobody_works(self) -> str:
+        return nobody(Worker.objects.of("work")) or self._broker
+
+    @cached_property
+    def _nobody_reads(self) -> str:
+        return nobody(Worker.objects.of("load")) or self._broker
+
+    @cached_property
+    def _broker(self) -> str:
+        return BROKER_AWAY if Part.away(BROKER) else ""
+
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        return {job.pk: place for place, job in enumerate(Job.objects.in_turn(), 1)}
+
+    def place(self, job: Job) -> str:
+        """Where a job stands among those that wait, in the order in which they will be served."""
+        place = self._places.get(job.pk)
+        return f"Queued, {ordinal(place)} in line." if place else "Waiting for a worker."
+
+    def silent(self, job: Job) -> str:
+        """Which worker that holds items of the job has not been heard of."""
+        held = job.shards.leased().filter(worker__seen__lt=Now() - SEEN_WITHIN)
+        found = (
+            held.values_list("worker__name", "worker__seen").annotate(items=Sum("running")).order_by("-items").first()
+        )
+        if not found:
+            return ""
+        name, seen, count = found
+        return f"Worker {name} was last seen {ago(seen)}; its {count:,} items will go back to the queue."
+
+    def returned(self, job: Job) -> str:
+        """What went back to the queue a moment ago, and from whom."""
+        noted = job.activities.filter(verb="recover", at__gte=timezone.now() - TOLD_FOR).first()
+        if not noted:
+            return ""
+        text = noted.text.replace(" go back ", " went back ")
+        worker = Worker.objects.filter(name=text.split(SILENT)[0]).first() if SILENT in text else None
+        if worker:
+            text = text.replace(SILENT, f" was last seen {ago(worker.seen)}")
+        return f"{text}." if text.startswith("A worker") else f"Worker {text}."

@@ -1,0 +1,122 @@
+"""People who press the same button at once, or one that does not fit the moment."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.faults.case import Case
+from tests.system import until
+
+pytestmark = pytest.mark.faults
+
+
+def press(case: Case, verb: str, people: int = 1) -> None:
+    """So many people press the button in the same moment."""
+    clients = [case.system.client() for _ in range(people)]
+    gate = threading.Barrier(people)
+
+    def push(number: int) -> None:
+        gate.wait(10)
+        answer = case.system.post(clients[number], f"/jobs/{case.code}/{verb}/", {})
+        assert answer.status_code in (200, 302), f"{verb}: {answer.status_code}"
+
+    with ThreadPoolExecutor(people) as pool:
+        list(pool.map(push, range(people)))
+
+
+def runs(case: Case) -> Counter[int]:
+    """Run → how many items it started."""
+    return Counter(line.run for line in case.system.witness.lines(case.code, "start"))
+
+
+def failing(case: Case, count: int = 200, below: int = 2000) -> list[int]:
+    return case.rng.sample(range(below), count)
+
+
+def ran_in(case: Case, run: int) -> list[int]:
+    return sorted(line.position for line in case.system.witness.lines(case.code, "start") if line.run == run)
+
+
+@pytest.mark.fast
+def test_it_retries_once_what_two_ask_for_at_once(case: Case) -> None:
+    """Retry pressed by two at once"""
+    failed = failing(case)
+    case.begin(fates=dict.fromkeys(failed, "fail-first"))
+    case.settles()
+    press(case, "retry", people=2)
+    case.settles()
+    case.check(runs(case) == {1: 2000, 2: 200}, f"the runs started {dict(runs(case))} items")
+    case.check(ran_in(case, 2) == sorted(failed), "the retry ran other items than those that had failed")
+    case.expect()
+
+
+@pytest.mark.fast
+def test_it_retries_while_it_runs(case: Case) -> None:
+    """Retry pressed by two while the job runs"""
+    failed = failing(case, 100, below=300)
+    case.begin(fates=dict.fromkeys(failed, "fail-first"))
+    case.moment(0.4, 0.6)
+    press(case, "retry", people=2)
+    case.settles()
+    case.check(settled_twice(case, failed), "a retried item did not run exactly once more")
+    case.expect()
+
+
+def settled_twice(case: Case, failed: list[int]) -> bool:
+    starts = Counter(line.position for line in case.system.witness.lines(case.code, "start"))
+    return all(starts[at] == 1 + (at in failed) for at in range(2000))
+
+
+def test_it_retries_during_a_cancel(case: Case) -> None:
+    """Retry pressed by two during a cancel"""
+    failed = failing(case, 100, below=300)
+    case.begin(fates=dict.fromkeys(failed, "fail-first"), seconds=0.4)
+    case.moment(0.3, 0.5)
+    press(case, "cancel")
+    press(case, "retry", people=2)
+    case.settles()
+    case.check(settled_twice(case, failed), "an item did not run exactly as often as it was to")
+    case.expect()
+
+
+@pytest.mark.fast
+def test_it_keeps_what_was_in_flight_at_a_cancel(case: Case) -> None:
+    """Cancel while the job runs"""
+    case.begin(seconds=0.4)
+    case.moment()
+    press(case, "cancel", people=2)
+    case.settles()
+    lines = case.system.witness.lines
+    stored = {row[0] for row in case.system.of_job(case.code, "position", rest="AND state = 2")}
+    dropped = {line.position for line in lines(case.code, "end")} - stored
+    case.check(not dropped, f"{len(dropped)} items had ended and were dropped")
+    case.expect("cancelled", pending=True)
+
+
+def test_it_deletes_a_job_that_runs(case: Case) -> None:
+    """Delete while running"""
+    case.begin()
+    case.moment()
+    ((path,),) = case.system.rows(
+        f"SELECT u.file FROM jobs_upload u JOIN jobs_job j ON j.upload_id = u.id WHERE j.code = '{case.code}'"
+    )
+    answer = case.system.post(case.system.admin, f"/jobs/{case.code}/delete/", {})
+    assert answer.status_code in (200, 302), f"nobody can delete a job: /jobs/CODE/delete/ says {answer.status_code}"
+    vanished(lambda: not case.system.rows(f"SELECT 1 FROM jobs_job WHERE code = '{case.code}'"), "the job")
+    ended = case.system.witness.ended(case.code)
+    vanished(lambda: not (case.system.data / "uploads" / path).exists(), "its file")
+    until(lambda: not case.system.witness.busy(case.code), 20, "what was in flight has ended")
+    case.check(case.system.witness.ended(case.code) < ended + 200, "it was worked on long after it was gone")
+    second = case.second()
+    until(lambda: case.system.state(second) == "finished", 20, "the workers are well")
+    assert case.system.manage("check_invariants").returncode == 0
+    assert not case.row.wrong, case.row.wrong
+
+
+def vanished(gone: Callable[[], bool], what: str) -> None:
+    until(gone, 10, f"{what} is gone")

@@ -1,0 +1,130 @@
+"""Why a job waits: what the heartbeats, the keeper's notes and the order of turns say."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from jobs import dispatch, keeper, numbers
+from jobs.models import Job, Part, Worker
+from jobs.models.part import BROKER
+from jobs.waiting import BROKER_AWAY, Around, ordinal
+from tests.base import csv_of, loaded, make_job
+from tests.rows.steps import die, feed, recorder_for, success
+
+
+def why(job: Job) -> str:
+    job.refresh_from_db()
+    return re.sub(r"\b([24])\d s ago", r"\g<1>x s ago", str(numbers.stats(job)["why"]))
+
+
+def silence(name: str, seconds: int) -> None:
+    Worker.objects.filter(name=name).update(seen=timezone.now() - timedelta(seconds=seconds))
+
+
+def test_it_counts_in_words() -> None:
+    said = [ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21, 102, 111, 1001)]
+    assert said == ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th", "1,001st"]
+
+
+def test_it_says_that_no_worker_ever_ran(alice: User) -> None:
+    assert why(loaded(alice)) == "No worker is running. The job waits."
+
+
+def test_it_says_when_the_last_worker_was_seen(alice: User) -> None:
+    Worker.saw("w")
+    silence("w", 42)
+    assert why(loaded(alice)) == "No worker is running; the last one was seen 4x s ago. The job waits."
+
+
+def test_it_tells_readers_of_files_from_workers(alice: User) -> None:
+    Worker.saw("reader", queues="load")
+    assert why(loaded(alice)).startswith("No worker is running.")
+    assert why(make_job(alice)) == ""
+
+
+def test_it_says_the_place_in_the_line_that_fair_turns_give(alice: User) -> None:
+    Worker.saw("w")
+    bob = User.objects.create(username="bob")
+    jobs = [loaded(alice), loaded(alice), loaded(bob)]
+    recorder_for(jobs[0], "w")
+    assert [why(job) for job in jobs[1:]] == ["Queued, 2nd in line.", "Queued, 1st in line."]
+
+
+def test_it_says_which_worker_is_silent_and_what_it_holds(alice: User) -> None:
+    Worker.saw("w")
+    job = loaded(alice, csv_of(9))
+    recorder = recorder_for(job, "host:7")
+    recorder._in_flight = 7
+    feed(recorder, success(0))
+    silence("host:7", 20)
+    assert why(job) == "Worker host:7 was last seen 2x s ago; its 7 items will go back to the queue."
+
+
+def test_it_says_what_went_back_to_the_queue(alice: User) -> None:
+    Worker.saw("w")
+    job = loaded(alice, csv_of(7))
+    recorder_for(job, "host:7")
+    silence("host:7", 42)
+    die(job)
+    assert why(job) == "Worker host:7 was last seen 4x s ago; 7 items went back to the queue."
+
+
+def test_it_says_so_no_longer_after_a_while(alice: User) -> None:
+    Worker.saw("w")
+    job = loaded(alice, csv_of(7))
+    recorder_for(job, "host:7")
+    die(job)
+    job.activities.update(at=timezone.now() - timedelta(minutes=1))
+    assert why(job) == "Other jobs have their turn."
+
+
+def test_it_says_that_the_broker_is_away(alice: User) -> None:
+    Worker.saw("w", queues="load,work")
+    Part.saw(BROKER, ok=False)
+    assert why(loaded(alice)) == BROKER_AWAY
+    assert why(make_job(alice)) == BROKER_AWAY
+
+
+@pytest.mark.parametrize("later", ["back", "old"])
+def test_it_forgets_that_the_broker_was_away(alice: User, later: str) -> None:
+    Worker.saw("w")
+    Part.saw(BROKER, ok=False)
+    if later == "back":
+        Part.saw(BROKER, ok=True)
+    else:
+        Part.objects.update(seen=timezone.now() - timedelta(minutes=1))
+    assert why(loaded(alice)) == "Queued, 1st in line."
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_it_knows_from_the_keeper_how_the_broker_is(
+    alice: User, monkeypatch: pytest.MonkeyPatch, reachable: bool
+) -> None:
+    Part.saw(BROKER, ok=not reachable)
+    loaded(alice)
+    monkeypatch.setattr(dispatch, "queued", lambda queue: 0)
+    monkeypatch.setattr(dispatch, "send", lambda *args: reachable)
+    keeper.wake()
+    assert Part.away(BROKER) is not reachable
+
+
+def test_it_has_no_reason_where_a_job_is_paused(alice: User) -> None:
+    job = loaded(alice)
+    dispatch.pause(job)
+    assert why(job) == ""
+
+
+def test_the_list_says_it_too(alice: User, django_assert_max_num_queries: Any) -> None:
+    Worker.saw("w")
+    for _ in range(10):
+        loaded(alice)
+    with django_assert_max_num_queries(12):
+        around = Around()
+        rows = [numbers.list_row(job, around) for job in numbers.listed(Job.objects.order_by("pk"))]
+    assert [row["why"] for row in rows][:2] == ["Queued, 1st in line.", "Queued, 2nd in line."]
