@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
@@ -30,6 +31,16 @@ KEPT_BATCHES: Final = timedelta(minutes=10)
 QUEUED_WAKEUPS: Final = 4  # with so many waiting, another one helps nobody
 
 
+@contextmanager
+def patience() -> Iterator[None]:
+    """An error of the database is said, and a reason to try again next time."""
+    try:
+        yield
+    except DatabaseError as error:
+        logger.warning("The database did not answer (%s); trying again", type(error).__name__)
+        connection.close()
+
+
 class Keeper:
     """What the keeper does, and when it did so last.
 
@@ -49,11 +60,8 @@ class Keeper:
             if self._clock() < due:
                 continue
             self._due[duty] = self._clock() + every[duty]
-            try:
+            with patience():
                 duty()
-            except DatabaseError as error:
-                logger.warning("The database did not answer (%s); trying again", type(error).__name__)
-                connection.close()
 
     def stand_by(self) -> None:
         """Another keeper acts: that is no gap."""
@@ -71,11 +79,8 @@ def keep(stopping: threading.Event, clock: Callable[[], float] = time.monotonic)
     """Runs until `stopping` is set. Of several keepers one acts; another takes over when that one is gone."""
     keeper, only = Keeper(clock), sql.Only("keeper")
     while not stopping.wait(0.5):
-        try:
+        with patience():
             (keeper.turn if only.mine() else keeper.stand_by)()
-        except DatabaseError as error:
-            logger.warning("The database did not answer (%s); trying again", type(error).__name__)
-            connection.close()
 
 
 def sweep(expire: bool = True) -> None:
@@ -91,7 +96,7 @@ def read_again() -> None:
     now = timezone.now()
     found = Job.objects.filter(state=JobState.LOADING, created__lt=now - timedelta(seconds=SWEEP_EVERY))
     unread = list(found.exclude(load_expires__gt=now).order_by("created")[:QUEUED_WAKEUPS])
-    if unread and (dispatch.queued("load") or 0) < QUEUED_WAKEUPS:
+    if unread and not many("load"):
         for job in unread:
             send(dispatch.LOAD, job.pk)
 
@@ -102,9 +107,14 @@ def wake() -> bool:
     Has files read, too, that nobody reads: their reader died, or was never called.
     """
     read_again()
-    if not dispatch.candidates() or (dispatch.queued("work") or 0) >= QUEUED_WAKEUPS:
+    if not dispatch.candidates() or many("work"):
         return False
     return send(dispatch.WORK)
+
+
+def many(queue: str) -> bool:
+    """Whether so many messages wait that another one helps nobody. A broker that does not answer has none to spare."""
+    return (dispatch.queued(queue) or 0) >= QUEUED_WAKEUPS
 
 
 def send(name: str, *args: Any) -> bool:
