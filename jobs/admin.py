@@ -50,7 +50,7 @@ class JobAdmin(ReadOnly):
               "timeout", "rate", "created", "started", "finished")  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        return numbers.listed(Job.objects.filter(deleting=None)).select_related("owner")
+        return numbers.listed(Job.objects.present()).select_related("owner")
 
     @admin.display(description="state", ordering="state")
     def condition(self, job: Job) -> str:

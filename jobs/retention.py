@@ -32,7 +32,7 @@ def period() -> timedelta | None:
 def outdated(older_than: timedelta, keep_results: bool = False) -> QuerySet[Job]:
     """Jobs that ended so long ago; with `keep_results` those of which more than the results is left."""
     held = Shard.objects.leased().filter(job=OuterRef("pk"))
-    ended = Job.objects.filter(state__in=ENDED, deleting=None).annotate(end=Coalesce("finished", "created"))
+    ended = Job.objects.present().filter(state__in=ENDED).annotate(end=Coalesce("finished", "created"))
     found = ended.filter(~Exists(held), end__lt=timezone.now() - older_than).order_by("end")
     return found.filter(pruned=None) if keep_results else found
 

@@ -30,7 +30,7 @@ STANDARD_OUTPUT: Final = "-"
 def find(code: str) -> Job:
     """The job with this code, or at this address. Raises CommandError."""
     code = code.rstrip("/").rsplit("/", 1)[-1]
-    job = Job.objects.filter(code=code, deleting=None).select_related("upload", "owner", "run").first()
+    job = Job.objects.present().filter(code=code).select_related("upload", "owner", "run").first()
     if job is None:
         raise CommandError(f"There is no job {code}.", returncode=NOT_DONE)
     return job

@@ -57,10 +57,13 @@ def new_code() -> str:
 class JobQuerySet(models.QuerySet["Job"]):
     """Jobs by who may see them and what is to be done with them."""
 
+    def present(self) -> JobQuerySet:
+        """All but those that were deleted and are being removed."""
+        return self.filter(deleting=None)
+
     def visible_to(self, user: Any) -> JobQuerySet:
         """The jobs that this person may see: their own, and all for staff."""
-        seen = self.filter(deleting=None)
-        return seen if user.is_staff else seen.filter(owner=user)
+        return self.present() if user.is_staff else self.present().filter(owner=user)
 
     def workable(self) -> JobQuerySet:
         return self.filter(state__in=WORKABLE)
