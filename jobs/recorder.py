@@ -22,7 +22,6 @@ from jobs import engine, events, outcomes, sharing, sql, store
 from jobs.engine.progress import Feed
 from jobs.engine.types import Order
 from jobs.models import Job, Worker
-from jobs.models.states import WORKABLE
 from jobs.outcomes import Found
 from jobs.processors import Call
 from jobs.saving import Save
@@ -144,6 +143,9 @@ class Recorder:
         """Claims more items, from the next shards too, within the transaction of the present batch."""
         if self.alone and any(lease.claimed for lease in save.leases):
             return  # A heartbeat while it runs: neither it nor another one may start beside it.
+        if store.run_of(self.job.pk) != self.job.run_id:
+            # What a retry has made pending must not start under the number of the run before.
+            self.job.refresh_from_db(fields=["run"])
         while save.leases and len(save.claims) < (wanted := self._wanted()):
             lease = save.leases[-1]
             if self.alone:
@@ -208,10 +210,8 @@ class Recorder:
         if self.job.limit_round != counted:
             # What is in flight was begun before a person let the job go on, and is not held against it again.
             self._counts_since = timezone.now().timestamp()
-        if self.job.state not in WORKABLE:
-            self.ended = True
-        if self.job.rate and tasks > 1:
-            # One of them comes back for all of the workers.
+        # Of several tasks of a job that has a rate by now one comes back for all of the workers.
+        if not self.job.workable or (self.job.rate and tasks > 1):
             self.ended = True
         if self._turn_is_over():
             return engine.STOP

@@ -146,6 +146,21 @@ def test_it_keeps_the_attempts_of_all_runs(alice: User) -> None:
     assert (item.attempts, item.tries, item.run.number) == (2, 1, 2)
 
 
+def test_it_runs_what_is_retried_meanwhile_under_the_new_number(alice: User, settings: Any) -> None:
+    settings.JOBS_SHARD_SIZE = 60
+    job = loaded(alice, csv_of(120), workers=1)
+    taken = recorder_for(job)
+    items = taken.feed()
+    for position in range(60):
+        assert next(items)[0] == position
+        taken.add(failure(position) if position == 7 else success(position))
+    assert next(items)[0] == 60
+    taken.flush()
+    dispatch.retry(Job.objects.get(pk=job.pk), alice)
+    found = {position: task.idempotency_key for position, task, _ in items}
+    assert found[7] == f"{job.code}-8-2"
+
+
 def test_it_shows_viewers_what_waits_again(alice: User) -> None:
     job = worked(alice, csv_of(8, mixed))
     dispatch.retry(job, alice)

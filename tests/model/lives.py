@@ -1,0 +1,348 @@
+"""The rules of the world: what may happen at any moment, and what must hold after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from jobs import events, invariants
+from jobs.models import Batch, Item, ItemState, Job, Shard, Worker
+from jobs.models.states import CELL_FALLBACK, ENDED, WORKABLE
+from tests.model.hand import Hand
+from tests.model.world import LEASE, Holding, World
+
+FEW = st.integers(0, 5)
+HOW = st.sampled_from(("ok", "ok", "fail", "soon", "later"))
+VERBS = st.sampled_from(("start", "pause", "resume", "cancel", "retry", "retry", "delete"))
+KINDS = st.fixed_dictionaries(
+    {
+        "rows": st.integers(1, 9),
+        "workers": st.sampled_from((1, 2, 4, 4)),
+        "attempts": st.integers(1, 2),
+        "limit_count": st.sampled_from((None, None, 2)),
+    }
+)
+ROUNDS = 15  # of the keeper, by whose end everything has ended once the faults stop
+
+
+class Lives(RuleBasedStateMachine):
+    """Jobs live, workers die, people press things."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(User.objects.get_or_create(username="alice")[0])
+        self.world.enter()
+        self.seen: Any = None
+
+    def hand(self, at: int) -> Hand:
+        return self.world.hands[at % len(self.world.hands)]
+
+    # Jobs
+
+    @initialize(kind=KINDS)
+    def first(self, kind: dict[str, Any]) -> None:
+        self.upload(kind)
+        self.world.read(self.jobs()[0].pk)
+
+    @precondition(lambda self: len(self.world.rows) < 2)
+    @rule(kind=KINDS)
+    def upload(self, kind: dict[str, Any]) -> None:
+        self.world.upload(**kind)
+
+    @rule(at=FEW)
+    def read(self, at: int) -> None:
+        for job in self.jobs():
+            self.world.read(job.pk)
+
+    @rule(at=st.integers(0, 2), late=st.booleans())
+    def two_readers(self, at: int, late: bool) -> None:
+        """Before a reader stores its shard, another one comes; `late` when the first counts as dead by then."""
+
+        def between(shard: int) -> None:
+            if shard == at:
+                self.world.pass_time(LEASE if late else 1)
+                self.world.read(job.pk)
+
+        for job in self.jobs():
+            self.world.read(job.pk, between)
+
+    # Workers
+
+    @precondition(lambda self: self.world.messages)
+    @rule(at=FEW, worker=FEW)
+    def deliver(self, at: int, worker: int) -> None:
+        self.world.deliver(at, worker)
+
+    @precondition(lambda self: self.world.messages)
+    @rule(how=HOW, worker=FEW)
+    def deliver_and_work_to_the_end(self, how: str, worker: int) -> None:
+        hand = self.world.deliver(0, worker)
+        if hand:
+            hand.work_to_the_end(how)
+
+    @precondition(lambda self: self.world.hands)
+    @rule(at=FEW)
+    def pull(self, at: int) -> None:
+        self.hand(at).pull()
+
+    @precondition(lambda self: any(hand.flying for hand in self.world.hands))
+    @rule(at=FEW, which=FEW, how=HOW)
+    def finish(self, at: int, which: int, how: str) -> None:
+        busy = [hand for hand in self.world.hands if hand.flying]
+        hand = busy[at % len(busy)]
+        hand.finish(list(hand.flying)[which % len(hand.flying)], how)
+
+    @precondition(lambda self: any(hand.waiting for hand in self.world.hands))
+    @rule()
+    def try_again(self) -> None:
+        for hand in self.world.hands:
+            hand.again()
+
+    @precondition(lambda self: self.world.hands)
+    @rule(at=FEW)
+    def store(self, at: int) -> None:
+        self.hand(at).store()
+
+    @precondition(lambda self: self.world.hands)
+    @rule(at=FEW)
+    def beat(self, at: int) -> None:
+        self.hand(at).beat()
+
+    @precondition(lambda self: self.world.hands)
+    @rule(at=FEW, how=HOW)
+    def work_out(self, at: int, how: str) -> None:
+        self.hand(at).work_out(how)
+
+    @precondition(lambda self: self.world.hands)
+    @rule(at=FEW)
+    def rest(self, at: int) -> None:
+        self.hand(at).rest()
+
+    @precondition(lambda self: self.world.hands)
+    @rule(back=st.booleans())
+    def everybody_is_busy(self, back: bool) -> None:
+        """All beat and start what they may, in either order."""
+        for hand in sorted(self.world.hands, key=lambda hand: hand.process, reverse=back):
+            hand.beat()
+            while hand.pull():
+                pass
+
+    # What goes wrong
+
+    @precondition(lambda self: self.world.hands)
+    @rule(at=FEW)
+    def a_machine_vanishes(self, at: int) -> None:
+        self.world.bury(self.hand(at))
+
+    @precondition(lambda self: self.world.hands)
+    @rule(at=FEW)
+    def a_process_is_seen_to_die(self, at: int) -> None:
+        hand = self.hand(at)
+        self.world.bury(hand)
+        self.world.see_death(hand.worker, hand.process)
+
+    @precondition(lambda self: self.world.hands)
+    @rule(at=FEW)
+    def a_worker_is_seen_to_die(self, at: int) -> None:
+        name = self.hand(at).worker
+        for hand in [hand for hand in self.world.hands if hand.worker == name]:
+            self.world.bury(hand)
+        self.world.see_death(name)
+
+    @precondition(lambda self: self.world.hands)
+    @rule(at=FEW)
+    def an_item_kills_three_times(self, at: int) -> None:
+        """Whoever works on the job dies as soon as it has something, until an item has had enough."""
+        hand = self.hand(at)
+        for _ in range(3):
+            hand.pull()
+            if hand.gone:
+                return
+            self.world.bury(hand)
+            self.world.see_death(hand.worker, hand.process)
+            self.world.messages.insert(0, ("jobs.work", ()))
+            again = self.world.deliver(0)
+            if again is None:
+                return
+            hand = again
+
+    @precondition(lambda self: self.world.hands)
+    @rule(at=FEW)
+    def a_worker_is_told_to_stop(self, at: int) -> None:
+        name = self.hand(at).worker
+        if name in self.world.names:
+            self.world.told.add(name)
+            self.world.replace_worker(name)
+            Worker.saw(name, stopping=True)
+
+    @precondition(lambda self: self.world.hands)
+    @rule(when=st.sampled_from(("before the commit", "after the commit")))
+    def the_database_goes_away(self, when: str) -> None:
+        """The next transaction of a recorder does not get through, or its reply does not."""
+        self.world.trouble = when
+
+    @precondition(lambda self: self.world.messages)
+    @rule(doubles=st.booleans())
+    def the_broker_fails(self, doubles: bool) -> None:
+        """It doubles a message, or loses all."""
+        self.world.messages = [*self.world.messages, self.world.messages[0]] if doubles else []
+
+    @rule(leases=st.sampled_from((0.6, 1.1)))
+    def time_passes(self, leases: float) -> None:
+        self.world.pass_time(leases * LEASE)
+        self.world.keeper.stand_by()
+
+    @rule()
+    def everything_sleeps(self) -> None:
+        """The keeper, too: whoever lives must get the chance to say so."""
+        self.world.pass_time(1.5 * LEASE)
+        self.world.keep(expire=False)
+
+    @rule()
+    def keep(self) -> None:
+        self.world.keep()
+
+    # People
+
+    @rule(at=FEW, verb=VERBS)
+    def press(self, at: int, verb: str) -> None:
+        jobs = self.jobs()
+        if jobs:
+            self.world.press(verb, jobs[at % len(jobs)])
+
+    @precondition(lambda self: self.world.hands)
+    @rule(at=FEW, failures=FEW)
+    def retry_while_it_runs(self, at: int, failures: int) -> None:
+        hand = self.hand(at)
+        for _ in range(failures):
+            if hand.pull():
+                hand.finish(next(iter(hand.flying)), "fail")
+        job = Job.objects.present().filter(pk=hand.job).first()
+        if job and not hand.gone:
+            hand.store()
+            self.world.press("retry", job)
+            hand.work_out()
+
+    @rule(at=FEW)
+    def pause_and_resume(self, at: int) -> None:
+        self.press(at, "pause")
+        self.press(at, "resume")
+
+    # What must hold
+
+    def jobs(self) -> list[Job]:
+        return list(Job.objects.present().order_by("pk"))
+
+    @invariant()
+    def everything_adds_up(self) -> None:
+        shards = Shard.objects.order_by("pk").values_list("pk", "token", "claimed", "pending", "failed", "share")
+        now = [*Job.objects.order_by("pk").values_list("pk", "state", "seq"), *shards]
+        if now == self.seen:
+            return
+        self.seen = now
+        for job in self.jobs():
+            wrong = list(invariants.differences(job))
+            assert not wrong, wrong
+            self._ends_properly(job)
+            self._frames_lead_to_the_cells(job)
+            self._limit_holds(job)
+        self._leases_are_known()
+        self._strikes_are_right()
+        self._successes_stand()
+        self._deleted_stay_as_they_were()
+
+    def _ends_properly(self, job: Job) -> None:
+        if job.state == "finished":
+            assert not job.shards.exclude(token="").exists(), "A finished job is still held by somebody"
+        if job.state not in ("loading", "cancelled", "invalid"):
+            assert job.total == self.world.rows[job.pk], "The rows of the file and the items differ"
+
+    def _frames_lead_to_the_cells(self, job: Job) -> None:
+        deltas = Batch.objects.filter(job=job).order_by("seq").values_list("delta", flat=True)
+        told = events.merge(bytes(delta) for delta in deltas if delta is not None)
+        stored = b"".join(bytes(shard.cells) for shard in job.shards.order_by("number"))
+        cells = {at: int(ItemState.FAILED) if cell == CELL_FALLBACK else cell for at, cell in enumerate(stored)}
+        assert {at: told.get(at, 0) for at in cells} == cells, "A viewer who saw every frame sees something else"
+        numbers = set(Batch.objects.filter(job=job).values_list("seq", flat=True))
+        woken = {seq for code, seq in self.world.woken if code == job.code}
+        assert woken <= numbers, "Viewers were told of something that is not stored"
+        self.world.woken.clear()
+
+    def _limit_holds(self, job: Job) -> None:
+        tally = job.limit and job.limit_tally
+        if tally and job.limit_count and job.state in WORKABLE:
+            assert f'"failed": {job.limit_count}' not in tally, "A job went on although its limit was reached"
+
+    def _leases_are_known(self) -> None:
+        hands = self.world.hands + self.world.dead
+        known = [lease.token for hand in hands for lease in hand.recorder.leases]
+        held = self.world.holdings()
+        for shard in held.values():
+            assert known.count(shard.token) == 1, f"{known.count(shard.token)} hands know the token of one lease"
+        for hand in hands:
+            self._keeps_what_is_its_own(hand, held)
+
+    def _keeps_what_is_its_own(self, hand: Hand, held: dict[int, Holding]) -> None:
+        leases = hand.recorder.leases
+        mine = [held[lease.shard] for lease in leases if lease.shard in held and held[lease.shard].token == lease.token]
+        tokens = {one.token for one in mine} | self.world.forfeit
+        assert all(lease.token in tokens for lease in leases), "A lease was lost, and nobody took it back"
+        claimed = [(one.job, at) for one in mine for at in one.claimed]
+        lonely = [one for one in claimed if self.world.strikes.get(one, 0) >= 2]
+        assert not lonely or len(claimed) == 1, "Beside an item with two strikes others are claimed"
+
+    def _strikes_are_right(self) -> None:
+        strikes = self.world.strikes
+        pending = Item.objects.filter(state=ItemState.PENDING).values_list("job", "position", "strikes")
+        for job, at, stored in pending:
+            expected = strikes.get((job, at), 0)
+            assert stored == expected, f"An item has {stored} strikes instead of {expected}"
+        died = set(Item.objects.filter(error_kind="worker died").values_list("job", "position"))
+        present = set(Job.objects.values_list("pk", flat=True))
+        condemned = {key for key, found in strikes.items() if found >= 3 and key[0] in present}
+        assert died == condemned, "An item was condemned, or not, against its strikes"
+
+    def _successes_stand(self) -> None:
+        stored = {(job, at): (state, result) for job, at, state, result in
+                  Item.objects.values_list("job", "position", "state", "result")}  # fmt: skip
+        for key, result in self.world.successes.items():
+            assert stored.get(key, (ItemState.SUCCEEDED, result)) == (ItemState.SUCCEEDED, result), "A success changed"
+
+    def _deleted_stay_as_they_were(self) -> None:
+        for job, content in self.world.deleted.items():
+            assert self.world.content(job) in (content, []), "Something was stored for a job that was deleted"
+
+    # When the faults stop
+
+    def teardown(self) -> None:
+        try:
+            self._everything_ends()
+        finally:
+            self.world.leave()
+
+    def _everything_ends(self) -> None:
+        self.world.trouble = ""
+        for _ in range(ROUNDS):
+            self._one_round()
+            self.everything_adds_up()
+            if all(job.state in ENDED for job in self.jobs()):
+                break
+        for job in self.jobs():
+            assert job.state in ENDED, f"A job never ends: {job.state}, {job.counts()}"
+            if job.state == "finished":
+                assert job.counts()["pending"] == 0
+
+    def _one_round(self) -> None:
+        self.world.pass_time(1.1 * LEASE)
+        self.world.keeper.stand_by()
+        for hand in list(self.world.hands):
+            hand.work_to_the_end()
+        self.world.keep()
+        for job in self.jobs():
+            self.world.press({"ready": "start", "paused": "resume"}.get(job.state, ""), job)
+        while self.world.messages:
+            if sent := self.world.deliver(0):
+                sent.work_to_the_end()

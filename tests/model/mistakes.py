@@ -1,0 +1,141 @@
+"""The usual mistakes, made in the real code one at a time: a model that does not notice each of them has no teeth."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+from jobs import dispatch, keeper, loading, recovery, sharing, store
+from jobs.models import Job
+from jobs.recorder import Recorder
+from jobs.saving import Save
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """`old` becomes `new` in the source of what `owner` calls `attribute`, or in the constant of that name."""
+
+    name: str
+    owner: Any
+    attribute: str
+    old: str
+    new: str
+
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        before = inspect.getattr_static(self.owner, self.attribute)
+        with patch.object(self.owner, self.attribute, self._wrong(before)):
+            yield
+
+    def _wrong(self, before: Any) -> Any:
+        if not callable(before):
+            assert str(before) == self.old, f"{self.attribute} is {before} by now"
+            return type(before)(self.new)
+        function: Any = inspect.unwrap(before)
+        source = textwrap.dedent(inspect.getsource(function))
+        assert source.count(self.old) == 1, f"{self.attribute} reads otherwise by now"
+        module = sys.modules[function.__module__]
+        made: dict[str, Any] = {}
+        exec(compile(source.replace(self.old, self.new), f"<{self.name}>", "exec"), module.__dict__, made)
+        return made[function.__name__]
+
+
+MISTAKES = [
+    # Leases and their tokens
+    Mistake("tokens are names", store, "new_token", "secrets.token_hex(16)", '"worker"'),
+    Mistake("a held shard is claimed", store, "claim_shard", "AND token = '' AND pending", "AND pending"),
+    Mistake("any token may write", store, "lock_shards", "AND token = %s {", "AND %s IS NOT NULL {"),
+    Mistake("a heartbeat does not prolong the lease", Save, "keep", "settings.JOBS_LEASE_SECONDS", "-1"),
+    Mistake(
+        "living workers lose their leases",
+        recovery,
+        "return_expired",
+        "expired(), expired=True",
+        "leased(), expired=False",
+    ),
+    Mistake(
+        "the dead process takes its worker along",
+        recovery,
+        "bury",
+        "held.filter(process=process) if process else held",
+        "held",
+    ),
+    Mistake("a dead worker keeps its leases", recovery, "bury", "_return_all(", "len(("),
+    Mistake("a turn ends with its leases", Recorder, "close", "self.ended = self._closing = True", "self.ended = True"),
+    Mistake("a shard goes back that is worked on", Save, "give_back", "not lease.claimed and ", ""),
+    Mistake("a commit is not known again", Recorder, "_transact", "self._tried and self._tried.stands()", "False"),
+    Mistake("a rollback passes for a commit", Save, "keep", "lease.token = store.new_token()", "lease.token"),
+    # Claims and strikes
+    Mistake("claims are not stored", Save, "keep", "json.dumps(sorted(lease.claimed))", '"[]"'),
+    Mistake(
+        "what is done stays claimed", Save, "cells", "lease.claimed.difference_update(", "set().difference_update("
+    ),
+    Mistake("what will be tried again soon is let go", Save, "cells", " if not o.held", ""),
+    Mistake("nobody is struck", recovery, "return_shard", "if held.claimed and not told", "if False"),
+    Mistake("a stop counts as a death", recovery, "return_shard", "if held.claimed and not told", "if held.claimed"),
+    Mistake("one death counts twice", store, "strike", "strikes + 1", "strikes + 2"),
+    Mistake("two strikes are too many", store, "FATAL_STRIKES", "3", "2"),
+    Mistake("two strikes are no reason to be alone", store, "ALONE_FROM", "2", "3"),
+    Mistake(
+        "two lonely items are claimed",
+        Recorder,
+        "_claim",
+        "if self.alone and any(",
+        "if any(() for lease in []) and any(",
+    ),
+    Mistake("lonely items are forgotten", Recorder, "prepare", "if not self.supply:", "if False:"),
+    Mistake("the condemned keep their cells", recovery, "condemn", "= outcome.cell", "= 0"),
+    Mistake("strikes survive a retry", store, "retry_failed", "strikes = 0, ", ""),
+    Mistake("a retry runs under an old number", store, "run_of", "rows[0][0] if rows else None", "1"),
+    # Items and counts
+    Mistake("successes are run again", store, "read_pending", "AND state = 0 AND", "AND"),
+    Mistake(
+        "items start before they are due", store, "read_pending", "AND (due IS NULL OR due <= {later(0)}) AND", "AND"
+    ),
+    Mistake("a retry takes successes too", store, "retry_failed", "AND state = {int(ItemState.FAILED)} ", ""),
+    Mistake("a retry leaves the causes", store, "retry_failed", "SET count = 0", "SET count = count"),
+    Mistake("a retry leaves the cells", store, "retry_failed", "if changed:", "if False:"),
+    Mistake(
+        "saved rows leave the cells", Save, "cells", "held.cells[position - lease.start] = ItemState.SUCCEEDED", "pass"
+    ),
+    Mistake("viewers are told of half", Save, "batch", "if self.done or always:", "if always:"),
+    Mistake(
+        "viewers are told before the commit",
+        Save,
+        "batch",
+        "self._newest())",
+        "self._newest()); events.wake(self.job.code, self.seq, 0)",
+    ),
+    # Jobs
+    Mistake("a job ends under a lease", Job, "finish", ' | ~Q(token="")', ""),
+    Mistake("a job ends with items left", Job, "finish", "Q(pending__gt=0) | ", ""),
+    Mistake("a worker does not look for a pause", Recorder, "_look", "if not self.job.workable or (", "if ("),
+    Mistake(
+        "a deleted job is still written to",
+        dispatch,
+        "delete",
+        "store.save_shard(shard, **store.given_back(None))",
+        "pass",
+    ),
+    Mistake("the failure limit holds nobody", Save, "limit", "if reason:", "if False:"),
+    Mistake(
+        "a task grows before another has shrunk",
+        sharing,
+        "settle",
+        "fair if fair <= share else _grow(job, lead, share, fair)",
+        "fair",
+    ),
+    Mistake("a share is given up too early", Recorder, "_transact", "max(self.share, self._in_flight)", "self.share"),
+    # Keeper and readers
+    Mistake("nobody is woken again", keeper, "wake", "return send(dispatch.WORK)", "return False"),
+    Mistake("nobody is asked to read again", keeper, "read_again", "if unread and", "if False and"),
+    Mistake("the keeper has no patience", keeper.Keeper, "_sweep", "if now - self._swept > GAP:", "if False:"),
+    Mistake("two readers store one file", loading, "add_shard", ", load_token=token", ""),
+    Mistake("a second reader begins anew", loading, "read_all", "deque(islice(reader, job.total), maxlen=0)", "pass"),
+]

@@ -1,0 +1,256 @@
+"""A world without processes: real recorders, keeper and verbs over a real database, moved by hand, step by step.
+
+Time passes by moving all dates of the database into the past, so that no step waits for anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, Final, NamedTuple
+from unittest.mock import patch
+
+from django.contrib.auth.models import User
+from django.db import OperationalError
+from django.db.models import F
+from django.test import override_settings
+
+from jobs import dispatch, events, loading, recorder, recovery, sql, store
+from jobs.keeper import Keeper
+from jobs.models import Activity, Attempt, Batch, Cause, Item, ItemState, Job, Run, Shard, Upload, Worker
+from jobs.models import job as job_module
+from jobs.recorder import Recorder
+from jobs.saving import Save
+from tests.base import csv_of, make_job
+from tests.model.hand import Hand
+
+LEASE: Final = 600.0  # seconds of the world; no life takes so long in real ones
+SHARD: Final = 4
+TASK: Final = 2  # workers of one task
+# From those that are referred to by nothing to those that others refer to.
+TABLES: Final = (Attempt, Item, Shard, Batch, Activity, Cause)
+DATES: Final[dict[Any, tuple[str, ...]]] = {
+    Shard: ("expires", "due"), Item: ("due",), Worker: ("seen",), Job: ("created", "load_expires", "deleting")
+}  # fmt: skip
+
+
+class Broke(OperationalError):
+    """The database went away."""
+
+
+class Holding(NamedTuple):
+    """A leased shard as it is stored."""
+
+    job: int
+    token: str
+    worker: str
+    process: int
+    told: bool
+    claimed: frozenset[int]
+
+
+class World:
+    """Everything there is but the database: the broker's messages, the workers, what viewers were told."""
+
+    def __init__(self, owner: User) -> None:
+        self.owner = owner
+        self.clock = 1_000.0
+        self.messages: list[tuple[str, tuple[Any, ...]]] = []
+        self.hands: list[Hand] = []
+        self.dead: list[Hand] = []
+        self.names = ["w1", "w2"]
+        self.told: set[str] = set()
+        self.processes = 100
+        self.process = 0
+        self.woken: list[tuple[str, int]] = []
+        self.rows: dict[int, int] = {}
+        self.strikes: dict[tuple[int, int], int] = {}
+        self.runs: dict[tuple[int, int], int] = {}
+        self.successes: dict[tuple[int, int], str] = {}
+        self.forfeit: set[str] = set()
+        self.deleted: dict[int, list[Any]] = {}
+        self.trouble = ""
+        self.patches = ExitStack()
+        self.keeper = Keeper(lambda: self.clock)
+
+    # Between the real code and what is not in this world
+
+    def enter(self) -> None:
+        clock = SimpleNamespace(monotonic=lambda: self.clock, time=lambda: self.clock)
+        transact = Recorder._transact
+
+        def troubled(taken: Recorder, found: Any) -> Save:
+            trouble, self.trouble = self.trouble, ""
+            if trouble == "before the commit":
+                with patch.object(Save, "limit", self.breaks):
+                    return transact(taken, found)
+            save = transact(taken, found)
+            if trouble == "after the commit":
+                self.breaks()
+            return save
+
+        settings = override_settings(JOBS_LEASE_SECONDS=LEASE, JOBS_SHARD_SIZE=SHARD, JOBS_TURN_SECONDS=20.0)
+        for each in (
+            settings,
+            patch.object(recorder, "time", clock),
+            patch.object(recorder, "AHEAD", (1, 5000)),
+            patch.object(Recorder, "_transact", troubled),
+            patch.object(sql, "PAUSES", (0.0, 0.0)),
+            patch.object(loading, "WIDE", 2),
+            patch.object(store, "os", SimpleNamespace(getpid=lambda: self.process)),
+            patch.object(job_module, "WORKERS_PER_TASK", TASK),
+            patch.object(dispatch, "try_to_send", self.send),
+            patch.object(dispatch, "queued", lambda queue: len(self.messages)),
+            patch.object(events, "wake", self.wake),
+        ):
+            self.patches.enter_context(each)
+
+    def breaks(self, *args: Any) -> None:
+        raise Broke("server closed the connection unexpectedly")
+
+    def send(self, name: str, args: tuple[Any, ...]) -> None:
+        self.messages.append((name, args))
+
+    def wake(self, code: str, seq: int, owner: int, at_once: bool = False) -> None:
+        self.woken.append((code, seq))
+
+    def leave(self) -> None:
+        for hand in self.hands + self.dead:
+            hand.recorder.call.close()
+        self.patches.close()
+        Job.objects.update(run=None)
+        for table in (*TABLES, Run, Job):
+            table.objects.all()._raw_delete(table.objects.db)
+        Upload.objects.all().discard()
+        Worker.objects.all().delete()
+
+    # What happens
+
+    def upload(self, rows: int, **fields: Any) -> Job:
+        job = make_job(self.owner, csv_of(rows), **fields)
+        self.rows[job.pk] = rows
+        return job
+
+    def read(self, job: int, between: Callable[[int], None] = lambda shard: None) -> bool:
+        """A reader reads the job's file; `between` is called before each shard that it stores."""
+        real, shards = loading.add_shard, iter(range(100))
+
+        def add_shard(*args: Any) -> None:
+            between(next(shards))
+            real(*args)
+
+        found = Job.objects.filter(pk=job, state="loading").select_related("upload", "owner").first()
+        with patch.object(loading, "add_shard", add_shard):
+            moved = bool(found and loading.load(found))
+        if found and moved:
+            found.refresh_from_db()
+            if found.state == "queued":
+                dispatch.send_work(found)
+        return moved
+
+    def deliver(self, at: int, worker: int = 0) -> Hand | None:
+        """One message reaches a worker; the hand that works on it, if there is something to do."""
+        name, args = self.messages.pop(at % len(self.messages))
+        if name == dispatch.LOAD:
+            self.read(*args)
+            return None
+        self.processes += 1
+        self.process = self.processes
+        called = self.names[worker % len(self.names)]
+        taken = dispatch.claim(Worker.saw(called), lambda: called in self.told)
+        if taken is None:
+            return None
+        hand = Hand(self, called, self.process, taken)
+        self.hands.append(hand)
+        hand.begin()
+        return hand
+
+    def bury(self, hand: Hand) -> None:
+        """The hand's process is gone; nobody has noticed yet."""
+        self.hands.remove(hand)
+        self.dead.append(hand)
+
+    def replace_worker(self, name: str) -> None:
+        self.names[self.names.index(name)] = f"w{len(self.told) + len(self.dead) + 3}"
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock += seconds
+        for table, names in DATES.items():
+            table.objects.update(**{name: F(name) - timedelta(seconds=seconds) for name in names})
+
+    # What is stored
+
+    def holdings(self) -> dict[int, Holding]:
+        """Shard → who holds it."""
+        return {
+            shard.pk: Holding(
+                shard.job_id, shard.token, shard.worker.name, shard.process, shard.worker.stopping,
+                frozenset(json.loads(shard.claimed)),
+            )
+            for shard in Shard.objects.exclude(token="").select_related("worker")
+            if shard.worker
+        }  # fmt: skip
+
+    def heard_of(self) -> set[str]:
+        """The tokens of hands that have stored something within their lease."""
+        fresh = [hand for hand in self.hands + self.dead if hand.saved + LEASE > self.clock + 1]
+        return {lease.token for hand in fresh for lease in hand.recorder.leases}
+
+    @contextmanager
+    def recovering(self, may: Callable[[Holding], bool]) -> Iterator[None]:
+        """Whatever gives leases back in here may give back just those, and strikes what they had claimed."""
+        before = self.holdings()
+        claimed = {(held.job, at) for held in before.values() if not held.told for at in held.claimed}
+        pending = set(Item.objects.filter(state=ItemState.PENDING).values_list("job", "position"))
+        yield
+        after = self.holdings()
+        for shard, held in before.items():
+            if shard in after:
+                assert after[shard].token == held.token, "A lease changed hands in one step"
+                continue
+            assert may(held), f"A lease of {held.worker} was taken back although it lives"
+            self.forfeit.add(held.token)
+            for at in held.claimed:
+                if (held.job, at) in claimed & pending:
+                    self.strikes[held.job, at] = self.strikes.get((held.job, at), 0) + 1
+
+    def keep(self, expire: bool = True) -> None:
+        """The keeper does what is due."""
+        self.clock += 5
+        alive = self.heard_of()
+        with self.recovering(lambda held: expire and held.token not in alive):
+            self.keeper.turn()
+
+    def see_death(self, name: str, process: int | None = None) -> None:
+        def dead(held: Holding) -> bool:
+            return held.worker == name and process in (None, held.process)
+
+        with self.recovering(dead):
+            recovery.bury(name, process)
+        assert not any(map(dead, self.holdings().values())), "The dead still hold something"
+
+    def press(self, verb: str, job: Job) -> bool:
+        """A person presses it; whether it was possible."""
+        if not verb:
+            return False
+        retried = self._failed(job) if verb == "retry" else []
+        held = [held.token for held in self.holdings().values() if held.job == job.pk]
+        with suppress(job_module.Refused):
+            dispatch.VERBS[verb](job, self.owner)
+            if verb == "delete":
+                self.forfeit.update(held)
+                self.deleted[job.pk] = self.content(job.pk)
+            for position in retried:
+                self.strikes.pop((job.pk, position), None)
+                self.runs[job.pk, position] = job.runs.count()
+            return True
+        return False
+
+    def _failed(self, job: Job) -> list[int]:
+        return list(Item.objects.filter(job=job, state=ItemState.FAILED).values_list("position", flat=True))
+
+    def content(self, job: int) -> list[Any]:
+        return list(Item.objects.filter(job=job).order_by("position").values_list("position", "state", "result"))
