@@ -6,13 +6,14 @@ PYTEST = $(PY) -m pytest
 POSTGRES = $(PY) -m tests.services.postgres
 QUICK = not flow and not browser and not faults
 FAULTS = $(PYTEST) -p no:cacheprovider tests/faults -m
+MISTAKES = $(PYTEST) -p no:cacheprovider tests/model -m faults -rP
 # These touch no row, so that another database makes no difference to them.
 NO_ROWS = $(patsubst %,--ignore=tests/%,platform engine files processors)
 TOGETHER = -k -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
 .PHONY: run test test-quick bench setup lock clean has-python setup-run setup-dev \
 	check-style check-types check-layers check-migrations check-container check-pages \
-	test-sqlite test-postgres flow-sqlite flow-postgres faults-fast faults soak
+	test-sqlite test-postgres flow-sqlite flow-postgres faults-fast faults soak mistakes
 MAKEFLAGS += --no-print-directory
 
 run: setup-run
@@ -100,3 +101,8 @@ faults: setup-dev
 # `make soak MINUTES=20`: faults at random over a long job, and nothing that grows.
 soak: setup-dev
 	@FAULT_SEED=$(SEED) SOAK_MINUTES=$(or $(MINUTES),20) $(FAULTS) soak -s
+
+# Makes the usual mistakes in the real code, one at a time: the model of recovery must notice each, on both databases.
+mistakes: setup-dev
+	@$(MISTAKES)
+	@$(POSTGRES) $(MISTAKES)
