@@ -189,12 +189,10 @@ class Recorder:
             self._hurry(now)
         if self._attempts or now - self._saved > settings.JOBS_LEASE_SECONDS / 6:
             self.flush()
-        if now - self._looked >= LOOK_EVERY:
-            self._looked = now
-            return self._look()
+        changed = now - self._looked >= LOOK_EVERY and self._look(now)
         if self._turn_is_over():
             return engine.STOP
-        return self.policy if self._settle() else None
+        return self.policy if self._settle() or changed else None
 
     def _hurry(self, now: float) -> None:
         """A worker that is killed over an item leaves a strike on it, so it gives up in time what takes longer."""
@@ -203,7 +201,9 @@ class Recorder:
             self.close()
             raise OutOfTime
 
-    def _look(self) -> engine.Policy | Order | None:
+    def _look(self, now: float) -> bool:
+        """Reads what people did with the job; whether it has another policy by now."""
+        self._looked = now
         before, tasks, counted = self.job.policy, self.job.most_tasks, self.job.limit_round
         fields = ["run", "state", "workers", "attempts", "timeout", "rate", "backoff", "backoff_max", "limit_round"]
         self._insist(partial(self.job.refresh_from_db, fields=fields))
@@ -213,9 +213,7 @@ class Recorder:
         # Of several tasks of a job that has a rate by now one comes back for all of the workers.
         if not self.job.workable or (self.job.rate and tasks > 1):
             self.ended = True
-        if self._turn_is_over():
-            return engine.STOP
-        return self.policy if self._settle() or self.job.policy != before else None
+        return self.job.policy != before
 
     def _settle(self) -> bool:
         """Takes the share that is fair by now; whether it is another one."""
@@ -246,7 +244,7 @@ class Recorder:
             save = self._insist(partial(self._transact, found))
         except LostLease as error:
             logger.warning("Job %s: %s; unsaved results are dropped", self.job.code, error)
-            self.ended = True
+            self._leave_off()
         except BAD_VALUES as error:
             logger.warning("Job %s: %s while saving %d items", self.job.code, type(error).__name__, len(found))
             for part in found.parts(error):
@@ -274,12 +272,18 @@ class Recorder:
         self._tried = save
         return save
 
+    def _leave_off(self) -> None:
+        """Nothing more starts here, not even what is claimed."""
+        self.ended = True
+        self.supply.forget()
+
     def _take_over(self, save: Save) -> None:
         """The transaction is committed: what it did becomes what the recorder knows."""
         self._tried = None
         if save.lost:
             logger.warning("Job %s: %d shards went to somebody else", self.job.code, save.lost)
-        self.ended = self.ended or bool(save.lost) or save.paused
+            self._leave_off()
+        self.ended = self.ended or save.paused
         self.leases = [lease for lease in save.leases if lease.token]
         self.keys.update(save.new_keys)
         self.supply.add(save.claims)
@@ -292,7 +296,7 @@ class Recorder:
 
     def close(self) -> None:
         """Stores the rest and hands every lease back at once, so that nobody has to wait for it to expire."""
-        self.ended = self._closing = True
-        self.supply.forget()
+        self._closing = True
+        self._leave_off()
         self._in_flight = 0
         self.flush()

@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from jobs import events, invariants
-from jobs.models import Batch, Item, ItemState, Job, Shard, Worker
+from jobs.models import Batch, Item, ItemState, Job, Shard
 from jobs.models.states import CELL_FALLBACK, ENDED, WORKABLE
 from tests.model.hand import Hand
 from tests.model.world import LEASE, Holding, World
 
 FEW = st.integers(0, 5)
-HOW = st.sampled_from(("ok", "ok", "fail", "soon", "later"))
+HOW = st.sampled_from(("ok", "ok", "fail", "fail", "soon", "later"))
+STEPS = st.sampled_from(("start", "start", "end", "end", "again", "store", "beat", "work out", "work out", "rest"))
 VERBS = st.sampled_from(("start", "pause", "resume", "cancel", "retry", "retry", "delete"))
+DEATHS = st.sampled_from(("nobody sees it", "its worker sees it", "all of its worker", "three times", "it was told to"))
 KINDS = st.fixed_dictionaries(
     {
         "rows": st.integers(1, 9),
@@ -44,87 +46,54 @@ class Lives(RuleBasedStateMachine):
 
     @initialize(kind=KINDS)
     def first(self, kind: dict[str, Any]) -> None:
-        self.upload(kind)
-        self.world.read(self.jobs()[0].pk)
+        self.upload(kind, "once", 0)
+        self.deliver(0, 0, "ok", "start")
 
-    @precondition(lambda self: len(self.world.rows) < 2)
-    @rule(kind=KINDS)
-    def upload(self, kind: dict[str, Any]) -> None:
-        self.world.upload(**kind)
-
-    @rule(at=FEW)
-    def read(self, at: int) -> None:
-        for job in self.jobs():
-            self.world.read(job.pk)
-
-    @rule(at=st.integers(0, 2), late=st.booleans())
-    def two_readers(self, at: int, late: bool) -> None:
-        """Before a reader stores its shard, another one comes; `late` when the first counts as dead by then."""
+    @precondition(lambda self: len(self.world.rows) < 3)
+    @rule(kind=KINDS, readers=st.sampled_from(("once", "twice", "anew", "later")), at=st.integers(0, 2))
+    def upload(self, kind: dict[str, Any], readers: str, at: int) -> None:
+        """The file is read: by one; by one beside whom another comes; by one who counts as dead by then."""
+        job = self.world.upload(**kind)
 
         def between(shard: int) -> None:
-            if shard == at:
-                self.world.pass_time(LEASE if late else 1)
+            if shard == at and readers != "once":
+                self.world.pass_time(1.1 * LEASE if readers == "anew" else 0)
                 self.world.read(job.pk)
 
-        for job in self.jobs():
+        if readers != "later":
             self.world.read(job.pk, between)
 
     # Workers
 
     @precondition(lambda self: self.world.messages)
-    @rule(at=FEW, worker=FEW)
-    def deliver(self, at: int, worker: int) -> None:
-        self.world.deliver(at, worker)
-
-    @precondition(lambda self: self.world.messages)
-    @rule(how=HOW, worker=FEW)
-    def deliver_and_work_to_the_end(self, how: str, worker: int) -> None:
-        hand = self.world.deliver(0, worker)
-        if hand:
+    @rule(at=FEW, worker=FEW, how=HOW, then=st.sampled_from(("start", "start", "work out", "end the turn")))
+    def deliver(self, at: int, worker: int, how: str, then: str) -> None:
+        hand = self.world.deliver(at, worker)
+        if hand and then == "end the turn":
             hand.work_to_the_end(how)
+        elif hand:
+            self.step(hand, then, how)
 
     @precondition(lambda self: self.world.hands)
-    @rule(at=FEW)
-    def pull(self, at: int) -> None:
-        self.hand(at).pull()
+    @rule(at=FEW, step=STEPS, how=HOW)
+    def work(self, at: int, step: str, how: str) -> None:
+        self.step(self.hand(at), step, how)
 
-    @precondition(lambda self: any(hand.flying for hand in self.world.hands))
-    @rule(at=FEW, which=FEW, how=HOW)
-    def finish(self, at: int, which: int, how: str) -> None:
-        busy = [hand for hand in self.world.hands if hand.flying]
-        hand = busy[at % len(busy)]
-        hand.finish(list(hand.flying)[which % len(hand.flying)], how)
-
-    @precondition(lambda self: any(hand.waiting for hand in self.world.hands))
-    @rule()
-    def try_again(self) -> None:
-        for hand in self.world.hands:
-            hand.again()
+    def step(self, hand: Hand, step: str, how: str) -> None:
+        if step == "end" and hand.flying:
+            hand.finish(next(iter(hand.flying)), how)
+        elif step == "work out":
+            hand.work_out(how)
+        else:
+            {"start": hand.pull, "again": hand.again, "store": hand.store, "beat": hand.beat}.get(step, hand.rest)()
 
     @precondition(lambda self: self.world.hands)
-    @rule(at=FEW)
-    def store(self, at: int) -> None:
-        self.hand(at).store()
-
-    @precondition(lambda self: self.world.hands)
-    @rule(at=FEW)
-    def beat(self, at: int) -> None:
-        self.hand(at).beat()
-
-    @precondition(lambda self: self.world.hands)
-    @rule(at=FEW, how=HOW)
-    def work_out(self, at: int, how: str) -> None:
-        self.hand(at).work_out(how)
-
-    @precondition(lambda self: self.world.hands)
-    @rule(at=FEW)
-    def rest(self, at: int) -> None:
-        self.hand(at).rest()
-
-    @precondition(lambda self: self.world.hands)
-    @rule(back=st.booleans())
-    def everybody_is_busy(self, back: bool) -> None:
-        """All beat and start what they may, in either order."""
+    @rule(back=st.booleans(), more=st.booleans())
+    def everybody_is_busy(self, back: bool, more: bool) -> None:
+        """All beat and start what they may, in either order, after one more has come perhaps."""
+        if more:
+            self.world.messages.append(("jobs.work", ()))
+            self.world.deliver(len(self.world.messages) - 1)
         for hand in sorted(self.world.hands, key=lambda hand: hand.process, reverse=back):
             hand.beat()
             while hand.pull():
@@ -133,30 +102,24 @@ class Lives(RuleBasedStateMachine):
     # What goes wrong
 
     @precondition(lambda self: self.world.hands)
-    @rule(at=FEW)
-    def a_machine_vanishes(self, at: int) -> None:
-        self.world.bury(self.hand(at))
+    @rule(at=FEW, how=DEATHS)
+    def die(self, at: int, how: str) -> None:
+        hand, world = self.hand(at), self.world
+        if how == "three times":
+            self.kill_three_times(hand)
+        elif how == "it was told to":
+            world.tell_to_stop(hand.worker)
+        elif how == "all of its worker":
+            for other in [other for other in world.hands if other.worker == hand.worker]:
+                world.bury(other)
+            world.see_death(hand.worker)
+        else:
+            world.bury(hand)
+            if how == "its worker sees it":
+                world.see_death(hand.worker, hand.process)
 
-    @precondition(lambda self: self.world.hands)
-    @rule(at=FEW)
-    def a_process_is_seen_to_die(self, at: int) -> None:
-        hand = self.hand(at)
-        self.world.bury(hand)
-        self.world.see_death(hand.worker, hand.process)
-
-    @precondition(lambda self: self.world.hands)
-    @rule(at=FEW)
-    def a_worker_is_seen_to_die(self, at: int) -> None:
-        name = self.hand(at).worker
-        for hand in [hand for hand in self.world.hands if hand.worker == name]:
-            self.world.bury(hand)
-        self.world.see_death(name)
-
-    @precondition(lambda self: self.world.hands)
-    @rule(at=FEW)
-    def an_item_kills_three_times(self, at: int) -> None:
+    def kill_three_times(self, hand: Hand) -> None:
         """Whoever works on the job dies as soon as it has something, until an item has had enough."""
-        hand = self.hand(at)
         for _ in range(3):
             hand.pull()
             if hand.gone:
@@ -170,19 +133,16 @@ class Lives(RuleBasedStateMachine):
             hand = again
 
     @precondition(lambda self: self.world.hands)
-    @rule(at=FEW)
-    def a_worker_is_told_to_stop(self, at: int) -> None:
-        name = self.hand(at).worker
-        if name in self.world.names:
-            self.world.told.add(name)
-            self.world.replace_worker(name)
-            Worker.saw(name, stopping=True)
-
-    @precondition(lambda self: self.world.hands)
-    @rule(when=st.sampled_from(("before the commit", "after the commit")))
-    def the_database_goes_away(self, when: str) -> None:
-        """The next transaction of a recorder does not get through, or its reply does not."""
+    @rule(at=FEW, how=HOW, when=st.sampled_from(("before the commit", "after the commit")))
+    def the_database_goes_away(self, at: int, how: str, when: str) -> None:
+        """A transaction of a recorder does not get through, or its reply does not."""
+        hand = self.hand(at)
+        hand.pull()
         self.world.trouble = when
+        self.step(hand, "end", how)
+        if not hand.gone:
+            hand.store()
+        self.world.trouble = ""
 
     @precondition(lambda self: self.world.messages)
     @rule(doubles=st.booleans())
@@ -190,20 +150,13 @@ class Lives(RuleBasedStateMachine):
         """It doubles a message, or loses all."""
         self.world.messages = [*self.world.messages, self.world.messages[0]] if doubles else []
 
-    @rule(leases=st.sampled_from((0.6, 1.1)))
+    @rule(leases=st.sampled_from((0.6, 0.6, 1.1, 1.5)))
     def time_passes(self, leases: float) -> None:
+        """For longer than a lease with the keeper asleep, too: whoever lives must get the chance to say so."""
         self.world.pass_time(leases * LEASE)
-        self.world.keeper.stand_by()
-
-    @rule()
-    def everything_sleeps(self) -> None:
-        """The keeper, too: whoever lives must get the chance to say so."""
-        self.world.pass_time(1.5 * LEASE)
-        self.world.keep(expire=False)
-
-    @rule()
-    def keep(self) -> None:
-        self.world.keep()
+        if leases < 1.5:
+            self.world.keeper.stand_by()
+        self.world.keep(expire=leases < 1.5)
 
     # People
 
@@ -214,22 +167,28 @@ class Lives(RuleBasedStateMachine):
             self.world.press(verb, jobs[at % len(jobs)])
 
     @precondition(lambda self: self.world.hands)
+    @rule(at=FEW, verbs=st.sampled_from(("pause", "pause resume", "cancel", "cancel resume", "delete")))
+    def press_while_it_runs(self, at: int, verbs: str) -> None:
+        """While items run; what they come to is stored all the same."""
+        hand = self.hand(at)
+        hand.pull()
+        for verb in verbs.split():
+            for job in Job.objects.present().filter(pk=hand.job):
+                self.world.press(verb, job)
+        self.step(hand, "end", "ok")
+
+    @precondition(lambda self: self.world.hands)
     @rule(at=FEW, failures=FEW)
     def retry_while_it_runs(self, at: int, failures: int) -> None:
         hand = self.hand(at)
         for _ in range(failures):
             if hand.pull():
                 hand.finish(next(iter(hand.flying)), "fail")
-        job = Job.objects.present().filter(pk=hand.job).first()
-        if job and not hand.gone:
+        if not hand.gone:
             hand.store()
+        for job in Job.objects.present().filter(pk=hand.job):
             self.world.press("retry", job)
-            hand.work_out()
-
-    @rule(at=FEW)
-    def pause_and_resume(self, at: int) -> None:
-        self.press(at, "pause")
-        self.press(at, "resume")
+        hand.work_out()
 
     # What must hold
 

@@ -67,7 +67,7 @@ MISTAKES = [
         "held",
     ),
     Mistake("a dead worker keeps its leases", recovery, "bury", "_return_all(", "len(("),
-    Mistake("a turn ends with its leases", Recorder, "close", "self.ended = self._closing = True", "self.ended = True"),
+    Mistake("a turn ends with its leases", Recorder, "close", "self._closing = True", "pass"),
     Mistake("a shard goes back that is worked on", Save, "give_back", "not lease.claimed and ", ""),
     Mistake("a commit is not known again", Recorder, "_transact", "self._tried and self._tried.stands()", "False"),
     Mistake("a rollback passes for a commit", Save, "keep", "lease.token = store.new_token()", "lease.token"),

@@ -88,7 +88,7 @@ class World:
                 with patch.object(Save, "limit", self.breaks):
                     return transact(taken, found)
             save = transact(taken, found)
-            if trouble == "after the commit":
+            if trouble:
                 self.breaks()
             return save
 
@@ -173,8 +173,12 @@ class World:
         self.hands.remove(hand)
         self.dead.append(hand)
 
-    def replace_worker(self, name: str) -> None:
-        self.names[self.names.index(name)] = f"w{len(self.told) + len(self.dead) + 3}"
+    def tell_to_stop(self, name: str) -> None:
+        """Another worker takes its place."""
+        if name in self.names:
+            self.told.add(name)
+            self.names[self.names.index(name)] = f"w{len(self.told) + 2}"
+            Worker.saw(name, stopping=True)
 
     def pass_time(self, seconds: float) -> None:
         self.clock += seconds
