@@ -74,10 +74,8 @@ class Recorder:
         self._closing = False
         self._ahead = max(AHEAD[0], 4 * share)
         self._attempts: list[engine.Attempt] = []
-        self._size = 0
-        self._in_flight = 0
-        self._rate = 0.0
-        self._counts_since = 0.0
+        self._size = self._in_flight = 0
+        self._rate = self._counts_since = 0.0
         self._last_call: float | None = None
         self._tried: Save | None = None
         self._saved = self._looked = time.monotonic()
@@ -189,7 +187,7 @@ class Recorder:
             self._hurry(now)
         if self._attempts or now - self._saved > settings.JOBS_LEASE_SECONDS / 6:
             self.flush()
-        changed = now - self._looked >= LOOK_EVERY and self._look(now)
+        changed = now - self._looked >= LOOK_EVERY and self._look()
         if self._turn_is_over():
             return engine.STOP
         return self.policy if self._settle() or changed else None
@@ -201,9 +199,9 @@ class Recorder:
             self.close()
             raise OutOfTime
 
-    def _look(self, now: float) -> bool:
+    def _look(self) -> bool:
         """Reads what people did with the job; whether it has another policy by now."""
-        self._looked = now
+        self._looked = time.monotonic()
         before, tasks, counted = self.job.policy, self.job.most_tasks, self.job.limit_round
         fields = ["run", "state", "workers", "attempts", "timeout", "rate", "backoff", "backoff_max", "limit_round"]
         self._insist(partial(self.job.refresh_from_db, fields=fields))
