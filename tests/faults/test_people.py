@@ -115,7 +115,7 @@ def test_it_stops_and_goes_on_from_there(case: Case, verb: str, state: str, left
 def stops(case: Case, pressed: float) -> None:
     """Notes how long after the press the last item started."""
     last = max(line.at for line in case.system.witness.lines(case.code, "start"))
-    case.row.limit, case.row.recovery = STOPPED, last - pressed
+    case.row.limit, case.row.recovery = STOPPED, max(0.0, last - pressed)
     case.check(last - pressed < STOPPED, f"an item started {last - pressed:.1f} s after the press")
 
 
