@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,20 +14,23 @@ from tests.faults.case import Case
 from tests.system import until
 
 pytestmark = pytest.mark.faults
+STOPPED = 2.0  # seconds after the press in which items may still start
 
 
-def press(case: Case, verb: str, people: int = 1) -> None:
-    """So many people press the button in the same moment."""
+def press(case: Case, verb: str, people: int = 1) -> float:
+    """So many people press the button in the same moment, which is returned."""
     clients = [case.system.client() for _ in range(people)]
     gate = threading.Barrier(people)
 
-    def push(number: int) -> None:
+    def push(number: int) -> float:
         gate.wait(10)
+        pressed = time.monotonic()
         answer = case.system.post(clients[number], f"/jobs/{case.code}/{verb}/", {})
         assert answer.status_code in (200, 302), f"{verb}: {answer.status_code}"
+        return pressed
 
     with ThreadPoolExecutor(people) as pool:
-        list(pool.map(push, range(people)))
+        return min(pool.map(push, range(people)))
 
 
 def runs(case: Case) -> Counter[int]:
@@ -85,17 +89,34 @@ def test_it_retries_during_a_cancel(case: Case) -> None:
 
 
 @pytest.mark.fast
-def test_it_keeps_what_was_in_flight_at_a_cancel(case: Case) -> None:
-    """Cancel while the job runs"""
-    case.begin(seconds=0.4)
-    case.moment()
-    press(case, "cancel", people=2)
-    case.settles()
-    lines = case.system.witness.lines
+@pytest.mark.parametrize(
+    ("verb", "state", "left"),
+    [("pause", "paused", "waiting"), ("cancel", "cancelled", "not_attempted")],
+    ids=["pause", "cancel"],
+)
+def test_it_stops_and_goes_on_from_there(case: Case, verb: str, state: str, left: str) -> None:
+    """Stop while the job runs, then resume"""
+    case.begin(rows=600, seconds=1.0)
+    case.moment(0.1, 0.3)
+    pressed = press(case, verb, people=2)
+    found = case.settles()
+    case.check(found == state, f"the job is {found}, not {state}")
+    stops(case, pressed)
+    ran = {line.position for line in case.system.witness.lines(case.code, "start")}
     stored = {row[0] for row in case.system.of_job(case.code, "position", rest="AND state = 2")}
-    dropped = {line.position for line in lines(case.code, "end")} - stored
-    case.check(not dropped, f"{len(dropped)} items had ended and were dropped")
-    case.expect("cancelled", pending=True)
+    case.check(ran == stored, f"{len(ran - stored)} items had started and were dropped")
+    counts = case.system.snapshot(case.system.admin, case.code)["counts"]
+    case.check(counts[left] == 600 - len(ran), f"of the rest {counts[left]} are said to be {left}")
+    press(case, "resume", people=2)
+    case.expect()
+    case.check(set(case.system.of_job(case.code, "attempts")) == {(1,)}, "an item was tried again")
+
+
+def stops(case: Case, pressed: float) -> None:
+    """Notes how long after the press the last item started."""
+    last = max(line.at for line in case.system.witness.lines(case.code, "start"))
+    case.row.limit, case.row.recovery = STOPPED, max(0.0, last - pressed)
+    case.check(last - pressed < STOPPED, f"an item started {last - pressed:.1f} s after the press")
 
 
 def test_it_deletes_a_job_that_runs(case: Case) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.system import System, csv_of, until
 
 pytestmark = pytest.mark.flow
 ITEMS = 400
+KILLER = 25  # amid the fifty positions that start at once
 
 
 def started(system: System, folder: Path) -> tuple[str, object]:
@@ -68,6 +70,22 @@ def test_it_counts_no_strike_against_what_hung_while_it_stopped(own_system: Syst
     client = own_system.client()
     assert_whole(own_system, client, code, SEEN_TO_DIE)
     assert "stopped; " in client.get(f"/jobs/{code}/").text
+
+
+def test_it_condemns_only_the_item_that_kills(own_system: System, tmp_path: Path) -> None:
+    client = own_system.client()
+    file = tmp_path / "rows.csv"
+    file.write_text(csv_of(200, lambda at: "crash" if at == KILLER else "ok"))
+    code = own_system.submit(file, "--param", "seconds=0.02", "--workers", "50")
+    assert own_system.ended(client, code)["counts"]["succeeded"] == 199
+    ((row, kind),) = ((row["row"], row["error_kind"]) for row in failed_rows(client, code))
+    assert (row, kind) == (str(KILLER + 1), "worker died")
+    assert own_system.log().count("exited with 'signal 9 (SIGKILL)'") == 3
+    own_system.check(code)
+
+
+def failed_rows(client: httpx.Client, code: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(client.get(f"/jobs/{code}/failed.csv").text.splitlines()))
 
 
 def test_it_survives_a_killed_valkey(own_system: System, tmp_path: Path) -> None:

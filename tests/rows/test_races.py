@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from jobs import dispatch, keeper, loading, sql, store, tasks
-from jobs.models import Batch, Item, Job, JobState, Run, Worker
+from jobs.models import Activity, Batch, Item, Job, JobState, Run, Worker
 from jobs.models.job import Refused
 from tests.base import csv_of, loaded, states, worked
 from tests.rows.steps import expire, failure, feed, recorder_for, success, wrong
@@ -73,10 +73,17 @@ def test_it_retries_a_cancelled_job_once_from_two_connections(alice: User) -> No
     assert Run.objects.filter(job=job).count() == 2
 
 
-def test_it_starts_once_from_two_connections(alice: User) -> None:
-    job = loaded(alice, csv_of(20), start=False)
-    answers = at_once(*[lambda: dispatch.start(fresh(job), alice)] * 3)
-    assert [type(answer) for answer in answers].count(Refused) == 2
+@pytest.mark.parametrize("verb", ["start", "pause", "resume", "cancel", "delete"])
+def test_it_obeys_one_of_two_who_press_at_once(verb: str, alice: User, bob: User) -> None:
+    for _ in range(5):
+        job = loaded(alice, csv_of(20), start=verb != "start")
+        if verb == "resume":
+            job.pause(alice)
+        before = Activity.objects.filter(job=job).count()
+        answers = at_once(*[partial(dispatch.VERBS[verb], fresh(job), person) for person in (alice, bob)])
+        assert {type(answer) for answer in answers} == {type(None), Refused}
+        assert Activity.objects.filter(job=job).count() == before + 1
+        assert wrong(job) == []
 
 
 def test_it_closes_a_job_once_from_two_connections(alice: User) -> None:

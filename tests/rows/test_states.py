@@ -1,70 +1,68 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
 from jobs import dispatch
-from jobs.models import Activity, Batch, Item, Job, JobState, Run
-from jobs.models.job import Refused
+from jobs.models import Job, JobState
+from jobs.models.job import VERBS, Refused
 from jobs.models.states import ARROWS, ENDED, ItemState, sources
 from tests.base import csv_of, loaded
-from tests.rows.steps import part_done, wrong
-
-# Verb → the states it is possible in → where it leads.
-TABLE: dict[str, dict[str, str]] = {
-    "start": {"ready": "queued"},
-    "pause": {"queued": "paused", "running": "paused"},
-    "resume": {"paused": "queued", "cancelled": "queued"},
-    "cancel": dict.fromkeys(("loading", "ready", "queued", "running", "paused"), "cancelled"),
-    "retry": {
-        "queued": "queued",
-        "running": "running",
-        "paused": "paused",
-        "finished": "queued",
-        "cancelled": "queued",
-    },
-}
-PAIRS = [(state, verb) for state in JobState.values for verb in TABLE]
+from tests.rows.steps import part_done, recorder_for, wrong
+from tests.verbs import ALLOWED, PAIRS, REFUSED, TABLE, everything, job_in
 
 
-def job_in(state: str, alice: User) -> Job:
-    """A job of four rows in that state, of which one has succeeded, one failed and two wait."""
-    job = loaded(alice, csv_of(4))
-    part_done(job)
-    Job.objects.filter(pk=job.pk).update(state=state)
-    job.refresh_from_db()
-    return job
-
-
-def everything(job: Job) -> dict[str, Any]:
-    return {
-        "job": Job.objects.filter(pk=job.pk).values().get(),
-        "items": list(Item.objects.filter(job=job).order_by("position").values()),
-        "shards": [
-            {**row, "cells": bytes(row["cells"])} for row in job.shards.order_by("number").values("cells", "pk")
-        ],
-        "others": [model.objects.filter(job=job).count() for model in (Run, Activity, Batch)],
-    }
-
-
-@pytest.mark.parametrize(("state", "verb"), [pair for pair in PAIRS if pair[0] in TABLE[pair[1]]])
+@pytest.mark.parametrize(("state", "verb"), ALLOWED)
 def test_it_allows(state: str, verb: str, alice: User, sent: list[str]) -> None:
     job = job_in(state, alice)
+    before = everything(job)
     dispatch.VERBS[verb](job, alice)
     job.refresh_from_db()
     assert job.state == TABLE[verb][state]
+    assert everything(job) != before
 
 
-@pytest.mark.parametrize(("state", "verb"), [pair for pair in PAIRS if pair[0] not in TABLE[pair[1]]])
-def test_it_refuses_and_changes_nothing(state: str, verb: str, alice: User, sent: list[str]) -> None:
+@pytest.mark.parametrize(("state", "verb"), REFUSED)
+def test_it_refuses_and_changes_nothing(
+    state: str, verb: str, alice: User, sent: list[str], django_capture_on_commit_callbacks: Any
+) -> None:
     job = job_in(state, alice)
     before = everything(job)
-    with pytest.raises(Refused, match=r"^[A-Z].*\.$"):
+    with django_capture_on_commit_callbacks(execute=True), pytest.raises(Refused) as refusal:
         dispatch.VERBS[verb](job, alice)
+    assert str(refusal.value) == VERBS[verb][1]
     assert everything(job) == before
     assert sent == []
+
+
+@pytest.mark.parametrize(("verb", "sentence"), [(verb, sentence) for verb, (_, sentence) in VERBS.items()])
+def test_it_has_a_sentence_for_each_refusal(verb: str, sentence: str) -> None:
+    assert bool(re.fullmatch(r"[A-Z].*\.", sentence)) == (len(TABLE[verb]) < len(JobState))
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_it_takes_a_deleted_job_out_of_every_hand(state: JobState, alice: User) -> None:
+    job = loaded(alice, csv_of(4))
+    recorder_for(job)
+    Job.objects.filter(pk=job.pk).update(state=state)
+    dispatch.delete(job, alice)
+    job.refresh_from_db()
+    assert job.deleting
+    assert not Job.objects.visible_to(alice).exists()
+    assert not job.shards.exclude(token="", claimed="[]", running=0).exists()
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_it_deletes_once(state: JobState, alice: User) -> None:
+    job = job_in(state, alice)
+    dispatch.delete(job, alice)
+    before = everything(job)
+    with pytest.raises(Refused, match=r"^The job is being deleted\.$"):
+        dispatch.delete(job, alice)
+    assert everything(job) == before
 
 
 @pytest.mark.parametrize(("state", "verb"), PAIRS)
