@@ -51,7 +51,7 @@ MISTAKES = [
     Mistake("tokens are names", store, "new_token", "secrets.token_hex(16)", '"worker"'),
     Mistake("a held shard is claimed", store, "claim_shard", "AND token = '' AND pending", "AND pending"),
     Mistake("any token may write", store, "lock_shards", "AND token = %s {", "AND %s IS NOT NULL {"),
-    Mistake("a heartbeat does not prolong the lease", Save, "keep", "settings.JOBS_LEASE_SECONDS", "-1"),
+    Mistake("a heartbeat does not prolong the lease", Save, "keep", "settings.JOBS_LEASE_SECONDS", "0"),
     Mistake(
         "living workers lose their leases",
         recovery,
