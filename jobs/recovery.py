@@ -11,6 +11,7 @@ from jobs import events, outcomes, rows, store
 from jobs.models import ItemState, Shard
 from jobs.models.shard import ShardQuerySet
 from jobs.outcomes import AttemptRow, Outcome
+from jobs.saving import count_causes
 from jobs.store import FATAL_STRIKES, Held, Lease
 
 DEATH_KIND: Final = "worker died"
@@ -52,6 +53,8 @@ def return_shard(shard: Shard, expired: bool = True) -> int:
     fate = "stopped" if told else "went silent" if expired else "died"
     shard.job.note("recover", f"{name} {fate}; {len(held.claimed) - len(condemned):,} items go back to the queue")
     shard.job.announce(events.encode({outcome.position: outcome.state for outcome in condemned}))
+    # A lease of an earlier round was taken before a person let the job go on: its death is not held against it again.
+    shard.job.count_ends(map(outcomes.end, condemned), shard.limit_round)
     return len(held.claimed)
 
 
@@ -67,10 +70,7 @@ def death(position: int, tries: int) -> Outcome:
 def condemn(shard: Shard, held: Held, condemned: list[Outcome]) -> None:
     """Such items fail, so that the rest can go on."""
     job, run, worker = shard.job_id, shard.job.run_id, shard.worker_id or 0
-    for mark, group in outcomes.group_by_cause(condemned).items():
-        cause = store.count_causes(job, [outcomes.cause_row(mark, group)])[mark]
-        for outcome in group:
-            outcome.cause = cause
+    count_causes(job, condemned)
     rows.save_outcomes(job, run, worker, condemned)
     now = timezone.now()
     last = [AttemptRow(o.position, o.tries, now, 0.0, o.error_kind, o.error, "", "", None) for o in condemned]

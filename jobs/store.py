@@ -70,7 +70,8 @@ def claim_shard(job: int, worker: int, share: int, lease_seconds: float) -> Leas
     token = new_token()
     rows = execute(
         f"""UPDATE jobs_shard SET token = %s, worker_id = %s, process = %s, share = %s,
-                   expires = {later(lease_seconds)}, claimed = '[]', due = NULL
+                   expires = {later(lease_seconds)}, claimed = '[]', due = NULL,
+                   limit_round = (SELECT limit_round FROM jobs_job WHERE id = jobs_shard.job_id)
              WHERE id = (SELECT id FROM jobs_shard
                           WHERE job_id = %s AND token = '' AND pending > 0 AND (due IS NULL OR due <= {later(0)})
                           ORDER BY number LIMIT 1 {"FOR UPDATE SKIP LOCKED" if postgres() else ""})
@@ -196,23 +197,6 @@ def add_result_keys(job: int, keys: Iterable[str]) -> None:
     known: list[str] = stored if isinstance(stored, list) else json.loads(stored)
     known += [key for key in keys if key not in known]
     execute("UPDATE jobs_job SET result_keys = %s WHERE id = %s", [json.dumps(known), job])
-
-
-def tally_of(job: int, limit_round: int) -> str | None:
-    """What was counted so far towards the failure limit; locks the job's row.
-
-    None where a person has stopped the job or let it go on meanwhile: what began before that does not count.
-    """
-    rows = execute(
-        f"""SELECT limit_tally FROM jobs_job
-             WHERE id = %s AND limit_round = %s AND state IN ('queued', 'running') {for_update()}""",
-        [job, limit_round],
-    )
-    return rows[0][0] if rows else None
-
-
-def save_tally(job: int, tally: str) -> None:
-    execute("UPDATE jobs_job SET limit_tally = %s WHERE id = %s", [tally, job])
 
 
 # Trying again
