@@ -36,12 +36,6 @@ def assert_whole(system: System, client: object, code: str, within: float) -> No
 SEEN_TO_DIE = 24
 
 
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shorter lease, so that a death is noticed within the patience of a test."""
-    monkeypatch.setenv("JOBS_LEASE_SECONDS", "6")
-
-
 def test_it_goes_on_soon_when_the_processes_of_a_worker_die(own_system: System, tmp_path: Path) -> None:
     code, client = started(own_system, tmp_path)
     parent = min(own_system.processes("-Q work"), key=lambda process: process.create_time())
