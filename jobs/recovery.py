@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs import events, outcomes, rows, store
-from jobs.models import ItemState, Shard
+from jobs.models import ItemState, Job, JobState, Shard
 from jobs.models.shard import ShardQuerySet
 from jobs.outcomes import AttemptRow, Outcome
 from jobs.saving import count_causes
@@ -24,9 +25,17 @@ def return_expired() -> int:
 
 
 def bury(worker: str, process: int | None = None) -> int:
-    """Takes back what a worker held that is known to be dead, or one of its processes; returns the same."""
+    """Takes back what a worker held that is known to be dead, or one of its processes; returns the same.
+
+    The lease of a file that it read expires. Another token keeps out who is not quite dead, and says still that the
+    file was not read to its end.
+    """
     held = Shard.objects.leased().filter(worker__name=worker)
-    return _return_all(held.filter(process=process) if process else held, expired=False)
+    read = Job.objects.filter(state=JobState.LOADING, load_worker=worker, load_expires__gt=Now())
+    if process:
+        held, read = held.filter(process=process), read.filter(load_process=process)
+    read.update(load_token=store.new_token(), load_expires=Now())
+    return _return_all(held, expired=False)
 
 
 def _return_all(shards: ShardQuerySet, expired: bool) -> int:

@@ -140,6 +140,8 @@ class Job(models.Model):
     pruned = models.DateTimeField(null=True, help_text="Since then only its results are kept.")
     load_token = models.CharField(max_length=32, blank=True)
     load_expires = models.DateTimeField(null=True)
+    load_worker = models.CharField(max_length=200, blank=True, default="", db_default="", help_text="Reads its file.")
+    load_process = models.PositiveIntegerField(default=0, db_default=0, help_text="The reader's process id there.")
 
     objects = JobQuerySet.as_manager()
 
