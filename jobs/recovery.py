@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs import events, outcomes, rows, store
+from jobs.limits import items
 from jobs.models import ItemState, Job, JobState, Shard
 from jobs.models.shard import ShardQuerySet
 from jobs.outcomes import AttemptRow, Outcome
@@ -58,13 +59,19 @@ def return_shard(shard: Shard, expired: bool = True) -> int:
     if condemned:
         condemn(shard, held, condemned)
     store.save_shard(shard.pk, held.cells, attempts=held.attempts, **store.given_back(None))
-    name = shard.worker.name if shard.worker else "A worker"
-    fate = "stopped" if told else "went silent" if expired else "died"
-    shard.job.note("recover", f"{name} {fate}; {len(held.claimed) - len(condemned):,} items go back to the queue")
+    note(shard, len(held.claimed) - len(condemned), told, expired)
     shard.job.announce(events.encode({outcome.position: outcome.state for outcome in condemned}))
     # A lease of an earlier round was taken before a person let the job go on: its death is not held against it again.
     shard.job.count_ends(map(outcomes.end, condemned), shard.limit_round)
     return len(held.claimed)
+
+
+def note(shard: Shard, count: int, told: bool, expired: bool) -> None:
+    """Says in the job's activity what became of the worker, and how many of its items are tried again."""
+    name = f"Worker {shard.worker}" if shard.worker else "A worker"
+    fate = "stopped" if told else "went silent" if expired else "died"
+    silent = shard.worker if expired and not told else None
+    shard.job.note("recover", f"{name} {fate}; {items(count)} went back to the queue", silent=silent, items=count)
 
 
 def death(position: int, tries: int) -> Outcome:

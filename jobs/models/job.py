@@ -264,8 +264,8 @@ class Job(models.Model):
         Batch.objects.create(job=self, seq=self.seq, delta=delta)
         transaction.on_commit(partial(events.wake, self.code, self.seq, self.owner_id, at_once=True))
 
-    def note(self, verb: str, text: str, by: Any = None) -> None:
-        Activity.objects.create(job=self, verb=verb, text=text[:500], by=by)
+    def note(self, verb: str, text: str, by: Any = None, **more: Any) -> None:
+        Activity.objects.create(job=self, verb=verb, text=text[:500], by=by, **more)
 
     def refuse_unless(self, verb: str) -> None:
         """Locks the job; raises Refused where its state does not allow the verb."""

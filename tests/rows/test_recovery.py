@@ -35,7 +35,7 @@ def test_it_takes_back_at_once_what_the_dead_held(alice: User) -> None:
     recorder_for(job, "blue:7")
     assert recovery.bury("blue:7") == 5
     assert strikes(job) == dict.fromkeys(range(5), 1)
-    assert Activity.objects.get(job=job, verb="recover").text == "blue:7 died; 5 items go back to the queue"
+    assert Activity.objects.get(job=job, verb="recover").text == "Worker blue:7 died; 5 items went back to the queue"
 
 
 def test_it_takes_back_what_one_process_held(alice: User, settings: Any) -> None:
@@ -61,7 +61,7 @@ def test_it_strikes_nothing_when_the_worker_was_told_to_stop(alice: User, proces
     Shard.objects.filter(job=job).update(process=71)
     recovery.bury("blue:7", process)
     assert (strikes(job), job.shards.get().token, wrong(job)) == ({}, "", [])
-    assert Activity.objects.get(job=job, verb="recover").text == "blue:7 stopped; 5 items go back to the queue"
+    assert Activity.objects.get(job=job, verb="recover").text == "Worker blue:7 stopped; 5 items went back to the queue"
 
 
 def test_it_buries_the_dead_of_its_pool_only_while_their_leases_live(
@@ -217,7 +217,8 @@ def test_it_says_who_went_silent(alice: User) -> None:
     job = loaded(alice, csv_of(3))
     recorder_for(job, "blue:7")
     die(job)
-    assert Activity.objects.get(job=job, verb="recover").text == "blue:7 went silent; 3 items go back to the queue"
+    noted = Activity.objects.get(job=job, verb="recover")
+    assert noted.text == "Worker blue:7 went silent; 3 items went back to the queue"
 
 
 def test_it_ends_a_paused_job_whose_worker_died_after_the_last_item(alice: User) -> None:
