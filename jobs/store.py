@@ -24,7 +24,7 @@ FAILED_CELLS: Final = (int(ItemState.FAILED), CELL_FALLBACK)
 ALONE_FROM: Final = 2  # strikes; an item with so many runs alone
 FATAL_STRIKES: Final = 3
 
-Claim: TypeAlias = tuple[int, str, str, int]  # position, payload, key, tries
+Claim: TypeAlias = tuple[int, str, str, int, int]  # position, payload, key, tries in this run, tries in earlier ones
 
 
 class LostLease(Exception):
@@ -90,7 +90,7 @@ def read_pending(job: int, lease: Lease, limit: int, alone: bool = False) -> lis
     Items that held a worker when it died twice are left out, or with `alone` are the only ones read.
     """
     rows = execute(
-        f"""SELECT position, payload, key, tries FROM jobs_item
+        f"""SELECT position, payload, key, tries, attempts - tries FROM jobs_item
              WHERE job_id = %s AND state = 0 AND position >= %s AND position < %s
                AND (due IS NULL OR due <= {later(0)}) AND strikes {">=" if alone else "<"} {ALONE_FROM}
              ORDER BY position LIMIT %s""",
