@@ -88,7 +88,7 @@ flow-sqlite:
 
 # Plugs that have nothing to do with the database are pulled once, on SQLite.
 flow-postgres:
-	@$(POSTGRES) $(PYTEST) tests/flow -m flow -k "road or worker"
+	@$(POSTGRES) $(PYTEST) tests/flow -m flow -k "road or worker or backup or upgrade"
 
 # Pulls plugs at random moments; SEED=7 pulls them at the same ones again. The seed is printed.
 faults-fast:

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs import dispatch, recovery, retention, sql
@@ -27,6 +29,7 @@ WAKE_EVERY: Final = 1.0  # seconds
 TIDY_EVERY: Final = 60.0  # seconds
 COMB_EVERY: Final = 3600.0  # seconds; it looks at every file there is
 GAP: Final = 3 * SWEEP_EVERY
+A_MOMENT: Final = timedelta(seconds=5)  # in which a message arrives
 KEPT_BATCHES: Final = timedelta(minutes=10)
 QUEUED_WAKEUPS: Final = 4  # with so many waiting, another one helps nobody
 
@@ -93,9 +96,10 @@ def sweep(expire: bool = True) -> None:
 
 def read_again() -> None:
     """Asks for readers for files that nobody reads, unless so many are asked for already."""
-    now = timezone.now()
-    found = Job.objects.filter(state=JobState.LOADING, created__lt=now - timedelta(seconds=SWEEP_EVERY))
-    unread = list(found.exclude(load_expires__gt=now).order_by("created")[:QUEUED_WAKEUPS])
+    # When a job was made the web server's clock says, which may be wrong.
+    just_sent = Q(load_expires=None, created__range=(Now() - A_MOMENT, Now() + A_MOMENT))
+    found = Job.objects.filter(state=JobState.LOADING).exclude(load_expires__gt=Now()).exclude(just_sent)
+    unread = list(found.order_by("created")[:QUEUED_WAKEUPS])
     if unread and not many("load"):
         for job in unread:
             send(dispatch.LOAD, job.pk)

@@ -11,11 +11,11 @@ SAMPLE: Final = 20  # items that are tried before a share of them says anything,
 
 
 class End(NamedTuple):
-    """How an item ended, and when; `kind` and `cause` are empty for one that succeeded."""
+    """How an item ended, and when: the kind of its failure and the id of the cause, or nothing where it succeeded."""
 
     at: float
     kind: str = ""
-    cause: str = ""
+    cause: int = 0
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Tally:
     tried: int = 0
     failed: int = 0
     streak: int = 0
-    cause: str = ""
+    cause: int = 0
 
     @classmethod
     def load(cls, text: str) -> Tally:
@@ -38,7 +38,7 @@ class Tally:
         self.tried += 1
         self.failed += bool(end.kind)
         if not end.kind:
-            self.streak, self.cause = 0, ""
+            self.streak, self.cause = 0, 0
         elif end.cause == self.cause:
             self.streak += 1
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,9 +14,10 @@ from typing import Final
 
 from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs import files, processors, store
+from jobs import files, presence, processors, store
 from jobs.inserting import insert
 from jobs.models import ItemState, Job, JobState, Run, Shard
 from jobs.processors.storable import harmless
@@ -26,10 +27,10 @@ from jobs.store import LostLease
 logger = logging.getLogger(__name__)
 
 KEY_COLUMNS: Final = ("custom_id", "id", "key")
-LEASE: Final = timedelta(seconds=60)
 WIDE: Final = 4  # a job of several tasks gets shards this many times smaller, so that each finds one
 SHARD_SIZE: Final = 4_000_000  # characters of payloads, where rows are so large that fewer make a shard
 NEWS: Final = 0.25  # seconds between two words to viewers
+SKIPPED: Final = 100_000  # rows that take no second to pass over
 
 PENDING_COLUMNS: Final = ("job_id", "position", "payload", "label", "key")
 REJECTED_COLUMNS: Final = ("job_id", "position", "payload", "state", "error_kind", "error")
@@ -123,17 +124,36 @@ def refuse(job: Job, sentence: str) -> bool:
 
 def take(job: Job) -> str:
     """A token for reading the job's file, or nothing while somebody else holds a fresh one."""
-    token = secrets.token_hex(16)
-    now = timezone.now()
-    free = Job.objects.filter(pk=job.pk, state=JobState.LOADING).exclude(load_expires__gt=now)
-    taken = free.update(load_token=token, load_expires=now + LEASE)
+    token = store.new_token()
+    free = Job.objects.filter(pk=job.pk, state=JobState.LOADING).exclude(load_expires__gt=Now())
+    me = {"load_worker": presence.name(), "load_process": os.getpid()}
+    taken = free.update(load_token=token, load_expires=Now() + lease(), **me)
     job.refresh_from_db()
     return token if taken else ""
 
 
+def lease() -> timedelta:
+    """How long a reader may be silent."""
+    return timedelta(seconds=settings.JOBS_LEASE_SECONDS)
+
+
+def prolong(job: Job, token: str) -> None:
+    """Says that the reader lives. Raises LostLease when somebody else reads by now, or nobody is to."""
+    ours = Job.objects.filter(pk=job.pk, state=JobState.LOADING, load_token=token)
+    if not ours.update(load_expires=Now() + lease()):
+        raise LostLease("the file is read by somebody else")
+
+
+def skip_stored(job: Job, token: str, reader: files.Reader) -> None:
+    """Passes over the rows that a reader before has stored."""
+    for at in range(0, job.total, SKIPPED):
+        deque(islice(reader, min(SKIPPED, job.total - at)), maxlen=0)
+        prolong(job, token)
+
+
 def read_all(job: Job, token: str, reader: files.Reader, clock: Callable[[], float] = time.monotonic) -> None:
     """Stores what is not stored yet, shard by shard; viewers hear of it now and then."""
-    deque(islice(reader, job.total), maxlen=0)
+    skip_stored(job, token, reader)
     name = files.naming(job.file_shape, job.label_column or label_column(job), (job.key_column, *KEY_COLUMNS))
     size = settings.JOBS_SHARD_SIZE // (WIDE if job.most_tasks > 1 else 1)
     told = clock()
@@ -160,9 +180,7 @@ def add_shard(job: Job, token: str, intake: Intake, pending: Iterable[Pending], 
     # rows while the others are read.
     rows = pending if postgres() else list(pending)
     with transaction.atomic():
-        ours = Job.objects.filter(pk=job.pk, state=JobState.LOADING, load_token=token)
-        if not ours.update(load_expires=timezone.now() + LEASE):
-            raise LostLease("the file is read by somebody else")
+        prolong(job, token)
         insert("jobs_item", PENDING_COLUMNS, rows)
         if intake.rejected:
             insert("jobs_item", REJECTED_COLUMNS, intake.rejected)

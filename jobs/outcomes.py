@@ -108,7 +108,7 @@ class Found:
     def ends(self, since: float) -> list[End]:
         """How items ended that were begun after `since`, for the failure limit."""
         plain = [End(a.started + a.seconds) for a in self.plain if a.started >= since]
-        return plain + [_end(o) for o in self.others if o.finished and o.finished.timestamp() - o.seconds >= since]
+        return plain + [end(o) for o in self.others if o.finished and o.finished.timestamp() - o.seconds >= since]
 
     def within(self, start: int, stop: int) -> Found:
         """The part of it between two positions, the second excluded."""
@@ -137,11 +137,10 @@ class Found:
 _position = attrgetter("position")
 
 
-def _end(outcome: Outcome) -> End:
+def end(outcome: Outcome) -> End:
+    """How and when an item ended, for the failure limit; its cause is known."""
     at = outcome.finished.timestamp() if outcome.finished else 0.0
-    if outcome.state != ItemState.FAILED:
-        return End(at)
-    return End(at, outcome.error_kind, signature(outcome.error_kind, outcome.error))
+    return End(at, outcome.error_kind, outcome.cause or 0) if outcome.state == ItemState.FAILED else End(at)
 
 
 def found_in(attempts: Sequence[engine.Attempt], call: Call, task_of: TaskOf) -> Found:

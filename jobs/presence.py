@@ -44,6 +44,11 @@ def name_of(process: int) -> str:
 _name = name_of(os.getpid())
 
 
+def name() -> str:
+    """The name of this worker; the children of one pool share it."""
+    return _name
+
+
 def stopping() -> bool:
     """Whether this worker was told to stop."""
     return _wish[0] != 0

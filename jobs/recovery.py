@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs import events, outcomes, rows, store
-from jobs.models import ItemState, Shard
+from jobs.limits import items
+from jobs.models import ItemState, Job, JobState, Shard
 from jobs.models.shard import ShardQuerySet
 from jobs.outcomes import AttemptRow, Outcome
+from jobs.saving import count_causes
 from jobs.store import FATAL_STRIKES, Held, Lease
 
 DEATH_KIND: Final = "worker died"
@@ -23,9 +26,17 @@ def return_expired() -> int:
 
 
 def bury(worker: str, process: int | None = None) -> int:
-    """Takes back what a worker held that is known to be dead, or one of its processes; returns the same."""
+    """Takes back what a worker held that is known to be dead, or one of its processes; returns the same.
+
+    The lease of a file that it read expires. Another token keeps out who is not quite dead, and says still that the
+    file was not read to its end.
+    """
     held = Shard.objects.leased().filter(worker__name=worker)
-    return _return_all(held.filter(process=process) if process else held, expired=False)
+    read = Job.objects.filter(state=JobState.LOADING, load_worker=worker, load_expires__gt=Now())
+    if process:
+        held, read = held.filter(process=process), read.filter(load_process=process)
+    read.update(load_token=store.new_token(), load_expires=Now())
+    return _return_all(held, expired=False)
 
 
 def _return_all(shards: ShardQuerySet, expired: bool) -> int:
@@ -48,11 +59,19 @@ def return_shard(shard: Shard, expired: bool = True) -> int:
     if condemned:
         condemn(shard, held, condemned)
     store.save_shard(shard.pk, held.cells, attempts=held.attempts, **store.given_back(None))
-    name = shard.worker.name if shard.worker else "A worker"
-    fate = "stopped" if told else "went silent" if expired else "died"
-    shard.job.note("recover", f"{name} {fate}; {len(held.claimed) - len(condemned):,} items go back to the queue")
+    note(shard, len(held.claimed) - len(condemned), told, expired)
     shard.job.announce(events.encode({outcome.position: outcome.state for outcome in condemned}))
+    # A lease of an earlier round was taken before a person let the job go on: its death is not held against it again.
+    shard.job.count_ends(map(outcomes.end, condemned), shard.limit_round)
     return len(held.claimed)
+
+
+def note(shard: Shard, count: int, told: bool, expired: bool) -> None:
+    """Says in the job's activity what became of the worker, and how many of its items are tried again."""
+    name = f"Worker {shard.worker}" if shard.worker else "A worker"
+    fate = "stopped" if told else "went silent" if expired else "died"
+    silent = shard.worker if expired and not told else None
+    shard.job.note("recover", f"{name} {fate}; {items(count)} went back to the queue", silent=silent, items=count)
 
 
 def death(position: int, tries: int) -> Outcome:
@@ -67,10 +86,7 @@ def death(position: int, tries: int) -> Outcome:
 def condemn(shard: Shard, held: Held, condemned: list[Outcome]) -> None:
     """Such items fail, so that the rest can go on."""
     job, run, worker = shard.job_id, shard.job.run_id, shard.worker_id or 0
-    for mark, group in outcomes.group_by_cause(condemned).items():
-        cause = store.count_causes(job, [outcomes.cause_row(mark, group)])[mark]
-        for outcome in group:
-            outcome.cause = cause
+    count_causes(job, condemned)
     rows.save_outcomes(job, run, worker, condemned)
     now = timezone.now()
     last = [AttemptRow(o.position, o.tries, now, 0.0, o.error_kind, o.error, "", "", None) for o in condemned]

@@ -10,11 +10,19 @@ from typing import Any
 from django.conf import settings
 
 from jobs import events, outcomes, rows, sql, store
-from jobs.limits import Tally
 from jobs.models import ItemState, Job, Worker
 from jobs.models.states import CELL_FALLBACK
-from jobs.outcomes import NEWEST, Found
+from jobs.outcomes import NEWEST, Found, Outcome
 from jobs.store import Claim, Held, Lease, LostLease
+
+
+def count_causes(job: int, failed: Iterable[Outcome]) -> None:
+    """Counts why these items failed, and notes on each of them which cause it is."""
+    groups = outcomes.group_by_cause(failed)
+    ids = store.count_causes(job, [outcomes.cause_row(mark, group) for mark, group in groups.items()])
+    for mark, group in groups.items():
+        for outcome in group:
+            outcome.cause = ids[mark]
 
 
 class Save:
@@ -52,11 +60,7 @@ class Save:
             list(chain.from_iterable(getattr(part, name) for part in self.done.values()))
             for name in ("plain", "others", "rows")
         )
-        groups = outcomes.group_by_cause(o for o in others if o.state == ItemState.FAILED)
-        ids = store.count_causes(job, [outcomes.cause_row(mark, group) for mark, group in groups.items()])
-        for mark, group in groups.items():
-            for outcome in group:
-                outcome.cause = ids[mark]
+        count_causes(job, (outcome for outcome in others if outcome.state == ItemState.FAILED))
         written = rows.save_plain(job, run, worker, plain) + rows.save_outcomes(job, run, worker, others)
         if written != len(plain) + len(others):
             raise LostLease("an item was stored by somebody else")
@@ -122,23 +126,9 @@ class Save:
             self.seq = store.add_batch(self.job.pk, events.encode(self._changes()), self._newest())
 
     def limit(self, since: float) -> None:
-        """Pauses the job where too much of what was begun after `since` failed.
-
-        Counted under the lock of the job's row, which `batch` has taken: there is one pause, however many tasks fail.
-        """
-        if not (self.done and self.job.limit):
-            return
-        text = store.tally_of(self.job.pk, self.job.limit_round)
-        if text is None:
-            return
-        tally = Tally.load(text)
-        ends = chain.from_iterable(part.ends(since) for part in self.done.values())
-        reason = self.job.limit.reached(tally, ends, first=not self.job.limit_round)
-        store.save_tally(self.job.pk, tally.dump())
-        if reason:
-            # Another object: should the transaction have to be repeated, the recorder's must not know of it.
-            Job.objects.get(pk=self.job.pk).pause(reason=reason)
-            self.paused = True
+        """Pauses the job where too much of what was begun after `since` failed. `batch` has locked its row."""
+        ends = (end for part in self.done.values() for end in part.ends(since))
+        self.paused = self.job.count_ends(ends, self.job.limit_round)
 
     def _changes(self) -> dict[int, int]:
         """Position → state as frames have it."""

@@ -24,7 +24,7 @@ FAILED_CELLS: Final = (int(ItemState.FAILED), CELL_FALLBACK)
 ALONE_FROM: Final = 2  # strikes; an item with so many runs alone
 FATAL_STRIKES: Final = 3
 
-Claim: TypeAlias = tuple[int, str, str, int]  # position, payload, key, tries
+Claim: TypeAlias = tuple[int, str, str, int, int]  # position, payload, key, tries in this run, tries in earlier ones
 
 
 class LostLease(Exception):
@@ -70,7 +70,8 @@ def claim_shard(job: int, worker: int, share: int, lease_seconds: float) -> Leas
     token = new_token()
     rows = execute(
         f"""UPDATE jobs_shard SET token = %s, worker_id = %s, process = %s, share = %s,
-                   expires = {later(lease_seconds)}, claimed = '[]', due = NULL
+                   expires = {later(lease_seconds)}, claimed = '[]', due = NULL,
+                   limit_round = (SELECT limit_round FROM jobs_job WHERE id = jobs_shard.job_id)
              WHERE id = (SELECT id FROM jobs_shard
                           WHERE job_id = %s AND token = '' AND pending > 0 AND (due IS NULL OR due <= {later(0)})
                           ORDER BY number LIMIT 1 {"FOR UPDATE SKIP LOCKED" if postgres() else ""})
@@ -89,7 +90,7 @@ def read_pending(job: int, lease: Lease, limit: int, alone: bool = False) -> lis
     Items that held a worker when it died twice are left out, or with `alone` are the only ones read.
     """
     rows = execute(
-        f"""SELECT position, payload, key, tries FROM jobs_item
+        f"""SELECT position, payload, key, tries, attempts - tries FROM jobs_item
              WHERE job_id = %s AND state = 0 AND position >= %s AND position < %s
                AND (due IS NULL OR due <= {later(0)}) AND strikes {">=" if alone else "<"} {ALONE_FROM}
              ORDER BY position LIMIT %s""",
@@ -202,23 +203,6 @@ def add_result_keys(job: int, keys: Iterable[str]) -> None:
     known: list[str] = stored if isinstance(stored, list) else json.loads(stored)
     known += [key for key in keys if key not in known]
     execute("UPDATE jobs_job SET result_keys = %s WHERE id = %s", [json.dumps(known), job])
-
-
-def tally_of(job: int, limit_round: int) -> str | None:
-    """What was counted so far towards the failure limit; locks the job's row.
-
-    None where a person has stopped the job or let it go on meanwhile: what began before that does not count.
-    """
-    rows = execute(
-        f"""SELECT limit_tally FROM jobs_job
-             WHERE id = %s AND limit_round = %s AND state IN ('queued', 'running') {for_update()}""",
-        [job, limit_round],
-    )
-    return rows[0][0] if rows else None
-
-
-def save_tally(job: int, tally: str) -> None:
-    execute("UPDATE jobs_job SET limit_tally = %s WHERE id = %s", [tally, job])
 
 
 # Trying again

@@ -45,7 +45,7 @@ class Supply:
 
     def weigh(self, claims: Iterable[Claim]) -> None:
         """Takes note of how large payloads are, as soon as they are read."""
-        self._largest = max(self._largest, *(len(payload) for _, payload, _, _ in claims), 1)
+        self._largest = max(self._largest, *(len(claim[1]) for claim in claims), 1)
 
     def add(self, claims: Sequence[Claim]) -> None:
         self.claims.extend(claims)
@@ -76,9 +76,10 @@ class Supply:
         return self._items([claim])[0][1] if claim else None
 
     def _items(self, claims: Sequence[Claim]) -> list[Item]:
-        run = self.job.run.number if self.job.run else 0
-        inputs = self._pick([payload for _, payload, _, _ in claims])
+        # The job's run may become another one while an item is tried, since somebody retries others; the item's own run
+        # is told by how often it was tried before.
+        inputs = self._pick([claim[1] for claim in claims])
         return [
-            (position, Task(picked, key, f"{self.job.code}-{position + 1}-{run}"), tries)
-            for (position, _, key, tries), picked in zip(claims, inputs, strict=True)
+            (position, Task(picked, key, f"{self.job.code}-{position + 1}-{earlier + 1}"), tries)
+            for (position, _, key, tries, earlier), picked in zip(claims, inputs, strict=True)
         ]

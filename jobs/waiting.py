@@ -10,13 +10,13 @@ from django.db.models import Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from jobs.limits import items
 from jobs.models import Job, JobState, Part, Worker
 from jobs.models.part import BROKER
 from jobs.models.worker import SEEN_WITHIN, WorkerQuerySet
 
 TOLD_FOR: Final = timedelta(seconds=30)  # how long a page says what went back to the queue
 BROKER_AWAY: Final = "The broker cannot be reached; trying again."
-SILENT: Final = " went silent"
 
 
 def ago(moment: datetime) -> str:
@@ -75,15 +75,13 @@ class Around:
         if not found:
             return ""
         name, seen, count = found
-        return f"Worker {name} was last seen {ago(seen)}; its {count:,} items will go back to the queue."
+        return f"Worker {name} was last seen {ago(seen)}; its {items(count)} will go back to the queue."
 
     def returned(self, job: Job) -> str:
         """What went back to the queue a moment ago, and from whom."""
-        noted = job.activities.filter(verb="recover", at__gte=timezone.now() - TOLD_FOR).first()
-        if not noted:
-            return ""
-        text = noted.text.replace(" go back ", " went back ")
-        worker = Worker.objects.filter(name=text.split(SILENT)[0]).first() if SILENT in text else None
-        if worker:
-            text = text.replace(SILENT, f" was last seen {ago(worker.seen)}")
-        return f"{text}." if text.startswith("A worker") else f"Worker {text}."
+        lately = job.activities.filter(verb="recover", at__gte=timezone.now() - TOLD_FOR)
+        noted = lately.select_related("silent").first()
+        if noted and noted.silent:
+            seen = ago(noted.silent.seen)
+            return f"Worker {noted.silent} was last seen {seen}; {items(noted.items)} went back to the queue."
+        return f"{noted}." if noted else ""

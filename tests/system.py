@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -111,6 +112,13 @@ class System:
         made = self.manage("check_invariants", *([code] if code else []))
         assert made.returncode == 0, made.stdout + made.stderr
         return made.stdout
+
+    def stored(self, code: str, out: Path) -> dict[str, dict[str, str]]:
+        """Row → what is stored of it, for those that succeeded; written to `out` on the way."""
+        made = self.manage("results", code, str(out))
+        assert made.returncode == 0, made.stdout + made.stderr
+        with out.open(newline="") as file:
+            return {row["row"]: row for row in csv.DictReader(file) if row["state"] == "succeeded"}
 
     def person(self, name: str, password: str = "tea-and-biscuits") -> None:
         text = f"from django.contrib.auth.models import User; User.objects.create_user({name!r}, password={password!r})"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -15,7 +15,7 @@ from django.utils import timezone
 from jobs import events, processors
 from jobs.engine import Policy
 from jobs.files import Shape
-from jobs.limits import SAMPLE, Limit
+from jobs.limits import SAMPLE, End, Limit, Tally
 from jobs.models.activity import Activity
 from jobs.models.batch import Batch
 from jobs.models.run import Run
@@ -140,6 +140,8 @@ class Job(models.Model):
     pruned = models.DateTimeField(null=True, help_text="Since then only its results are kept.")
     load_token = models.CharField(max_length=32, blank=True)
     load_expires = models.DateTimeField(null=True)
+    load_worker = models.CharField(max_length=200, blank=True, default="", db_default="", help_text="Reads its file.")
+    load_process = models.PositiveIntegerField(default=0, db_default=0, help_text="The reader's process id there.")
 
     objects = JobQuerySet.as_manager()
 
@@ -262,8 +264,8 @@ class Job(models.Model):
         Batch.objects.create(job=self, seq=self.seq, delta=delta)
         transaction.on_commit(partial(events.wake, self.code, self.seq, self.owner_id, at_once=True))
 
-    def note(self, verb: str, text: str, by: Any = None) -> None:
-        Activity.objects.create(job=self, verb=verb, text=text[:500], by=by)
+    def note(self, verb: str, text: str, by: Any = None, **more: Any) -> None:
+        Activity.objects.create(job=self, verb=verb, text=text[:500], by=by, **more)
 
     def refuse_unless(self, verb: str) -> None:
         """Locks the job; raises Refused where its state does not allow the verb."""
@@ -303,6 +305,28 @@ class Job(models.Model):
         self.refuse_unless("pause")
         self.move(JobState.PAUSED, reason=(reason or "Paused by a person.")[:500])
         self.note("pause", reason or "Paused", by)
+
+    @transaction.atomic
+    def count_ends(self, ends: Iterable[End], limit_round: int) -> bool:
+        """Counts how items ended, and pauses the job where the failure limit is reached; whether it did.
+
+        Under the lock of the job's row: there is one pause, however many fail at once. What began in a round before
+        the present one, or in a job that was stopped meanwhile, does not count. This object stays as it is: should the
+        transaction have to be repeated, it must not know of the pause.
+        """
+        counted = list(ends) if self.limit else []
+        if not counted:
+            return False
+        counting = Job.objects.select_for_update(no_key=True).filter(state__in=WORKABLE, limit_round=limit_round)
+        job = counting.filter(pk=self.pk).first()
+        if job is None:
+            return False
+        tally = Tally.load(job.limit_tally)
+        reason = job.limit.reached(tally, counted, first=not limit_round)
+        Job.objects.filter(pk=self.pk).update(limit_tally=tally.dump())
+        if reason:
+            job.pause(reason=reason)
+        return bool(reason)
 
     @transaction.atomic
     def resume(self, by: Any = None) -> None:

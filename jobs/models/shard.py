@@ -36,6 +36,7 @@ class Shard(models.Model):
     worker = models.ForeignKey("jobs.Worker", null=True, on_delete=models.SET_NULL, related_name="shards")
     process = models.PositiveIntegerField(db_default=0, help_text="The holder's process id on the worker's machine.")
     expires = models.DateTimeField(null=True)
+    limit_round = models.PositiveIntegerField(db_default=0, help_text="The job's when the lease was taken.")
     share = models.PositiveIntegerField(db_default=0, help_text="Of the job's workers, those this lease may use.")
     claimed = models.TextField(db_default="[]", help_text="Positions that may have been started, as JSON.")
     running = models.PositiveIntegerField(db_default=0)

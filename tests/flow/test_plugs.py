@@ -38,12 +38,6 @@ def assert_whole(system: System, client: object, code: str, within: float) -> No
 SEEN_TO_DIE = 24
 
 
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shorter lease, so that a death is noticed within the patience of a test."""
-    monkeypatch.setenv("JOBS_LEASE_SECONDS", "6")
-
-
 def test_it_goes_on_soon_when_the_processes_of_a_worker_die(own_system: System, tmp_path: Path) -> None:
     code, client = started(own_system, tmp_path)
     parent = min(own_system.processes("-Q work"), key=lambda process: process.create_time())
@@ -135,3 +129,44 @@ def test_it_leaves_nothing_behind_when_killed(hasty: None, own_system: System, t
     until(lambda: not any(map(alive, children)), 8, "every child is gone")
     own_system.start()
     assert_whole(own_system, own_system.client(), code, 90)
+
+
+ROWS = 60_000
+
+
+def read_on(system: System, client: httpx.Client, code: str, more_than: int, within: float) -> int:
+    """How many rows are stored, once they are more than so many; the file is still being read then."""
+
+    def total() -> int:
+        frame = system.snapshot(client, code)
+        assert frame["state"] == "loading"
+        return int(frame["total"])
+
+    until(lambda: total() > more_than, within, "more rows of the file are stored")
+    return total()
+
+
+@pytest.fixture
+def finely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small shards, so that a file takes some seconds to be read."""
+    monkeypatch.setenv("JOBS_SHARD_SIZE", "50")
+
+
+def test_it_reads_on_soon_when_the_reader_of_a_file_dies(finely: None, own_system: System, tmp_path: Path) -> None:
+    client = own_system.client()
+    (file := tmp_path / "rows.csv").write_text(csv_of(ROWS))
+    code = own_system.submit(file)
+    read_on(own_system, client, code, 0, 30)
+    # First the process that reads, which its parent sees; then all, which the supervisor sees. It starts others, which
+    # takes a while where the machine is busy. A lease would take thirty seconds to expire.
+    for spared, within in ((1, 10), (0, 20)):
+        dead = sorted(own_system.processes("-Q load"), key=lambda process: process.create_time())[spared:]
+        for process in dead:
+            process.kill()
+        psutil.wait_procs(dead, 5)
+        stored = own_system.snapshot(client, code)["total"]
+        read_on(own_system, client, code, stored, within)
+    until(lambda: own_system.snapshot(client, code)["state"] != "loading", 60, "the file is read")
+    own_system.post(client, f"/jobs/{code}/cancel/", {})
+    assert own_system.ended(client, code)["total"] == ROWS
+    own_system.check(code)

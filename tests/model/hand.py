@@ -86,8 +86,7 @@ class Hand:
             self.exhausted = True
             return False
         position, task, tries = found
-        run = int(task.idempotency_key.rsplit("-", 1)[1])
-        assert run >= self.world.runs.get((self.job, position), 0), "A retried item ran under the number of an old run"
+        self._check_key(position, task.idempotency_key)
         self.start(position, tries + 1)
         return True
 
@@ -95,6 +94,12 @@ class Hand:
         self.flying[position] = number
         if not self.robbed and self.job not in self.world.deleted:
             self._witness(position, number)
+
+    def _check_key(self, position: int, key: str) -> None:
+        """It stays the same until the item itself is retried, and then is another one."""
+        known = self.world.keys.setdefault((self.job, position), key)
+        assert known == key, "An item was started again under another key"
+        assert key not in self.world.spent, "A retried item was started under its old key"
 
     def _witness(self, position: int, number: int) -> None:
         """What must be true of an item that starts."""
@@ -210,7 +215,7 @@ class Hand:
             assert not left, "A lease is left that nobody knows the token of"
 
     def _check(self, ours: list[range]) -> None:
-        items = {item.position: item for item in Item.objects.filter(job=self.job)}
+        items = {item.position: item for item in Item.objects.filter(job=self.job).select_related("run")}
         for attempt in self.handed:
             item: Any = items.get(attempt.position)
             if any(attempt.position in part for part in ours):
@@ -224,6 +229,7 @@ class Hand:
             return
         # Who comes through an attempt, well or not, has killed nobody.
         self.world.strikes.pop((self.job, item.position), None)
+        assert item.run.number >= self.world.runs.get((self.job, item.position), 0), "What was retried has an old run"
         if attempt.value:
             assert (item.state, item.result) == (ItemState.SUCCEEDED, attempt.value[0]), "A success was lost"
             self.world.successes[self.job, item.position] = item.result

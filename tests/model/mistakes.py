@@ -92,7 +92,14 @@ MISTAKES = [
     Mistake("lonely items are forgotten", Recorder, "prepare", "if not self.supply:", "if False:"),
     Mistake("the condemned keep their cells", recovery, "condemn", "= outcome.cell", "= 0"),
     Mistake("strikes survive a retry", store, "retry_failed", "strikes = 0, ", ""),
-    Mistake("a retry runs under an old number", store, "run_of", "rows[0][0] if rows else None", "1"),
+    Mistake(
+        "what is retried has an old run",
+        Recorder,
+        "_claim",
+        "if store.run_of(self.job.pk) != self.job.run_id:",
+        "if False:",
+    ),
+    Mistake("what is retried has an old key", store, "read_pending", "attempts - tries", "0"),
     # Items and counts
     Mistake("successes are run again", store, "read_pending", "AND state = 0 AND", "AND"),
     Mistake(

@@ -69,6 +69,8 @@ class World:
         self.rows: dict[int, int] = {}
         self.strikes: dict[tuple[int, int], int] = {}
         self.runs: dict[tuple[int, int], int] = {}
+        self.keys: dict[tuple[int, int], str] = {}
+        self.spent: set[str] = set()
         self.successes: dict[tuple[int, int], str] = {}
         self.forfeit: set[str] = set()
         self.deleted: dict[int, list[Any]] = {}
@@ -250,6 +252,7 @@ class World:
             for position in retried:
                 self.strikes.pop((job.pk, position), None)
                 self.runs[job.pk, position] = job.runs.count()
+                self.spent.add(self.keys.pop((job.pk, position), ""))
             return True
         return False
 

@@ -13,15 +13,15 @@ from django.test.utils import CaptureQueriesContext
 
 from jobs import dispatch, processors, tasks
 from jobs.limits import End, Limit, Tally
-from jobs.models import Activity, Job, JobState
+from jobs.models import Activity, Cause, Item, Job, JobState
 from jobs.models import job as job_module
 from tests.base import csv_of, loaded, states, worked
-from tests.rows.steps import failure, feed, recorder_for, success
+from tests.rows.steps import die, failure, feed, recorder_for, success, wrong
 
 
 def ends(text: str) -> list[End]:
     """A letter for each item in its order: a dot succeeded, letters are causes."""
-    return [End(float(at)) if one == "." else End(float(at), f"Kind{one}", one) for at, one in enumerate(text)]
+    return [End(float(at)) if one == "." else End(float(at), f"Kind{one}", ord(one)) for at, one in enumerate(text)]
 
 
 def pauses(job: Job) -> list[str]:
@@ -199,3 +199,72 @@ def test_it_pauses_though_nothing_is_left(alice: User) -> None:
     assert job.finish()
     job.refresh_from_db()
     assert (job.state, job.reason) == (JobState.FINISHED, "")
+
+
+def deadly(owner: User, **fields: Any) -> Job:
+    """A job each of whose items was there at two deaths of a worker, so that each runs alone and fails at the next."""
+    job = loaded(owner, csv_of(6), **fields)
+    Item.objects.filter(job=job).update(strikes=2)
+    return job
+
+
+def die_over_one(job: Job) -> None:
+    recorder_for(job)
+    die(job)
+    job.refresh_from_db()
+
+
+def test_it_counts_items_over_which_workers_died(alice: User) -> None:
+    job = deadly(alice, limit_streak=2)
+    die_over_one(job)
+    assert (job.state, Tally.load(job.limit_tally)) == (
+        JobState.RUNNING, Tally(tried=1, failed=1, streak=1, cause=Cause.objects.get(job=job).pk)
+    )  # fmt: skip
+    die_over_one(job)
+    assert (job.state, job.reason) == (JobState.PAUSED, "Paused: 2 items in a row failed with worker died.")
+    assert (pauses(job), states(job)[:3], wrong(job)) == ([job.reason], ["failed", "failed", "pending"], [])
+
+
+def test_it_counts_deaths_and_other_failures_together(alice: User) -> None:
+    job = deadly(alice, limit_count=2)
+    recorder = recorder_for(job)
+    feed(recorder, failure(0))
+    recorder.close()
+    die_over_one(job)
+    assert job.reason == "Paused: 2 of the first 2 items failed; the limit is 2."
+
+
+def test_it_does_not_count_who_was_there_at_a_first_death(alice: User) -> None:
+    job = loaded(alice, csv_of(6), limit_count=1)
+    die_over_one(job)
+    assert (job.state, job.limit_tally) == (JobState.RUNNING, "")
+
+
+def test_it_counts_no_death_in_a_job_that_was_stopped(alice: User) -> None:
+    job = deadly(alice, limit_count=1)
+    recorder_for(job)
+    job.pause(alice)
+    die(job)
+    job.refresh_from_db()
+    assert (job.reason, job.limit_tally, states(job)[0]) == ("Paused by a person.", "", "failed")
+
+
+def test_it_holds_no_death_against_a_resumed_job_that_began_before(alice: User) -> None:
+    job = deadly(alice, limit_count=1)
+    recorder_for(job)
+    job.pause(alice)
+    dispatch.resume(job, alice)
+    die(job)
+    job.refresh_from_db()
+    assert (job.state, job.limit_tally, states(job)[0]) == (JobState.QUEUED, "", "failed")
+    die_over_one(job)
+    assert job.reason == "Paused: 1 of 1 item since it went on failed; the limit is 1."
+
+
+def test_it_goes_on_with_what_an_earlier_version_counted(alice: User) -> None:
+    job = loaded(alice, csv_of(6), limit_streak=2, limit_count=5)
+    tally = {"tried": 3, "failed": 3, "streak": 1, "cause": "00f2c9d59ebd1d3e"}
+    Job.objects.filter(pk=job.pk).update(limit_tally=json.dumps(tally))
+    feed(recorder_for(job), failure(0), failure(1, "OSError"))
+    job.refresh_from_db()
+    assert job.reason == "Paused: 5 of the first 5 items failed; the limit is 5."

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models.functions import Now
 from django.test import TestCase
 from django.utils import timezone
 
@@ -194,6 +195,25 @@ def test_it_stores_nothing_for_a_reader_that_was_replaced(alice: User) -> None:
     with pytest.raises(store.LostLease), job.upload.file.open("rb") as stream:
         loading.read_all(job, token, files.read(stream, job.file_shape))
     assert Item.objects.filter(job=job).count() == 0
+
+
+def test_it_says_that_it_lives_while_it_passes_over_what_is_stored(alice: User) -> None:
+    job = make_job(alice, csv_of(20))
+    token = loading.take(job)
+    with job.upload.file.open("rb") as stream:
+        loading.read_all(job, token, files.read(stream, job.file_shape))
+    Job.objects.filter(pk=job.pk).update(load_token="another")
+    with pytest.raises(store.LostLease), job.upload.file.open("rb") as stream:
+        loading.read_all(job, token, files.read(stream, job.file_shape))
+
+
+def test_it_reads_by_the_clock_of_the_database(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job(alice, csv_of(20))
+    wrong_now = timezone.now() + timedelta(hours=1)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: wrong_now)
+    assert loading.take(job)
+    soon = (Now() + timedelta(seconds=20), Now() + timedelta(seconds=40))
+    assert Job.objects.filter(pk=job.pk, load_expires__range=soon).exists()
 
 
 def test_it_stops_reading_when_a_person_gives_up(alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:

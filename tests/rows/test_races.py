@@ -13,8 +13,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
-from jobs import dispatch, keeper, loading, sql, store, tasks
-from jobs.models import Activity, Batch, Item, Job, JobState, Run, Worker
+from jobs import dispatch, keeper, loading, recovery, sql, store, tasks
+from jobs.models import Activity, Batch, Item, Job, JobState, Run, Shard, Worker
 from jobs.models.job import Refused
 from tests.base import csv_of, loaded, states, worked
 from tests.rows.steps import expire, failure, feed, recorder_for, success, wrong
@@ -198,6 +198,21 @@ def test_it_lets_keeper_and_recorder_meet_without_a_deadlock(alice: User, settin
         tasks.work()
         assert answers == [None, None]
         assert (fresh(job).state, wrong(job)) == (JobState.FINISHED, [])
+
+
+def test_it_pauses_once_when_workers_die_together(alice: User, settings: Any) -> None:
+    settings.JOBS_SHARD_SIZE = 1
+    job = loaded(alice, csv_of(6), limit_count=3)
+    Item.objects.filter(job=job).update(strikes=2)
+    worker = Worker.saw("host:1")
+    for at in range(6):
+        lease = store.claim_shard(job.pk, worker.pk, 1, 30)
+        assert lease
+        Shard.objects.filter(pk=lease.shard).update(claimed=f"[{lease.start}]", process=at + 1)
+    assert at_once(*[partial(recovery.bury, "host:1", at + 1) for at in range(6)]) == [1] * 6
+    assert fresh(job).reason == "Paused: 3 of the first 3 items failed; the limit is 3."
+    assert Activity.objects.filter(job=job, verb="pause").count() == 1
+    assert (states(job), wrong(job)) == (["failed"] * 6, [])
 
 
 def test_it_checks_a_job_that_is_being_worked_on(alice: User) -> None:

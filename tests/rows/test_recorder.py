@@ -13,7 +13,7 @@ from jobs import dispatch, engine, events, recorder, sql, store, supply, tasks
 from jobs.models import Attempt, Batch, Cause, Item, Job, JobState, Shard, Worker
 from jobs.recorder import OutOfTime
 from tests.base import csv_of, loaded, states, worked
-from tests.rows.steps import cells, claimed, failure, feed, recorder_for, replayed, row, success, wrong
+from tests.rows.steps import cells, claimed, die, failure, feed, recorder_for, replayed, row, success, wrong
 
 
 def pulse(**fields: Any) -> engine.Pulse:
@@ -406,6 +406,30 @@ def test_it_gives_each_item_an_idempotency_key_of_its_run(alice: User) -> None:
     job = loaded(alice, csv_of(2))
     _, (_, task, _) = recorder_for(job).feed()
     assert task.idempotency_key == f"{job.code}-2-1"
+
+
+def idempotency_keys(recorder: recorder.Recorder) -> dict[int, str]:
+    return {position: task.idempotency_key for position, task, _ in recorder.feed()}
+
+
+def test_it_keeps_the_idempotency_key_of_what_a_retry_of_others_does_not_concern(alice: User) -> None:
+    job = loaded(alice, csv_of(2))
+    dying = recorder_for(job)
+    before = idempotency_keys(dying)
+    feed(dying, failure(0))
+    dispatch.retry(job, alice)
+    die(job)
+    after = idempotency_keys(recorder_for(job))
+    assert (after[1], after[0] == before[0]) == (before[1], False)
+
+
+def test_it_keeps_the_idempotency_key_over_the_attempts_of_a_run(alice: User) -> None:
+    job = loaded(alice, csv_of(1), attempts=3)
+    taken = recorder_for(job)
+    before = idempotency_keys(taken)
+    feed(taken, failure(0, retry_at=time.time() - 1))
+    taken.close()
+    assert idempotency_keys(recorder_for(job)) == before
 
 
 def test_it_works_on_the_due_shards_only(alice: User, settings: Any) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from collections import deque
+from contextlib import nullcontext
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -9,9 +11,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import dispatch, keeper, presence, recovery, tasks
+from jobs import dispatch, keeper, loading, presence, recovery, store, tasks
 from jobs.models import Activity, Attempt, Cause, Item, Job, JobState, Shard, Worker
-from tests.base import csv_of, loaded, states
+from tests.base import csv_of, loaded, make_job, states
 from tests.rows.steps import cells, claimed, die, expire, failure, feed, recorder_for, replayed, row, success, wrong
 
 
@@ -33,7 +35,7 @@ def test_it_takes_back_at_once_what_the_dead_held(alice: User) -> None:
     recorder_for(job, "blue:7")
     assert recovery.bury("blue:7") == 5
     assert strikes(job) == dict.fromkeys(range(5), 1)
-    assert Activity.objects.get(job=job, verb="recover").text == "blue:7 died; 5 items go back to the queue"
+    assert Activity.objects.get(job=job, verb="recover").text == "Worker blue:7 died; 5 items went back to the queue"
 
 
 def test_it_takes_back_what_one_process_held(alice: User, settings: Any) -> None:
@@ -59,7 +61,7 @@ def test_it_strikes_nothing_when_the_worker_was_told_to_stop(alice: User, proces
     Shard.objects.filter(job=job).update(process=71)
     recovery.bury("blue:7", process)
     assert (strikes(job), job.shards.get().token, wrong(job)) == ({}, "", [])
-    assert Activity.objects.get(job=job, verb="recover").text == "blue:7 stopped; 5 items go back to the queue"
+    assert Activity.objects.get(job=job, verb="recover").text == "Worker blue:7 stopped; 5 items went back to the queue"
 
 
 def test_it_buries_the_dead_of_its_pool_only_while_their_leases_live(
@@ -215,7 +217,8 @@ def test_it_says_who_went_silent(alice: User) -> None:
     job = loaded(alice, csv_of(3))
     recorder_for(job, "blue:7")
     die(job)
-    assert Activity.objects.get(job=job, verb="recover").text == "blue:7 went silent; 3 items go back to the queue"
+    noted = Activity.objects.get(job=job, verb="recover")
+    assert noted.text == "Worker blue:7 went silent; 3 items went back to the queue"
 
 
 def test_it_ends_a_paused_job_whose_worker_died_after_the_last_item(alice: User) -> None:
@@ -239,15 +242,54 @@ def test_it_has_a_file_read_whose_reader_died(alice: User, sent: list[str], monk
     assert sent == [dispatch.LOAD]
 
 
-@pytest.mark.parametrize(("expires", "age", "waiting"), [(60, 120, 0), (-60, 0, 0), (-60, 120, 4)])
+@pytest.mark.parametrize(("expires", "age", "waiting"), [(60, 120, 0), (None, 0, 0), (-60, 120, 4)])
 def test_it_asks_for_no_reader_in_vain(
-    expires: int, age: int, waiting: int, alice: User, sent: list[str], monkeypatch: pytest.MonkeyPatch
+    expires: int | None, age: int, waiting: int, alice: User, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = loaded(alice, csv_of(2))
     monkeypatch.setattr(dispatch, "queued", lambda queue: waiting)
     now = timezone.now()
+    until = None if expires is None else now + timedelta(seconds=expires)
     Job.objects.filter(pk=job.pk).update(
-        state=JobState.LOADING, created=now - timedelta(seconds=age), load_expires=now + timedelta(seconds=expires)
+        state=JobState.LOADING, created=now - timedelta(seconds=age), load_expires=until
     )
     keeper.wake()
     assert sent == []
+
+
+@pytest.mark.parametrize(("worker", "process", "asked"), [
+    ("blue:7", None, 1), ("blue:7", 71, 1), ("blue:7", 72, 0), ("red:7", None, 0),
+])  # fmt: skip
+def test_it_has_a_file_read_on_at_once_whose_reader_is_known_to_be_dead(
+    worker: str, process: int | None, asked: int, alice: User, sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(alice, csv_of(2))
+    monkeypatch.setattr(dispatch, "queued", lambda queue: 0)
+    token = loading.take(job)
+    Job.objects.filter(pk=job.pk).update(load_worker="blue:7", load_process=71)
+    recovery.bury(worker, process)
+    keeper.wake()
+    assert sent == [dispatch.LOAD] * asked
+    with pytest.raises(store.LostLease) if asked else nullcontext():
+        loading.prolong(job, token)
+    assert loading.load(job) == bool(asked)
+
+
+def test_it_knows_that_a_dead_reader_left_a_file_unread(alice: User, settings: Any) -> None:
+    job = make_job(alice, csv_of(20))
+    loading.take(job)
+    Job.objects.filter(pk=job.pk).update(total=10)
+    recovery.bury(presence.name(), os.getpid())
+    job.refresh_from_db()
+    job.cancel(alice)
+    assert not job.read_whole
+
+
+def test_it_has_a_file_read_though_the_clock_of_the_web_server_is_wrong(
+    alice: User, sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(alice, csv_of(2))
+    monkeypatch.setattr(dispatch, "queued", lambda queue: 0)
+    Job.objects.filter(pk=job.pk).update(created=timezone.now() + timedelta(hours=1))
+    keeper.wake()
+    assert sent == [dispatch.LOAD]

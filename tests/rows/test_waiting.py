@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import dispatch, keeper, numbers
+from jobs import dispatch, keeper, numbers, recovery
 from jobs.models import Job, Part, Worker
 from jobs.models.part import BROKER
 from jobs.waiting import BROKER_AWAY, Around, ordinal
@@ -66,13 +66,34 @@ def test_it_says_which_worker_is_silent_and_what_it_holds(alice: User) -> None:
     assert why(job) == "Worker host:7 was last seen 2x s ago; its 7 items will go back to the queue."
 
 
-def test_it_says_what_went_back_to_the_queue(alice: User) -> None:
+@pytest.mark.parametrize("name", ["host:7", "a went silent; b", "Worker died"])
+@pytest.mark.parametrize(("told", "said"), [(False, "died"), (True, "stopped")])
+def test_it_says_of_which_worker_it_is_known(alice: User, name: str, told: bool, said: str) -> None:
+    Worker.saw("w")
+    job = loaded(alice, csv_of(1))
+    recorder_for(job, name)
+    Worker.saw(name, stopping=told)
+    recovery.bury(name)
+    assert why(job) == f"Worker {name} {said}; 1 item went back to the queue."
+
+
+@pytest.mark.parametrize("name", ["host:7", "a went silent; b"])
+def test_it_says_what_went_back_from_a_worker_of_any_name(alice: User, name: str) -> None:
+    Worker.saw("w")
+    job = loaded(alice, csv_of(7))
+    recorder_for(job, name)
+    silence(name, 42)
+    die(job)
+    assert why(job) == f"Worker {name} was last seen 4x s ago; 7 items went back to the queue."
+
+
+def test_it_says_what_went_back_from_a_worker_that_nobody_knows_any_more(alice: User) -> None:
     Worker.saw("w")
     job = loaded(alice, csv_of(7))
     recorder_for(job, "host:7")
-    silence("host:7", 42)
     die(job)
-    assert why(job) == "Worker host:7 was last seen 4x s ago; 7 items went back to the queue."
+    Worker.objects.filter(name="host:7").delete()
+    assert why(job) == "Worker host:7 went silent; 7 items went back to the queue."
 
 
 def test_it_says_so_no_longer_after_a_while(alice: User) -> None:
