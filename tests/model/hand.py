@@ -46,10 +46,10 @@ class Hand:
         """When it stored something last."""
         return self.recorder._saved
 
-    @property
-    def robbed(self) -> bool:
-        """Whether it was taken something back; it does not know of it before it stores something."""
-        return any(lease.token in self.world.forfeit for lease in self.recorder.leases)
+    def holds(self, position: int) -> bool:
+        """Whether it has a lease of the item that nobody has taken back."""
+        leases = [lease for lease in self.recorder.leases if lease.token not in self.world.forfeit]
+        return any(lease.start <= position < lease.stop for lease in leases)
 
     def begin(self) -> None:
         """One run of the engine begins, or the turn ends."""
@@ -92,7 +92,7 @@ class Hand:
 
     def start(self, position: int, number: int) -> None:
         self.flying[position] = number
-        if not self.robbed and self.job not in self.world.deleted:
+        if self.holds(position):
             self._witness(position, number)
 
     def _check_key(self, position: int, key: str) -> None:
@@ -108,12 +108,13 @@ class Hand:
         assert item.state == ItemState.PENDING, "An item ran again that was done"
         assert position in json.loads(shard.claimed), "An item started that was not stored as claimed"
         assert item.due is None or number > 1 or item.due <= timezone.now(), "An item started before it was due"
-        others = [hand for hand in self.world.hands if hand is not self and hand.job == self.job and not hand.robbed]
-        assert not any(position in hand.flying for hand in others), "An item runs twice at once"
-        alone = item.strikes >= 2
-        assert not (alone and len(self.flying) + len(self.waiting) > 1), "An item with two strikes has company"
-        living = [hand for hand in (self, *others) if hand.saved + 600 > self.world.clock]
-        width = sum(len(hand.flying) for hand in living)
+        others = [hand for hand in self.world.hands if hand is not self and hand.job == self.job]
+        assert not any(position in hand.flying and hand.holds(position) for hand in others), (
+            "An item runs twice at once"
+        )
+        company = len(self.flying) + len(self.waiting) > 1
+        assert not (company and item.strikes >= 2), "An item with two strikes has company"
+        width = sum(hand.holds(at) for hand in (self, *others) for at in hand.flying)
         assert width <= self.recorder.job.workers, f"{width} of {self.recorder.job.workers} workers are at work"
 
     def finish(self, position: int, how: str) -> None:

@@ -60,13 +60,9 @@ MISTAKES = [
         "leased(), expired=False",
     ),
     Mistake(
-        "the dead process takes its worker along",
-        recovery,
-        "bury",
-        "held.filter(process=process) if process else held",
-        "held",
+        "the dead process takes its worker along", recovery, "bury", "held.filter(process=process), read", "held, read"
     ),
-    Mistake("a dead worker keeps its leases", recovery, "bury", "_return_all(", "len(("),
+    Mistake("a dead worker keeps its leases", recovery, "bury", "return _return_all(held, expired=False)", "return 0"),
     Mistake("a turn ends with its leases", Recorder, "close", "self._closing = True", "pass"),
     Mistake("a shard goes back that is worked on", Save, "give_back", "not lease.claimed and ", ""),
     Mistake("a commit is not known again", Recorder, "_transact", "self._tried and self._tried.stands()", "False"),
@@ -130,7 +126,7 @@ MISTAKES = [
         "store.save_shard(shard, **store.given_back(None))",
         "pass",
     ),
-    Mistake("the failure limit holds nobody", Save, "limit", "if reason:", "if False:"),
+    Mistake("the failure limit holds nobody", Job, "count_ends", "if reason:", "if False:"),
     Mistake(
         "a task grows before another has shrunk",
         sharing,
