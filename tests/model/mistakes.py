@@ -139,6 +139,6 @@ MISTAKES = [
     Mistake("nobody is woken again", keeper, "wake", "return send(dispatch.WORK)", "return False"),
     Mistake("nobody is asked to read again", keeper, "read_again", "if unread and", "if False and"),
     Mistake("the keeper has no patience", keeper.Keeper, "_sweep", "if now - self._swept > GAP:", "if False:"),
-    Mistake("two readers store one file", loading, "add_shard", ", load_token=token", ""),
-    Mistake("a second reader begins anew", loading, "read_all", "deque(islice(reader, job.total), maxlen=0)", "pass"),
+    Mistake("two readers store one file", loading, "prolong", ", load_token=token", ""),
+    Mistake("a second reader begins anew", loading, "read_all", "skip_stored(job, token, reader)", "pass"),
 ]

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
 from django.contrib.auth.models import User
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 from django.db.models import F
 from django.test import override_settings
 
@@ -22,8 +22,8 @@ from jobs import dispatch, events, loading, recorder, recovery, sql, store
 from jobs.keeper import Keeper
 from jobs.models import Activity, Attempt, Batch, Cause, Item, ItemState, Job, Run, Shard, Upload, Worker
 from jobs.models import job as job_module
+from jobs.models.states import WORKABLE
 from jobs.recorder import Recorder
-from jobs.saving import Save
 from tests.base import csv_of, make_job
 from tests.model.hand import Hand
 
@@ -84,15 +84,13 @@ class World:
         clock = SimpleNamespace(monotonic=lambda: self.clock, time=lambda: self.clock)
         transact = Recorder._transact
 
-        def troubled(taken: Recorder, found: Any) -> Save:
+        def troubled(taken: Recorder, found: Any) -> Any:
             trouble, self.trouble = self.trouble, ""
-            if trouble == "before the commit":
-                with patch.object(Save, "limit", self.breaks):
-                    return transact(taken, found)
-            save = transact(taken, found)
-            if trouble:
-                self.breaks()
-            return save
+            if not trouble:
+                return transact(taken, found)
+            with transaction.atomic() if trouble == "before the commit" else nullcontext():
+                transact(taken, found)
+                raise Broke("server closed the connection unexpectedly")
 
         settings = override_settings(JOBS_LEASE_SECONDS=LEASE, JOBS_SHARD_SIZE=SHARD, JOBS_TURN_SECONDS=20.0)
         for each in (
@@ -109,9 +107,6 @@ class World:
             patch.object(events, "wake", self.wake),
         ):
             self.patches.enter_context(each)
-
-    def breaks(self, *args: Any) -> None:
-        raise Broke("server closed the connection unexpectedly")
 
     def send(self, name: str, args: tuple[Any, ...]) -> None:
         self.messages.append((name, args))
@@ -155,6 +150,8 @@ class World:
 
     def deliver(self, at: int, worker: int = 0) -> Hand | None:
         """One message reaches a worker; the hand that works on it, if there is something to do."""
+        if not self.messages:
+            self.send(dispatch.WORK, ())  # one too many hurts nobody
         name, args = self.messages.pop(at % len(self.messages))
         if name == dispatch.LOAD:
             self.read(*args)
@@ -188,6 +185,10 @@ class World:
             table.objects.update(**{name: F(name) - timedelta(seconds=seconds) for name in names})
 
     # What is stored
+
+    def busy(self) -> int:
+        """How many jobs there are to work on."""
+        return Job.objects.filter(state__in=(*WORKABLE, "loading")).count()
 
     def holdings(self) -> dict[int, Holding]:
         """Shard → who holds it."""
