@@ -230,7 +230,6 @@ class Hand:
             return
         # Who comes through an attempt, well or not, has killed nobody.
         self.world.strikes.pop((self.job, item.position), None)
-        assert item.run.number >= self.world.runs.get((self.job, item.position), 0), "What was retried has an old run"
         if attempt.value:
             assert (item.state, item.result) == (ItemState.SUCCEEDED, attempt.value[0]), "A success was lost"
             self.world.successes[self.job, item.position] = item.result
@@ -238,3 +237,4 @@ class Hand:
             assert (item.state, item.tries) == (ItemState.PENDING, attempt.number), "A failed attempt was lost"
         else:
             assert item.state == ItemState.FAILED, "A failure was lost"
+        assert item.run.number >= self.world.runs.get((self.job, item.position), 0), "What was retried has an old run"
