@@ -87,13 +87,15 @@ class Hand:
             return False
         position, task, tries = found
         self._check_key(position, task.idempotency_key)
+        early = Item.objects.filter(job=self.job, position=position, due__gt=timezone.now()).exists()
+        assert not (early and self.holds(position)), "An item started before it was due"
         self.start(position, tries + 1)
         return True
 
     def start(self, position: int, number: int) -> None:
         self.flying[position] = number
         if self.holds(position):
-            self._witness(position, number)
+            self._witness(position)
 
     def _check_key(self, position: int, key: str) -> None:
         """It stays the same until the item itself is retried, and then is another one."""
@@ -101,13 +103,12 @@ class Hand:
         assert known == key, "An item was started again under another key"
         assert key not in self.world.spent, "A retried item was started under its old key"
 
-    def _witness(self, position: int, number: int) -> None:
+    def _witness(self, position: int) -> None:
         """What must be true of an item that starts."""
         item: Any = Item.objects.get(job=self.job, position=position)
         shard = Shard.objects.get(job=self.job, start__lte=position, stop__gt=position)
         assert item.state == ItemState.PENDING, "An item ran again that was done"
         assert position in json.loads(shard.claimed), "An item started that was not stored as claimed"
-        assert item.due is None or number > 1 or item.due <= timezone.now(), "An item started before it was due"
         others = [hand for hand in self.world.hands if hand is not self and hand.job == self.job]
         assert not any(position in hand.flying and hand.holds(position) for hand in others), (
             "An item runs twice at once"

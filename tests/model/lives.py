@@ -18,7 +18,9 @@ FEW = st.integers(0, 5)
 HOW = st.sampled_from(("ok", "ok", "fail", "fail", "soon", "later"))
 STEPS = st.sampled_from(("start", "start", "end", "end", "again", "store", "beat", "work out", "rest"))
 VERBS = st.sampled_from(("start", "pause", "resume", "resume", "cancel", "retry", "retry", "delete"))
-DEATHS = st.sampled_from(("nobody sees it", "its worker sees it", "all of its worker", "three times", "it was told to"))
+DEATHS = st.sampled_from(
+    ("nobody sees it", "its worker sees it", "all of its worker", "twice", "three times", "it was told to")
+)
 KINDS = st.fixed_dictionaries(
     {
         "rows": st.sampled_from((1, 5, 9, 12)),
@@ -109,8 +111,8 @@ class Lives(RuleBasedStateMachine):
         hand, world = self.hand(at), self.world
         if hand is None:
             return
-        if how == "three times":
-            self.kill_three_times(hand)
+        if how in ("twice", "three times"):
+            self.kill(hand, 2 if how == "twice" else 3)
         elif how == "it was told to":
             world.tell_to_stop(hand.worker)
         elif how == "all of its worker":
@@ -122,9 +124,9 @@ class Lives(RuleBasedStateMachine):
             if how == "its worker sees it":
                 world.see_death(hand.worker, hand.process)
 
-    def kill_three_times(self, hand: Hand) -> None:
-        """Whoever works on the job dies as soon as it has something, until an item has had enough."""
-        for _ in range(3):
+    def kill(self, hand: Hand, times: int) -> None:
+        """Whoever works on the job dies as soon as it has something; who comes after them does the rest."""
+        for _ in range(times):
             hand.pull()
             if hand.gone:
                 return
@@ -135,6 +137,10 @@ class Lives(RuleBasedStateMachine):
             if again is None:
                 return
             hand = again
+        hand.work_out()
+        hand.rest()
+        if hand.pull():
+            hand.store()
 
     @rule(at=FEW, how=HOW, when=st.sampled_from(("before the commit", "after the commit")))
     def the_database_goes_away(self, at: int, how: str, when: str) -> None:

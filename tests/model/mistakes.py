@@ -87,7 +87,6 @@ MISTAKES = [
     ),
     Mistake("lonely items are forgotten", Recorder, "prepare", "if not self.supply:", "if False:"),
     Mistake("the condemned keep their cells", recovery, "condemn", "= outcome.cell", "= 0"),
-    Mistake("strikes survive a retry", store, "retry_failed", "strikes = 0, ", ""),
     Mistake(
         "what is retried has an old run",
         Recorder,

@@ -18,7 +18,7 @@ from django.db import OperationalError, transaction
 from django.db.models import F
 from django.test import override_settings
 
-from jobs import dispatch, events, loading, recorder, recovery, sql, store
+from jobs import dispatch, events, loading, outcomes, recorder, recovery, sql, store
 from jobs.keeper import Keeper
 from jobs.models import Activity, Attempt, Batch, Cause, Item, ItemState, Job, Run, Shard, Upload, Worker
 from jobs.models import job as job_module
@@ -97,6 +97,7 @@ class World:
             settings,
             patch.object(recorder, "time", clock),
             patch.object(recorder, "AHEAD", (1, 5000)),
+            patch.object(outcomes, "NEWEST", 1),
             patch.object(Recorder, "_transact", troubled),
             patch.object(sql, "PAUSES", (0.0, 0.0)),
             patch.object(loading, "WIDE", 2),
