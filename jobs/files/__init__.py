@@ -3,9 +3,9 @@
 from jobs.files.formula import guard, unguard
 from jobs.files.naming import Name, naming
 from jobs.files.payload import Picker, cells, columns_of
-from jobs.files.reading import Reader, open_rows, read
+from jobs.files.reading import Reader, open_rows, read, recognise, sheets
 from jobs.files.report import Report, preflight
-from jobs.files.shape import LIMITS, Limits, Row, Shape, Unreadable
+from jobs.files.shape import LIMITS, Limits, Partial, Reason, Row, Shape, Unreadable
 from jobs.files.sniffing import sniff
 from jobs.files.writers import Result, csv_chunk, csv_line, jsonl_chunk, result_header
 
@@ -13,8 +13,10 @@ __all__ = [
     "LIMITS",
     "Limits",
     "Name",
+    "Partial",
     "Picker",
     "Reader",
+    "Reason",
     "Report",
     "Result",
     "Row",
@@ -30,7 +32,9 @@ __all__ = [
     "open_rows",
     "preflight",
     "read",
+    "recognise",
     "result_header",
+    "sheets",
     "sniff",
     "unguard",
 ]
