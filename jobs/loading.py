@@ -25,7 +25,6 @@ from jobs.store import LostLease
 
 logger = logging.getLogger(__name__)
 
-KEY_COLUMNS: Final = ("custom_id", "id", "key")
 LEASE: Final = timedelta(seconds=60)
 WIDE: Final = 4  # a job of several tasks gets shards this many times smaller, so that each finds one
 SHARD_SIZE: Final = 4_000_000  # characters of payloads, where rows are so large that fewer make a shard
@@ -134,7 +133,7 @@ def take(job: Job) -> str:
 def read_all(job: Job, token: str, reader: files.Reader, clock: Callable[[], float] = time.monotonic) -> None:
     """Stores what is not stored yet, shard by shard; viewers hear of it now and then."""
     deque(islice(reader, job.total), maxlen=0)
-    name = files.naming(job.file_shape, job.label_column or label_column(job), (job.key_column, *KEY_COLUMNS))
+    name = files.naming(job.file_shape, job.label_column or label_column(job), (job.key_column, *files.KEY_COLUMNS))
     size = settings.JOBS_SHARD_SIZE // (WIDE if job.most_tasks > 1 else 1)
     told = clock()
     rows = enumerate(reader, job.total)

@@ -1,20 +1,25 @@
 """Rows in and rows out: recognises files, reads them row by row, and writes results. No Django."""
 
+from jobs.files.columntypes import column_types, guess_type
 from jobs.files.formula import guard, unguard
-from jobs.files.naming import Name, naming
+from jobs.files.naming import KEY_COLUMNS, Name, naming
 from jobs.files.payload import Picker, cells, columns_of
 from jobs.files.reading import Reader, open_rows, read, recognise, sheets
-from jobs.files.report import Report, preflight
+from jobs.files.report import Group, Preflight, Problem, Report, preflight
 from jobs.files.shape import LIMITS, Limits, Partial, Reason, Row, Shape, Unreadable
 from jobs.files.sniffing import sniff
 from jobs.files.writers import Result, csv_chunk, csv_line, jsonl_chunk, result_header
 
 __all__ = [
+    "KEY_COLUMNS",
     "LIMITS",
+    "Group",
     "Limits",
     "Name",
     "Partial",
     "Picker",
+    "Preflight",
+    "Problem",
     "Reader",
     "Reason",
     "Report",
@@ -23,10 +28,12 @@ __all__ = [
     "Shape",
     "Unreadable",
     "cells",
+    "column_types",
     "columns_of",
     "csv_chunk",
     "csv_line",
     "guard",
+    "guess_type",
     "jsonl_chunk",
     "naming",
     "open_rows",

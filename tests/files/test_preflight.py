@@ -49,6 +49,19 @@ def test_it_reports_what_scripts_rely_on(tmp_path: Path) -> None:
         "rows": 2,
         "bad": [{"row": 2, "reason": "has 1 cell, expected 2 (columns id, q)"}],
         "bad_total": 1,
+        "blank": 0,
+        "duplicates": 0,
+        "groups": [
+            {
+                "kind": "too few cells",
+                "count": 1,
+                "first": [{"row": 2, "reason": "has 1 cell, expected 2 (columns id, q)"}],
+            }
+        ],
+        "types": ["whole number", "text"],
+        "compression": "",
+        "sheet": "",
+        "path": "",
     }
 
 
@@ -106,6 +119,7 @@ def test_it_prints_a_page_for_people(tmp_path: Path) -> None:
         "columns:   id, q",
         "rows:      2",
         "bad rows:  1",
+        "too few cells: 1",
         "  row 2 has 1 cell, expected 2 (columns id, q)",
     ]
 
