@@ -33,7 +33,7 @@ MAGIC = (
 _ODD = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\x1b\x1c\x1d\x1e\x1f")
 _LINE_ENDS = re.compile(r"\r\n|\n|\r")
 _ESCAPED = re.compile("[\udc80-\udcff]")
-_NOT_ASCII = re.compile(r"[^\0-\x7f]")
+_NOT_ASCII = re.compile(r"[^\0-\x7f]+")
 _ABOVE_ASCII = re.compile("[^\0-\x7f\udc80-\udcff]")
 # What Windows-1252 text has beside ASCII: signs, small letters, and capitals where a word begins or is all capitals.
 # A Þ or ÿ, or an Ã behind a small letter, is more likely a byte that does not belong there.
@@ -73,8 +73,7 @@ def guess(head: bytes, complete: bool) -> str:
         return "utf-8"
     if b"\0" in head and (found := _utf16(head)):
         return found
-    western = head.decode("cp1252", "surrogateescape")
-    if len(_WESTERN.findall(western)) * 10 >= len(_NOT_ASCII.findall(western)) * 9:
+    if _is_western(head.decode("cp1252", "surrogateescape")):
         return "cp1252"
     lines = [line for line in _LINE_ENDS.split(text) if line.strip()]
     bad = sum(bool(first_surrogate(line)) for line in lines)
@@ -84,6 +83,17 @@ def guess(head: bytes, complete: bool) -> str:
     if wrong < EVIDENCE:
         raise _not_utf8(text)
     return _foreign(head, text)
+
+
+def _is_western(text: str) -> bool:
+    """Whether nearly all bytes above ASCII make sense in Windows-1252, most of them not in rows of three and more.
+
+    Words of nothing but accented letters are another alphabet, where there are enough of them to tell.
+    """
+    runs = [len(run) for run in _NOT_ASCII.findall(text)]
+    if len(_WESTERN.findall(text)) * 10 < sum(runs) * 9:
+        return False
+    return sum(runs) < EVIDENCE or sum(run for run in runs if run > 2) * 2 <= sum(runs)
 
 
 def _foreign(head: bytes, text: str) -> str:

@@ -7,34 +7,24 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from xml.parsers import expat
 
-from openpyxl.utils.datetime import from_excel
-
 from jobs.files.shape import Limits, Unreadable
+from jobs.files.styles import Styles, number_text
+from jobs.files.xmlparts import MAIN, PIECE, parse, parser_of
 
-PIECE = 1 << 16
 ROWS = 1_048_576  # of a sheet, says the format
-MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main "
 DAMAGED = (
     zipfile.BadZipFile, zlib.error, expat.ExpatError, EOFError, NotImplementedError, RuntimeError, ValueError
 )  # fmt: skip
 
 _ROW, _CELL, _VALUE, _TEXT = (MAIN + name for name in ("row", "c", "v", "t"))
 _ITEM, _SOUND = (MAIN + name for name in ("si", "rPh"))
-_COLUMN = re.compile(r"([A-Za-z]{1,3})[0-9]*")
+_COLUMN = re.compile("[A-Za-z]{1,3}")
+_DIGITS = "0123456789"
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
-EXACT = 10**15  # whole numbers below are exact in a float, and shown without an exponent
-
-
-class Styles(NamedTuple):
-    """How numbers are shown: day 0 of the calendar, and the styles that make a date or a length of time of one."""
-
-    epoch: datetime
-    dates: frozenset[int]
-    lengths: frozenset[int]
 
 
 class Record(NamedTuple):
@@ -104,8 +94,7 @@ class _Cells:
         self.cells = []
 
     def _begin_cell(self, attributes: dict[str, str]) -> None:
-        place = _COLUMN.match(attributes.get("r", ""))
-        self.column = _number(place[1]) if place else self.column + 1
+        self.column = _number(attributes.get("r", "").rstrip(_DIGITS)) or self.column + 1
         self.kind = attributes.get("t", "n")
         style = attributes.get("s", "0")
         self.style = int(style) if style.isdecimal() else 0
@@ -115,12 +104,16 @@ class _Cells:
         shown = self._shown(text)
         self.text = []
         # A text that many cells share is long in each of them.
-        if not shown or self._is_too_long(len(shown) if self.kind == "s" else 0):
+        if not shown or (self.kind == "s" and self._is_too_long(len(shown))):
             return
-        self.width = max(self.width, self.column)
-        if self.column <= self.limits.columns:
-            self.cells += [""] * (self.column - len(self.cells))
-            self.cells[self.column - 1] = shown
+        column = self.column
+        if column > self.width:
+            self.width = column
+        if column == len(self.cells) + 1 <= self.limits.columns:
+            self.cells.append(shown)
+        elif column <= self.limits.columns:
+            self.cells += [""] * (column - len(self.cells))
+            self.cells[column - 1] = shown
 
     def _end_row(self) -> None:
         if not self.width and self.size <= self.limits.row_bytes:
@@ -131,7 +124,7 @@ class _Cells:
 
     def _shown(self, text: str) -> str:
         if self.kind == "n":
-            return _number_text(text, self.style, self.styles)
+            return number_text(text, self.style, self.styles)
         if self.kind == "s":
             at = int(text)
             if not 0 <= at < len(self.texts):
@@ -154,12 +147,12 @@ class Sheet:
     def rows(self) -> Iterator[Record | None]:
         """Raises Unreadable where the sheet is damaged."""
         cells = self._cells
-        parser = _parser(cells)
+        parser = parser_of(cells)
         for piece in self._pieces():
-            self._parse(parser, piece)
             cells.quiet += len(piece)
+            self._parse(parser, piece)
             if cells.quiet > self._limits.row_bytes:
-                raise Unreadable(f"The sheet is damaged behind row {cells.row:,}.")
+                raise Unreadable(f"The sheet is damaged near row {cells.row:,}.")
             yield from cells.done
             cells.done.clear()
 
@@ -167,7 +160,7 @@ class Sheet:
         try:
             parser.Parse(piece, not piece)
         except DAMAGED:
-            raise Unreadable(f"The sheet is damaged behind row {self._cells.row:,}.") from None
+            raise Unreadable(f"The sheet is damaged near row {self._cells.row:,}.") from None
 
     def _pieces(self) -> Iterator[bytes]:
         try:
@@ -175,7 +168,7 @@ class Sheet:
                 while piece := stream.read(PIECE):
                     yield piece
         except DAMAGED:
-            raise Unreadable(f"The sheet is damaged behind row {self._cells.row:,}.") from None
+            raise Unreadable(f"The sheet is damaged near row {self._cells.row:,}.") from None
         yield b""
 
 
@@ -207,25 +200,15 @@ class _Texts:
 def shared_strings(archive: zipfile.ZipFile, path: str) -> list[str]:
     """All texts of a workbook that are kept apart from its sheets."""
     texts = _Texts()
-    parser = _parser(texts)
-    with archive.open(path) as stream:
-        while piece := stream.read(PIECE):
-            parser.Parse(piece, False)
-    parser.Parse(b"", True)
+    parse(archive, path, texts)
     return texts.found
 
 
-def _parser(handlers: _Cells | _Texts) -> expat.XMLParserType:
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.buffer_text = True
-    parser.StartElementHandler = handlers.start
-    parser.EndElementHandler = handlers.end
-    parser.CharacterDataHandler = handlers.data
-    return parser
-
-
+@lru_cache(1 << 15)
 def _number(letters: str) -> int:
-    """A column's number, from 1."""
+    """A column's number, from 1; 0 where the letters are none."""
+    if not _COLUMN.fullmatch(letters):
+        return 0
     number = 0
     for letter in letters.upper():
         number = number * 26 + ord(letter) - 64
@@ -235,35 +218,3 @@ def _number(letters: str) -> int:
 def _unescaped(text: str) -> str:
     """XML cannot hold control characters: Excel writes _x000D_ for one."""
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
-
-
-def _number_text(text: str, style: int, styles: Styles) -> str:
-    """A number as people write it: a date where its style makes it one, and no digits that only binary has."""
-    if style in styles.dates:
-        return _date_text(text, style in styles.lengths, styles.epoch)
-    if text.isdecimal():
-        return text
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return str(int(number)) if number.is_integer() and abs(number) < EXACT else repr(number)
-
-
-def _date_text(text: str, length: bool, epoch: datetime) -> str:
-    try:
-        moment = from_excel(float(text), epoch, timedelta=length)
-    except (ValueError, OverflowError):
-        return text
-    if isinstance(moment, timedelta):
-        return _length_text(moment)
-    if isinstance(moment, datetime):
-        return str(moment.date() if moment.time() == time() else moment)
-    return str(moment)
-
-
-def _length_text(length: timedelta) -> str:
-    """Hours, minutes and seconds, also of more than a day."""
-    seconds = abs(length).days * 86_400 + abs(length).seconds
-    sign = "-" if length < timedelta() else ""
-    return f"{sign}{seconds // 3_600}:{seconds // 60 % 60:02}:{seconds % 60:02}"

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from django.core.management.base import CommandError
 
-from jobs.files import Unreadable, preflight
+from jobs.files import Limits, Preflight, Row, Unreadable, open_rows, preflight
 from jobs.management.commands.preflight import Command
-from tests.files.corpus import ENCODINGS, NEWLINES, opened
+from tests.files.corpus import ENCODINGS, NEWLINES, Endless, opened
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 CONTENTS = {
@@ -69,6 +70,75 @@ def test_it_lists_the_first_thousand_bad_rows() -> None:
     report = preflight(io.BytesIO(b"id,q\n" + b"1,a\n" * 2_000 + b"1\n" * 1_500), "a.csv")
 
     assert (len(report.bad), report.bad[0][0], report.bad_total) == (1_000, 2_001, 1_500)
+
+
+def test_it_groups_what_is_wrong() -> None:
+    data = b"id,q\n1,a\n2\n3,b,c\n4,\xff\n5\n\n6," + b"x" * 2_000 + b"\n7\n"
+    report = preflight(io.BytesIO(data), "a.csv", Limits(cell_chars=1_000))
+
+    assert {group.kind: [problem.row for problem in group.first] for group in report.groups} == {
+        "too few cells": [2, 5, 7],
+        "too many cells": [3],
+        "undecodable bytes": [4],
+        "too long": [6],
+    }
+
+
+def test_it_groups_what_is_wrong_with_json() -> None:
+    data = b'{"a": 1}\n{"a": }\n' + b"[" * 300 + b"]" * 300 + b'\n{"a": "\xff"}\n'
+    report = preflight(io.BytesIO(data), "a.jsonl")
+
+    assert [group.kind for group in report.groups] == ["broken JSON", "nested too deep", "undecodable bytes"]
+
+
+def test_it_lists_the_first_ten_of_a_group() -> None:
+    report = preflight(io.BytesIO(b"id,q\n1,a\n" + b"1\n" * 50), "a.csv")
+
+    assert ([(group.count, len(group.first)) for group in report.groups]) == [(50, 10)]
+
+
+def test_it_counts_blank_lines() -> None:
+    assert preflight(io.BytesIO(b"id,q\n1,a\n\n  \n2,b\n\n"), "a.csv").blank == 3
+
+
+def test_it_passes_on_what_a_processor_refuses() -> None:
+    def check(row: Row) -> str:
+        return "" if row.value[1].startswith("http") else "is no address"
+
+    found = Preflight(open_rows(io.BytesIO(b"id,url\n1,http://a.b\n2,c\n3\n"), "a.csv"), check=check)
+
+    assert [problem[:2] for problem in found] == [(2, "refused"), (3, "too few cells")]
+
+
+def test_it_sums_up_on_the_way() -> None:
+    found = Preflight(open_rows(io.BytesIO(b"id,q\n1\n2,b\n3\n4,c\n"), "a.csv", header=True))
+    next(found)
+
+    assert (found.report().bad_total, found.reader.rows) == (1, 1)
+
+
+def test_it_finds_bad_rows_lazily_in_little_memory() -> None:
+    stream = Endless(b"id,q\n1,a\n2,b\n", b"1\n", 400_013)
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in Preflight(open_rows(stream, "a.csv"))) == 200_000
+        assert tracemalloc.get_traced_memory()[1] < 3_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_it_guesses_the_types_of_the_columns() -> None:
+    assert preflight(io.BytesIO(b'{"a": 1, "b": "x@y.de"}\n{"a": 2, "c": [1]}\n'), "a.jsonl").types == (
+        "whole number",
+        "address",
+        "JSON",
+    )
+
+
+def test_it_makes_plain_json_of_everything() -> None:
+    report = preflight(io.BytesIO(b"id,q\n1,a\n1\n1,b\n"), "a.csv")
+
+    assert json.loads(json.dumps(report.to_dict())) == report.to_dict()
 
 
 def test_it_follows_what_is_given() -> None:
