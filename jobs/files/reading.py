@@ -100,7 +100,11 @@ def open_rows(stream: Readable, name: str = "", limits: Limits = LIMITS, **given
     if complete or not _is_workbook(head, limits):
         return Reader(whole, sniff(head, name, complete=complete, limits=limits, **given), limits)
     copy = unpacking.copied(whole, limits)
-    reader = open_rows(copy, name, limits, **given)
+    try:
+        reader = open_rows(copy, name, limits, **given)
+    except Unreadable:
+        copy.close()
+        raise
     weakref.finalize(reader, copy.close)
     return reader
 
