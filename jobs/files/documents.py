@@ -14,16 +14,18 @@ from io import BytesIO
 from itertools import islice
 from typing import Any
 
-from jobs.files.jsonlines import SPACE, Columns, bad, decoder, judged, row
+from jobs.files.jsonlines import SPACE, Columns, bad, decoder, judged, over, row
 from jobs.files.lines import Lines
 from jobs.files.shape import LONG, Limits, Reason, Row, Shape, Unreadable
 
 SAMPLE = 200  # rows that the columns are guessed from
 PIECE = 1 << 17  # characters
+LOST = 4  # times the limit on a row, after which its end is looked for no more
 NEAR = 16  # an error so near to the end of the text may come from the end alone: the longest word is -Infinity
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _STRUCTURE = re.compile(r"""["\[\]{},]""")
+_INNER = re.compile(r"""["\[\]{}]""")
 _QUOTED = re.compile(r'["\\]')
 _BREAK = re.compile(r"[ \t]*[\r\n][ \t\r\n]*")  # outside of strings, for no string may hold one
 
@@ -95,7 +97,7 @@ class Window:
         """The text up to the end of the value, told by brackets and quotes only. Raises Ended."""
         depth, quoted, start = 0, False, self.at
         while True:
-            found = (_QUOTED if quoted else _STRUCTURE).search(self.text, self.at)
+            found = (_QUOTED if quoted else _INNER if depth else _STRUCTURE).search(self.text, self.at)
             if found is None or (found[0] == "\\" and found.end() == len(self.text)):
                 self.at = found.start() if found else len(self.text)
                 yield self.text[start : self.at]
@@ -163,7 +165,7 @@ class Document:
         text, window.at = window.text[window.at : end], end
         if len(text) > self._limits.row_bytes // 4 and self._is_long(text):
             return self._long(text)
-        return judged(_on_one_line(text), value, self._shape, self._limits, self._columns)
+        return judged(_on_one_line(text), value, over(text, value, self._limits), self._shape, self._columns)
 
     def _odd(self) -> Row:
         """A value that the decoder refuses: where it ends is told by its brackets."""
@@ -172,6 +174,8 @@ class Document:
             if size <= self._limits.row_bytes:
                 kept.append(piece)
             size += len(piece)
+            if size > LOST * self._limits.row_bytes:
+                raise Unreadable(f"Row {self._number:,} of the JSON document does not end within {size:,} characters.")
         text = "".join(kept).strip(SPACE)
         if size > self._limits.row_bytes or self._is_long(text):
             return self._long(text)

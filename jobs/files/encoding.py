@@ -34,6 +34,7 @@ _ODD = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\x1b\x1c\x1d\
 _LINE_ENDS = re.compile(r"\r\n|\n|\r")
 _ESCAPED = re.compile("[\udc80-\udcff]")
 _NOT_ASCII = re.compile(r"[^\0-\x7f]+")
+_HIGH = re.compile(rb"[\x80-\xff]")
 _ABOVE_ASCII = re.compile("[^\0-\x7f\udc80-\udcff]")
 # What Windows-1252 text has beside ASCII: signs, small letters, and capitals where a word begins or is all capitals.
 # A Þ or ÿ, or an Ã behind a small letter, is more likely a byte that does not belong there.
@@ -48,6 +49,7 @@ _WESTERN = re.compile(
 FOREIGN = ("cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "big5", "euc_kr", "euc_jp")
 EVIDENCE = 8  # bytes above ASCII, below which anything could be meant
 SAMPLE = 64_000  # bytes that it is given
+LOOKED_AT = 300_000  # bytes, from the first above ASCII on
 TITLES = {"cp1252": "Windows-1252", "cp1250": "Windows-1250", "cp1251": "Windows-1251", "iso8859-1": "Latin-1"}
 _START = 4_096
 
@@ -67,6 +69,10 @@ def detect(head: bytes, complete: bool, encoding: str = "") -> str:
 
 def guess(head: bytes, complete: bool) -> str:
     """The encoding of bytes in which there is no byte order mark: UTF-8 where that is possible at all."""
+    if len(head) > LOOKED_AT:
+        first = _HIGH.search(head)
+        start = first.start() if first else 0
+        head, complete = head[start : start + LOOKED_AT], False
     text = decode(head, "utf-8", complete)
     wrong = len(_ESCAPED.findall(text))
     if wrong == 0 or len(_ABOVE_ASCII.findall(text)) >= wrong:

@@ -60,18 +60,14 @@ def rows(lines: Lines, shape: Shape, limits: Limits, columns: Columns) -> Iterat
 
 def row(text: str, shape: Shape, limits: Limits, columns: Columns) -> Row:
     """The row of one value's text."""
-    value, reason = parse(text, limits) if not first_surrogate(text) else (None, undecodable(text, shape.encoding))
-    if reason:
-        return bad(text, reason)
-    columns.add(value)
-    return Row(text, "", value)
+    value, reason = parse(text, limits)
+    return judged(text, value, reason, shape, columns)
 
 
-def judged(text: str, value: Any, shape: Shape, limits: Limits, columns: Columns) -> Row:
-    """The row of a value that was decoded already."""
+def judged(text: str, value: Any, reason: str, shape: Shape, columns: Columns) -> Row:
+    """The row of a value that was decoded already, and of what is wrong with it."""
     if first_surrogate(text):
-        return bad(text, undecodable(text, shape.encoding))
-    reason = over(text, value, limits)
+        reason = undecodable(text, shape.encoding)
     if reason:
         return bad(text, reason)
     columns.add(value)

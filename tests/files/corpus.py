@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
@@ -106,6 +107,14 @@ def zipped(parts: dict[str, str | bytes], compression: int = zipfile.ZIP_DEFLATE
         for name, content in parts.items():
             archive.writestr(name, content)
     return stream.getvalue()
+
+
+def bomb(start: bytes, piece: bytes, megabytes: int) -> bytes:
+    """A gzip of so much, which is never in memory as a whole."""
+    packer = zlib.compressobj(9, wbits=31)
+    parts = [packer.compress(start)]
+    parts += [packer.compress(piece * (1_000_000 // len(piece))) for _ in range(megabytes)]
+    return b"".join([*parts, packer.flush()])
 
 
 MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'

@@ -2,22 +2,13 @@ from __future__ import annotations
 
 import gzip
 import io
-import zlib
 
 import pytest
 
 from jobs.files import Limits, Unreadable, preflight, read, recognise, sniff
-from tests.files.corpus import Endless, opened, reasons, rows, values
+from tests.files.corpus import Endless, bomb, opened, reasons, rows, values
 
 TEXT = b"id,q\n" + b"".join(b"%d,some words to read\n" % n for n in range(50_000))
-
-
-def bomb(start: bytes, piece: bytes, megabytes: int) -> bytes:
-    """A gzip of so much, which is never in memory as a whole."""
-    packer = zlib.compressobj(9, wbits=31)
-    parts = [packer.compress(start)]
-    parts += [packer.compress(piece * (1_000_000 // len(piece))) for _ in range(megabytes)]
-    return b"".join([*parts, packer.flush()])
 
 
 def test_it_says_that_a_file_is_compressed() -> None:

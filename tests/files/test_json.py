@@ -136,6 +136,11 @@ def test_it_refuses_a_format_that_does_not_fit() -> None:
         rows("id,q\n1,a\n", "a.csv", format="json")
 
 
+def test_it_gives_up_on_a_value_whose_end_is_far() -> None:
+    with pytest.raises(Unreadable, match="Row 2 of the JSON document does not end within"):
+        preflight(Endless(b'[{"a": 1}, {"a": "', b"x", 5_000_000), "a.json", Limits(row_bytes=1_000_000))
+
+
 def test_it_gives_up_on_a_value_that_never_ends() -> None:
     with pytest.raises(Unreadable, match="ends in the middle, in row 2"):
-        preflight(Endless(b'[{"a": 1}, {"a": "', b"x", 50_000_000), "a.json")
+        preflight(Endless(b'[{"a": 1}, {"a": "', b"x", 30_000_000), "a.json")
