@@ -100,7 +100,9 @@ def test_it_stays_small_over_any_json(start: bytes, piece: bytes) -> None:
 
 
 def test_it_reads_lone_surrogates_of_json_as_bad_rows() -> None:
-    report = preflight(io.BytesIO(b'[{"a": 1},\n{"a": "\xed\xa0\x80"},\n{"a": "\\ud800"},\n2]'), "a.json")
+    report = preflight(
+        io.BytesIO(b'[{"\xc3\xa4": 1},\n{"a": "\xed\xa0\x80"},\n"\xc3\xb6\xc3\xbc\\ud800",\n2]'), "a.json"
+    )
 
     assert (report.rows, [row for row, _ in report.bad]) == (4, [2])
 

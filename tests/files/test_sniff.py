@@ -136,5 +136,15 @@ def test_it_comes_back_from_storage() -> None:
     assert Shape.from_dict(found.to_dict()) == found
 
 
+def test_it_comes_back_from_a_storage_that_knew_less() -> None:
+    stored = {"format": "csv", "encoding": "utf-8", "delimiter": ",", "header": True, "columns": ["a"]}
+
+    assert Shape.from_dict(stored) == Shape("csv", "utf-8", ",", True, ("a",))
+
+
+def test_it_comes_back_from_a_storage_that_knew_more() -> None:
+    assert Shape.from_dict({"format": "text", "encoding": "utf-8", "moon": "full"}) == Shape("text", "utf-8")
+
+
 def test_it_does_not_miss_a_row_with_a_huge_cell() -> None:
     assert sniff(b"id,q\n1," + b"x" * 140_000, "a.csv", complete=True).columns == ("id", "q")
