@@ -1,6 +1,7 @@
 """Rows in and rows out: recognises files, reads them row by row, and writes results. No Django."""
 
 from jobs.files.columntypes import column_types, guess_type
+from jobs.files.encoding import title as encoding_title
 from jobs.files.formula import guard, unguard
 from jobs.files.naming import KEY_COLUMNS, Name, naming
 from jobs.files.payload import Picker, cells, columns_of
@@ -32,6 +33,7 @@ __all__ = [
     "columns_of",
     "csv_chunk",
     "csv_line",
+    "encoding_title",
     "guard",
     "guess_type",
     "jsonl_chunk",

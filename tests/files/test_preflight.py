@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tracemalloc
@@ -10,7 +11,7 @@ from django.core.management.base import CommandError
 
 from jobs.files import Limits, Preflight, Row, Unreadable, open_rows, preflight
 from jobs.management.commands.preflight import Command
-from tests.files.corpus import ENCODINGS, NEWLINES, Endless, opened
+from tests.files.corpus import ENCODINGS, NEWLINES, Endless, opened, workbook
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 CONTENTS = {
@@ -192,6 +193,35 @@ def test_it_prints_a_page_for_people(tmp_path: Path) -> None:
         "bad rows:  1",
         "too few cells: 1",
         "  row 2 has 1 cell, expected 2 (columns id, q)",
+    ]
+
+
+def test_it_prints_what_else_it_found(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(gzip.compress(b'{"data": [{"id": 1},\n{"id": 1},\n{"id": }]}'))
+
+    assert command(tmp_path / "a").splitlines() == [
+        "format:    json in gzip",
+        "rows in:   data",
+        "encoding:  utf-8",
+        "columns:   id",
+        "rows:      3",
+        "bad rows:  1",
+        "same keys: 1",
+        "duplicate key: 1",
+        "  row 2 has the key 1, which row 1 has too",
+        "broken JSON: 1",
+        "  row 3 is not valid JSON: expecting value at character 8",
+    ]
+
+
+def test_it_prints_the_sheet(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(workbook(("May", [["id", "q"], [1, "a"], [], [2, "b"]])))
+
+    assert command(tmp_path / "a").splitlines()[:4] == [
+        "format:    xlsx",
+        "sheet:     May",
+        "encoding:  utf-8",
+        "header:    yes",
     ]
 
 
