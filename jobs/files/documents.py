@@ -104,17 +104,15 @@ class Window:
                 if not self.grow():
                     raise Ended
                 start = 0
-            elif quoted:
-                quoted = found[0] == "\\"
-                self.at = found.end() + quoted
-            elif depth == 0 and found[0] in ",]}":
+                continue
+            mark = found[0]
+            if depth == 0 and mark in ",]}":
                 self.at = found.start()
                 yield self.text[start : self.at]
                 return
-            else:
-                quoted = found[0] == '"'
-                depth += (found[0] in "[{") - (found[0] in "]}")
-                self.at = found.end()
+            depth += (mark in "[{") - (mark in "]}")
+            quoted ^= mark == '"'
+            self.at = found.end() + (mark == "\\")
 
 
 class Document:

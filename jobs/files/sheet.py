@@ -22,6 +22,7 @@ DAMAGED = (
 
 _ROW, _CELL, _VALUE, _TEXT = (MAIN + name for name in ("row", "c", "v", "t"))
 _ITEM, _SOUND = (MAIN + name for name in ("si", "rPh"))
+_OPENS = {_VALUE: True, _TEXT: True, _SOUND: False}  # whether the text in an element is the cell's
 _COLUMN = re.compile("[A-Za-z]{1,3}")
 _DIGITS = "0123456789"
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -60,12 +61,9 @@ class _Cells:
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self.quiet = 0
+        self.open = _OPENS.get(name, self.open)
         if name == _CELL:
             self._begin_cell(attributes)
-        elif name in (_VALUE, _TEXT):
-            self.open = True
-        elif name == _SOUND:
-            self.open = False
         elif name == _ROW:
             self._begin_row(attributes.get("r", ""))
 

@@ -155,7 +155,7 @@ def _is_document(text: str, filled: Sequence[str], extension: str) -> bool:
     """Whether this is one JSON document that holds an array of rows, and not JSON Lines."""
     if not _DOCUMENT.match(text):
         return False
-    if _is_json(filled[0]):
+    if filled and _is_json(filled[0]):
         # One line alone is both; then it is for the name to say.
         kind = NAMED.get(extension, "")
         if len(filled) > 1 or kind == "jsonl" or (filled[0].startswith("{") and kind != "json"):
@@ -165,7 +165,7 @@ def _is_document(text: str, filled: Sequence[str], extension: str) -> bool:
 
 def _is_other_document(text: str, filled: Sequence[str], complete: bool) -> bool:
     """Whether this is a JSON document over several lines without rows."""
-    if not _DOCUMENT.match(text) or _is_json(filled[0]):
+    if not filled or not _DOCUMENT.match(text) or _is_json(filled[0]):
         return False
     if complete:
         return _is_json(text)

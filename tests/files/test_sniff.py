@@ -92,6 +92,14 @@ def test_it_refuses_a_long_json_document_by_its_head() -> None:
         sniff(b'{\n "a": 1,\n' + b' "b": 2,\n' * 1_000, "a.json")
 
 
+def test_it_recognises_a_document_cut_in_its_first_line() -> None:
+    assert sniff(b'\n[{"a": 1}, {"a"').format == "json"
+
+
+def test_it_takes_a_line_for_text_that_is_cut_below_a_blank_one() -> None:
+    assert sniff(b"\n{name} lives in").format == "text"
+
+
 def test_it_takes_a_long_file_whose_first_line_is_broken() -> None:
     assert sniff(b'{"a": \n' + b'{"a": 2}\n' * 1_000).format == "jsonl"
 
