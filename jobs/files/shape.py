@@ -57,7 +57,7 @@ class Limits:
     unpacked_bytes: int = 4_000_000_000
     ratio: int = 200
     sheets: int = 200
-    shared_bytes: int = 200_000_000
+    shared_bytes: int = 100_000_000
 
 
 RATIO_FROM = 20_000_000

@@ -14,6 +14,7 @@ from jobs.files.tabular import checked, too_long, wrong_width
 from jobs.files.workbook import Workbook
 
 SAMPLE = 200  # records that a guess is made from
+LOOKED_AT = 50_000_000  # bytes of sheets in which the first of them must be
 
 
 def sheets(stream: IO[bytes], limits: Limits) -> tuple[str, ...]:
@@ -26,10 +27,13 @@ def shape_of(stream: IO[bytes], limits: Limits, sheet: str = "", header: bool | 
     """The shape of one sheet: the one that is named, else the first that has cells. Raises Unreadable."""
     book = Workbook(stream, limits)
     shown = [part.name for part in book.sheets if not part.hidden] or [part.name for part in book.sheets]
+    left = LOOKED_AT
     for name in [sheet] if sheet else shown:
-        records = list(islice(filter(None, book.sheet(name).rows()), SAMPLE))
+        found = book.sheet(name)
+        records = list(islice(filter(None, found.rows(left)), SAMPLE))
         if records:
             return _shape(name, records, limits, header)
+        left -= found.read
     raise Unreadable(f"The sheet {sheet!r} is empty." if sheet else "The workbook is empty.")
 
 

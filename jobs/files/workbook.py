@@ -12,13 +12,14 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EINVAL
+from functools import cached_property
 from typing import IO, Any, NamedTuple
 
 from openpyxl.reader.excel import ExcelReader
 
 from jobs.files.shape import Limits, Unreadable
 from jobs.files.sheet import Sheet, shared_strings
-from jobs.files.styles import styles_of
+from jobs.files.styles import Styles, styles_of
 from jobs.files.unpacking import check_size
 from jobs.files.xmlparts import parser_of
 
@@ -93,9 +94,13 @@ class Workbook:
         if part is None:
             raise Unreadable(f"The workbook has no sheet {name[:40]!r}; it has {_listed(self.sheets)}.")
         with _undamaged():
-            styles = styles_of(self._archive, self._reader.wb.epoch)
-            return Sheet(self._archive, part.path, styles, self._texts(), self._limits)
+            return Sheet(self._archive, part.path, self._styles, self._texts, self._limits)
 
+    @cached_property
+    def _styles(self) -> Styles:
+        return styles_of(self._archive, self._reader.wb.epoch)
+
+    @cached_property
     def _texts(self) -> list[str]:
         part = self._reader.package.find(SHARED_STRINGS)
         path = part.PartName.lstrip("/") if part is not None else ""

@@ -65,7 +65,7 @@ def test_it_stays_small_over_a_file_without_any_line_end() -> None:
 
 def test_it_stays_small_over_many_rows() -> None:
     with peak_below(5):
-        assert preflight(Endless(b"id,q\n", b"1,some words to read\n", 5 * MB), "a.csv").rows > 200_000
+        assert preflight(Endless(b"a,q\n", b"1,some words to read\n", 5 * MB), "a.csv").rows > 200_000
 
 
 @pytest.mark.parametrize("piece", [b",", b"a,", b'"a",'])

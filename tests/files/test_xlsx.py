@@ -261,6 +261,12 @@ def test_it_refuses_more_than_the_limit() -> None:
     assert "unpacks to more than 1,000 bytes" in refused(workbook(("S", TABLE)), Limits(unpacked_bytes=1_000))
 
 
+def test_it_looks_for_rows_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.files.sheetrows.LOOKED_AT", 100_000)
+
+    assert refused(zipped(parts("<row/>" * 100_000 + "<row><c><v>1</v></c></row>"))) == "The workbook is empty."
+
+
 def test_it_refuses_too_many_sheets() -> None:
     data = workbook(*((f"S{n}", TABLE) for n in range(4)))
 
