@@ -4,14 +4,14 @@ PYTHON ?= python3
 PY = .venv/bin/python
 PYTEST = $(PY) -m pytest
 POSTGRES = $(PY) -m tests.services.postgres
-QUICK = not flow and not browser and not faults
+QUICK = not flow and not browser and not faults and not fuzz
 FAULTS = $(PYTEST) -p no:cacheprovider tests/faults -m
 MISTAKES = $(PYTEST) -p no:cacheprovider tests/model -m faults -rP
 # These touch no row, so that another database makes no difference to them.
 NO_ROWS = $(patsubst %,--ignore=tests/%,platform engine files processors)
 TOGETHER = -k -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
-.PHONY: run test test-quick bench setup lock clean has-python setup-run setup-dev \
+.PHONY: run test test-quick bench fuzz setup lock clean has-python setup-run setup-dev \
 	check-style check-types check-layers check-migrations check-container check-pages \
 	test-sqlite test-postgres flow-sqlite flow-postgres faults-fast faults soak mistakes
 MAKEFLAGS += --no-print-directory
@@ -38,6 +38,10 @@ test-quick: setup-dev
 # All tables, for half an hour; `make bench TABLES="waiting nothing"` measures some.
 bench: setup-dev
 	@$(PY) -m benchmarks $(TABLES)
+
+# Broken files for the readers; `make fuzz SECONDS=600 SEED=7` reads longer, and the same ones again.
+fuzz: setup-dev
+	@FUZZ_SECONDS=$(or $(SECONDS),60) FUZZ_SEED=$(SEED) $(PYTEST) -p no:cacheprovider tests/files -m fuzz -s
 
 setup: setup-dev
 

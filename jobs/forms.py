@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, Final, cast
 
 from django import forms
 from django.conf import settings
@@ -187,16 +187,15 @@ class JobForm(forms.Form):
         super().full_clean()
 
     def recognise(self) -> None:
-        """Reads the first part of the file, since the columns to choose from are in it."""
+        """Looks at the file, since the columns to choose from are in it."""
         sent = self.files.get("file")
         self.kept = self._kept()
         if sent is None and self.kept is None:
             self.trouble = "Choose a file."
             return
         name = str(sent.name if sent else self.kept and self.kept.name)
-        head, complete = self._head(sent)
         try:
-            self.shape = files.sniff(head, name, complete=complete)
+            self.shape = self._shape(sent, name)
         except files.Unreadable as error:
             self.trouble = str(error)
         else:
@@ -207,14 +206,11 @@ class JobForm(forms.Form):
         own = Upload.objects.filter(owner=self.owner).exclude(file="")
         return own.filter(pk=int(key)).first() if key.isdecimal() else None
 
-    def _head(self, sent: Any) -> tuple[bytes, bool]:
-        """The first part of the file, and whether that is all of it."""
+    def _shape(self, sent: Any, name: str) -> files.Shape:
         if sent is None and self.kept:
             with closing(self.kept.file.open("rb")) as stored:
-                return head_of(stored)
-        head = head_of(sent)
-        sent.seek(0)
-        return head
+                return files.recognise(stored, name)
+        return files.recognise(sent, name)
 
     def clean_file(self) -> File[bytes] | None:
         file: File[bytes] | None = self.cleaned_data.get("file")
@@ -292,9 +288,3 @@ def filled(data: Any, usual: Mapping[str, Any]) -> Any:
         if name not in data and usual[name] is not None:
             data[name] = usual[name]
     return data
-
-
-def head_of(stream: BinaryIO | File[bytes]) -> tuple[bytes, bool]:
-    """The first bytes of a file, and whether there are no more."""
-    head = stream.read(HEAD)
-    return head, not stream.read(1)

@@ -26,7 +26,6 @@ from jobs.store import LostLease
 
 logger = logging.getLogger(__name__)
 
-KEY_COLUMNS: Final = ("custom_id", "id", "key")
 WIDE: Final = 4  # a job of several tasks gets shards this many times smaller, so that each finds one
 SHARD_SIZE: Final = 4_000_000  # characters of payloads, where rows are so large that fewer make a shard
 NEWS: Final = 0.25  # seconds between two words to viewers
@@ -154,7 +153,7 @@ def skip_stored(job: Job, token: str, reader: files.Reader) -> None:
 def read_all(job: Job, token: str, reader: files.Reader, clock: Callable[[], float] = time.monotonic) -> None:
     """Stores what is not stored yet, shard by shard; viewers hear of it now and then."""
     skip_stored(job, token, reader)
-    name = files.naming(job.file_shape, job.label_column or label_column(job), (job.key_column, *KEY_COLUMNS))
+    name = files.naming(job.file_shape, job.label_column or label_column(job), (job.key_column, *files.KEY_COLUMNS))
     size = settings.JOBS_SHARD_SIZE // (WIDE if job.most_tasks > 1 else 1)
     told = clock()
     rows = enumerate(reader, job.total)

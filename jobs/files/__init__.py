@@ -1,36 +1,51 @@
 """Rows in and rows out: recognises files, reads them row by row, and writes results. No Django."""
 
+from jobs.files.columntypes import column_types, guess_type
+from jobs.files.encoding import title as encoding_title
 from jobs.files.formula import guard, unguard
-from jobs.files.naming import Name, naming
+from jobs.files.lines import Readable
+from jobs.files.naming import KEY_COLUMNS, Name, naming
 from jobs.files.payload import Picker, cells, columns_of
-from jobs.files.reading import Reader, open_rows, read
-from jobs.files.report import Report, preflight
-from jobs.files.shape import LIMITS, Limits, Row, Shape, Unreadable
+from jobs.files.reading import Reader, open_rows, read, recognise, sheets
+from jobs.files.report import Group, Preflight, Problem, Report, preflight
+from jobs.files.shape import LIMITS, Limits, Partial, Reason, Row, Shape, Unreadable
 from jobs.files.sniffing import sniff
 from jobs.files.writers import Result, csv_chunk, csv_line, jsonl_chunk, result_header
 
 __all__ = [
+    "KEY_COLUMNS",
     "LIMITS",
+    "Group",
     "Limits",
     "Name",
+    "Partial",
     "Picker",
+    "Preflight",
+    "Problem",
+    "Readable",
     "Reader",
+    "Reason",
     "Report",
     "Result",
     "Row",
     "Shape",
     "Unreadable",
     "cells",
+    "column_types",
     "columns_of",
     "csv_chunk",
     "csv_line",
+    "encoding_title",
     "guard",
+    "guess_type",
     "jsonl_chunk",
     "naming",
     "open_rows",
     "preflight",
     "read",
+    "recognise",
     "result_header",
+    "sheets",
     "sniff",
     "unguard",
 ]

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from jobs.files.encoding import undecodable
 from jobs.files.lines import Lines
 from jobs.files.payload import BARE, first_surrogate, quote, shortened
-from jobs.files.shape import Limits, Row, Shape
+from jobs.files.shape import BROKEN, DEEP, LONG, MANY, Limits, Reason, Row, Shape
 
 SPACE = " \t\r\n"
 
@@ -22,7 +22,7 @@ def _refuse(constant: str) -> NoReturn:
     raise _NotJson(f"{constant} is no JSON value")
 
 
-_decode = json.JSONDecoder(parse_constant=_refuse).decode
+decoder = json.JSONDecoder(parse_constant=_refuse)
 
 
 class Columns:
@@ -52,50 +52,58 @@ def rows(lines: Lines, shape: Shape, limits: Limits, columns: Columns) -> Iterat
         if lines.is_too_long(line):
             if lines.is_cut(line):
                 sum(map(len, lines.skip()))
-            yield _bad(line, f"is longer than {limits.row_bytes:,} bytes")
+            yield bad(line, Reason(LONG, f"is longer than {limits.row_bytes:,} bytes"))
             continue
         text = line.strip(SPACE)
-        yield _row(text, shape, limits, columns) if text else None
+        yield row(text, shape, limits, columns) if text else None
 
 
-def _row(text: str, shape: Shape, limits: Limits, columns: Columns) -> Row:
-    if first_surrogate(text):
-        return _bad(text, undecodable(text, shape.encoding))
+def row(text: str, shape: Shape, limits: Limits, columns: Columns) -> Row:
+    """The row of one value's text."""
     value, reason = parse(text, limits)
+    return judged(text, value, reason, shape, columns)
+
+
+def judged(text: str, value: Any, reason: str, shape: Shape, columns: Columns) -> Row:
+    """The row of a value that was decoded already, and of what is wrong with it."""
+    if first_surrogate(text):
+        reason = undecodable(text, shape.encoding)
     if reason:
-        return _bad(text, reason)
+        return bad(text, reason)
     columns.add(value)
     return Row(text, "", value)
 
 
-def _bad(text: str, reason: str) -> Row:
+def bad(text: str, reason: str) -> Row:
+    """A bad row that keeps the beginning of its text."""
     return Row(quote(shortened([text], 1)[0]), reason)
 
 
 def parse(text: str, limits: Limits) -> tuple[Any, str]:
     """The value of one line and an empty reason, or None and why it is not one."""
     try:
-        value = _decode(text)
+        value = decoder.decode(text)
     except json.JSONDecodeError as error:
         message = error.msg[:1].lower() + error.msg[1:].removesuffix(" at")
-        return None, f"is not valid JSON: {message} at character {error.pos + 1}"
+        return None, Reason(BROKEN, f"is not valid JSON: {message} at character {error.pos + 1}")
     except RecursionError:
         return None, _too_deep(limits)
     except _NotJson as error:
-        return None, f"is not valid JSON: {error}"
+        return None, Reason(BROKEN, f"is not valid JSON: {error}")
     except ValueError:
-        return None, "holds a number of more than 4,300 digits"
-    return value, _over(text, value, limits)
+        return None, Reason(LONG, "holds a number of more than 4,300 digits")
+    return value, over(text, value, limits)
 
 
-def _over(text: str, value: Any, limits: Limits) -> str:
+def over(text: str, value: Any, limits: Limits) -> str:
+    """Why a value goes over a limit, or nothing."""
     # Counting brackets is far cheaper than walking the value, and nearly always enough.
     if text.count("[") + text.count("{") > limits.json_depth and depth(value) > limits.json_depth:
         return _too_deep(limits)
     if not isinstance(value, dict):
         return ""
     if len(value) > limits.columns:
-        return f"has {len(value):,} keys, the limit is {limits.columns:,}"
+        return Reason(MANY, f"has {len(value):,} keys, the limit is {limits.columns:,}")
     if len(text) > limits.cell_chars:
         return _long_string(value, limits)
     return ""
@@ -104,12 +112,12 @@ def _over(text: str, value: Any, limits: Limits) -> str:
 def _long_string(value: dict[str, Any], limits: Limits) -> str:
     for key, item in value.items():
         if isinstance(item, str) and len(item) > limits.cell_chars:
-            return f"has {len(item):,} characters in column {key}, the limit is {limits.cell_chars:,}"
+            return Reason(LONG, f"has {len(item):,} characters in column {key}, the limit is {limits.cell_chars:,}")
     return ""
 
 
 def _too_deep(limits: Limits) -> str:
-    return f"is nested deeper than {limits.json_depth:,} levels"
+    return Reason(DEEP, f"is nested deeper than {limits.json_depth:,} levels")
 
 
 def depth(value: Any) -> int:

@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import BinaryIO, Protocol
 
 CHUNK = 1 << 18
+_KEEP = "batchweb.keep"
+
+
+def _keep(error: UnicodeError) -> tuple[str, int]:
+    """Like surrogatepass for half a UTF-16 pair, else like surrogateescape, for bytes below 0x80 too."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    wide = error.encoding.startswith("utf-16")
+    with suppress(UnicodeDecodeError):
+        return _pass(error) if wide else _escaped(error, b"\r\n")
+    return _escaped(error)
+
+
+def _pass(error: UnicodeError) -> tuple[str, int]:
+    text, end = codecs.lookup_error("surrogatepass")(error)
+    return str(text), end
+
+
+def _escaped(error: UnicodeDecodeError, kept: bytes = b"") -> tuple[str, int]:
+    """A lone surrogate for each byte; an end of line that a broken sequence has swallowed stays one."""
+    first, *rest = error.object[error.start : max(error.end, error.start + 1)]
+    text = "".join(chr(byte if byte in kept else 0xDC00 + byte) for byte in rest)
+    return chr(0xDC00 + first) + text, error.start + 1 + len(rest)
+
+
+codecs.register_error(_KEEP, _keep)
+
+
+def errors_of(encoding: str) -> str:
+    """The error handler under which no byte stops a reader; the one of C where it is enough."""
+    return "surrogateescape" if encoding.startswith("utf-8") else _KEEP
 
 
 class Readable(Protocol):
@@ -42,16 +75,18 @@ class Lines:
     """
 
     def __init__(self, stream: Readable, encoding: str, row_bytes: int) -> None:
-        # UTF-16 knows no undecodable byte but half a pair, which surrogatepass lets through.
-        errors = "surrogatepass" if encoding.startswith("utf-16") else "surrogateescape"
         buffer = io.BufferedReader(Replay(b"", stream), CHUNK)
-        self._text = io.TextIOWrapper(buffer, encoding, errors, newline="")
+        self._text = io.TextIOWrapper(buffer, encoding, errors_of(encoding), newline="")
         self._cap = row_bytes + 2
         self._row_bytes = row_bytes
         self.long = row_bytes // 4  # shorter than this in characters is surely shorter than row_bytes
 
     def __iter__(self) -> Iterator[str]:
         return iter(partial(self._text.readline, self._cap), "")
+
+    def read(self, size: int) -> str:
+        """Up to so many characters, whatever lines they are in; none at the end."""
+        return self._text.read(size)
 
     def is_cut(self, line: str) -> bool:
         """Whether the rest of this line is still in the stream."""
@@ -69,14 +104,17 @@ class Lines:
                 return
 
 
-def take_head(stream: BinaryIO | Readable, row_bytes: int) -> tuple[bytes, bool]:
-    """The first part of a file, at least one line where that is within the limit, and whether it is all of it."""
+def take_head(stream: BinaryIO | Readable, row_bytes: int, complete: bool = True) -> tuple[bytes, bool]:
+    """The first part of a file, at least one line where that is within the limit, and whether it is all of it.
+
+    Where the stream itself is only a part, because it is not `complete`, it is never all.
+    """
     head = bytearray()
     while len(head) < row_bytes:
         piece = stream.read(CHUNK)
         head += piece
         if not piece:
-            return bytes(head), True
+            return bytes(head), complete
         if len(head) >= CHUNK and (b"\n" in piece or b"\r" in piece):
             break
     return bytes(head), False

@@ -10,6 +10,7 @@ from jobs.files.shape import Shape
 
 Name = Callable[[Any], tuple[str, str]]
 
+KEY_COLUMNS = ("custom_id", "id", "key")  # where a row's key is looked for, unless somebody chose a column
 LONGEST = 200  # characters of a label or a key
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from jobs.files.encoding import undecodable
 from jobs.files.lines import Lines
 from jobs.files.payload import array_text, first_surrogate, shortened
-from jobs.files.shape import Limits, Row, Shape
+from jobs.files.shape import LONG, Limits, Reason, Row, Shape
 
 COLUMN = "text"
 
@@ -28,5 +28,5 @@ def rows(lines: Lines, shape: Shape, limits: Limits) -> Iterator[Row | None]:
 
 def _reason(text: str, shape: Shape, limits: Limits) -> str:
     if len(text) > limits.cell_chars:
-        return f"is longer than {limits.cell_chars:,} characters"
+        return Reason(LONG, f"is longer than {limits.cell_chars:,} characters")
     return undecodable(text, shape.encoding) if first_surrogate(text) else ""

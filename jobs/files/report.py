@@ -3,20 +3,66 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
+from jobs.files.columntypes import column_types
+from jobs.files.duplicates import Seen
 from jobs.files.lines import Readable
+from jobs.files.naming import KEY_COLUMNS, naming
+from jobs.files.payload import cells
 from jobs.files.reading import Reader, open_rows
-from jobs.files.shape import LIMITS, Given, Limits
+from jobs.files.shape import LIMITS, Given, Limits, Reason, Row
 
-SHOWN = 1_000  # bad rows that are listed
+SHOWN = 1_000  # bad rows that a report lists
+FIRST = 10  # rows that it lists of each group
+SAMPLE = 200  # good rows that the columns' types are guessed from
+DUPLICATE = "duplicate key"
+REFUSED = "refused"
+
+Check = Callable[[Row], str]
+
+
+class Problem(NamedTuple):
+    """Something to say about a row (from 1, without the header). A duplicate key is no bad row."""
+
+    row: int
+    kind: str
+    reason: str
+
+    @property
+    def bad(self) -> bool:
+        """Whether the row cannot be processed."""
+        return self.kind != DUPLICATE
+
+
+@dataclass(slots=True)
+class Group:
+    """The problems of one kind: how many, and the first of them."""
+
+    kind: str
+    count: int = 0
+    first: list[Problem] = field(default_factory=list)
+
+    def add(self, problem: Problem) -> None:
+        """Counts one more."""
+        self.count += 1
+        if len(self.first) < FIRST:
+            self.first.append(problem)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The group as plain JSON values."""
+        return {"kind": self.kind, "count": self.count, "first": [_plain(problem) for problem in self.first]}
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a preflight found. `rows` counts the bad ones too; a bad row is (row from 1 without the header, reason)."""
+    """What a preflight found. `rows` counts the bad ones too; a bad row is (row from 1 without the header, reason).
+
+    `types` are guesses, one for each of the first columns; `duplicates` counts the rows whose key an earlier row has.
+    """
 
     format: str
     encoding: str
@@ -26,11 +72,92 @@ class Report:
     rows: int
     bad: tuple[tuple[int, str], ...]
     bad_total: int
+    blank: int = 0
+    duplicates: int = 0
+    groups: tuple[Group, ...] = ()
+    types: tuple[str, ...] = ()
+    compression: str = ""
+    sheet: str = ""
+    path: str = ""
+
+    @property
+    def tabular(self) -> bool:
+        """Whether there could be a header."""
+        return self.format in ("csv", "tsv", "xlsx")
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON values."""
-        bad = [{"row": row, "reason": reason} for row, reason in self.bad]
-        return asdict(self) | {"columns": list(self.columns), "bad": bad}
+        return asdict(self) | {
+            "columns": list(self.columns),
+            "types": list(self.types),
+            "bad": [{"row": row, "reason": str(reason)} for row, reason in self.bad],
+            "groups": [group.to_dict() for group in self.groups],
+        }
+
+
+class Preflight(Iterator[Problem]):
+    """The problems of a file in the order of its rows, each as it is met; rows without any are passed over.
+
+    In bounded memory, so that it can be a download of any length. `reader.rows` counts while it goes on, and report()
+    sums up what was met, in the end or before. `check` says why a good row is refused all the same, or nothing.
+    """
+
+    def __init__(self, reader: Reader, keys: Sequence[str] = KEY_COLUMNS, check: Check | None = None) -> None:
+        self.reader = reader
+        self._check = check
+        self._name = naming(reader.shape, "", keys)
+        self._seen = Seen()
+        self._groups: dict[str, Group] = {}
+        self._bad: list[tuple[int, str]] = []
+        self._sample: list[str] = []
+        self._problems = self._find()
+
+    def __next__(self) -> Problem:
+        problem = next(self._problems)
+        self._groups.setdefault(problem.kind, Group(problem.kind)).add(problem)
+        if problem.bad and len(self._bad) < SHOWN:
+            self._bad.append((problem.row, problem.reason))
+        return problem
+
+    def _find(self) -> Iterator[Problem]:
+        for number, row in enumerate(self.reader, 1):
+            if row.reason:
+                yield Problem(number, kind_of(row.reason), row.reason)
+                continue
+            if len(self._sample) < SAMPLE:
+                self._sample.append(row.payload)
+            if self._check and (reason := self._check(row)):
+                yield Problem(number, kind_of(reason), reason)
+            key = self._name(row.value)[1]
+            if key and (first := self._seen.add(key, number)):
+                yield Problem(number, DUPLICATE, f"has the key {key}, which row {first:,} has too")
+
+    def report(self) -> Report:
+        """What was met up to now."""
+        shape, columns = self.reader.shape, self.reader.columns
+        duplicates = self._groups.get(DUPLICATE, Group(DUPLICATE)).count
+        return Report(
+            format=shape.format,
+            encoding=shape.encoding,
+            delimiter=shape.delimiter,
+            header=shape.header,
+            columns=columns,
+            rows=self.reader.rows,
+            bad=tuple(self._bad),
+            bad_total=sum(group.count for group in self._groups.values()) - duplicates,
+            blank=self.reader.blank,
+            duplicates=duplicates,
+            groups=tuple(self._groups.values()),
+            types=column_types([cells(payload, shape, columns) for payload in self._sample]),
+            compression=shape.compression,
+            sheet=shape.sheet,
+            path=shape.path,
+        )
+
+
+def kind_of(reason: str) -> str:
+    """The kind of problem that a reason is."""
+    return reason.kind if isinstance(reason, Reason) else REFUSED
 
 
 def preflight(
@@ -40,26 +167,12 @@ def preflight(
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         with path.open("rb") as stream:
-            return _report(open_rows(stream, name or path.name, limits, **given))
-    return _report(open_rows(source, name, limits, **given))
+            return preflight(stream, name or path.name, limits, **given)
+    found = Preflight(open_rows(source, name, limits, **given))
+    for _ in found:
+        pass
+    return found.report()
 
 
-def _report(reader: Reader) -> Report:
-    bad: list[tuple[int, str]] = []
-    bad_total = 0
-    for number, row in enumerate(reader, 1):
-        if row.reason:
-            bad_total += 1
-            if bad_total <= SHOWN:
-                bad.append((number, row.reason))
-    shape = reader.shape
-    return Report(
-        format=shape.format,
-        encoding=shape.encoding,
-        delimiter=shape.delimiter,
-        header=shape.header,
-        columns=reader.columns,
-        rows=reader.rows,
-        bad=tuple(bad),
-        bad_total=bad_total,
-    )
+def _plain(problem: Problem) -> dict[str, Any]:
+    return {"row": problem.row, "reason": str(problem.reason)}

@@ -7,24 +7,27 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from io import BytesIO
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Unpack
 
+from jobs.files import documents, jsonlines, plaintext, sheetrows, unpacking, workbook
 from jobs.files import encoding as encodings
-from jobs.files import jsonlines, plaintext
 from jobs.files.header import column_names, is_header, numbered
+from jobs.files.lines import take_head
 from jobs.files.payload import first_surrogate
-from jobs.files.shape import FORMATS, LIMITS, Given, Limits, Shape, Unreadable
+from jobs.files.shape import FORMATS, LIMITS, Given, Limits, Partial, Shape, Unreadable
 
 DELIMITERS = ",;\t|"
 SAMPLE = 200  # records that a guess is made from
-NAMED = {"csv": "csv", "tsv": "tsv", "tab": "tsv", "jsonl": "jsonl", "ndjson": "jsonl", "json": "jsonl"}
+NAMED = {"csv": "csv", "tsv": "tsv", "tab": "tsv", "jsonl": "jsonl", "ndjson": "jsonl", "json": "json"}
+NO_ARRAY = "The file is one JSON document and holds no array of rows."
 PROSE = ("txt", "text", "md", "log")
 
 _OBJECT = re.compile(r"""\{\s*["}]""")
-_DOCUMENT = re.compile(r"""\s*(\[\s*[\[{"]|\{\s*")""")
+_DOCUMENT = re.compile(r"""\s*(\[\s*([\["\]\d-]|\{\s*["}]|true|false|null)|\{\s*")""")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|\Z)")
 
 
@@ -65,16 +68,37 @@ def sniff(
 ) -> Shape:
     """The shape of the file that begins with `head` (all of it when `complete`); what is given is not guessed.
 
-    Raises Unreadable, with a sentence, for what cannot be a job: empty, a header alone, binary, an unknown encoding.
+    Raises Unreadable, with a sentence, for what cannot be a job: empty, a header alone, binary, an unknown encoding;
+    Partial for a workbook that is not complete.
     """
+    _check_given(given.get("format", ""), given.get("delimiter", ""))
+    if head.startswith(unpacking.MAGIC):
+        content, whole = _unpacked(head, complete, limits)
+        shape = _sniff(content, name.lower().removesuffix(".gz"), whole, limits, given)
+        return replace(shape, compression="gzip")
+    return _sniff(head, name, complete, limits, given)
+
+
+def _sniff(head: bytes, name: str, complete: bool, limits: Limits, given: Given) -> Shape:
+    if head.startswith(workbook.MAGIC):
+        if not complete:
+            raise Partial("A workbook can be looked at when all of it has arrived.")
+        return sheetrows.shape_of(BytesIO(head), limits, given.get("sheet", ""), given.get("header"))
+    return _of_text(head, name, complete, limits, given)
+
+
+def _of_text(head: bytes, name: str, complete: bool, limits: Limits, given: Given) -> Shape:
     format, delimiter, header = given.get("format", ""), given.get("delimiter", ""), given.get("header")
-    _check_given(format, delimiter)
+    if format == "xlsx":
+        raise Unreadable("The file is no Excel workbook.")
     codec = encodings.detect(head, complete, given.get("encoding", ""))
     text = encodings.decode(head, codec, complete)
     if not text.strip():
         raise Unreadable("The file is empty.")
     lines = _whole_lines(text, complete)
-    kind = format or ("csv" if delimiter else _format(lines, _extension(name), header, complete))
+    kind = format or ("csv" if delimiter else _format(lines, text, _extension(name), header, complete))
+    if kind == "json":
+        return _document(text, codec, complete, limits)
     if kind == "jsonl":
         return Shape("jsonl", codec, columns=_keys(lines, limits))
     if kind == "text":
@@ -82,6 +106,11 @@ def sniff(
     table = _table(lines, "\t" if format == "tsv" else delimiter)
     _check_width(table, limits)
     return _tabular(table, codec, header, complete)
+
+
+def _unpacked(head: bytes, complete: bool, limits: Limits) -> tuple[bytes, bool]:
+    """The first part of what gzip packed, and whether it is all of it."""
+    return take_head(unpacking.Gunzip(BytesIO(head), limits, complete), limits.row_bytes, complete)
 
 
 def _check_given(format: str, delimiter: str) -> None:
@@ -101,12 +130,14 @@ def _whole_lines(text: str, complete: bool) -> list[str]:
     return lines[:-1] if not complete and len(lines) > 1 else lines
 
 
-def _format(lines: Sequence[str], extension: str, header: bool | None, complete: bool) -> str:
+def _format(lines: Sequence[str], text: str, extension: str, header: bool | None, complete: bool) -> str:
     filled = [line.strip() for line in lines if line.strip()][:SAMPLE]
-    if NAMED.get(extension) != "jsonl" or extension == "json" or len(filled) > 1:
-        _refuse_document("".join(lines), filled, complete)
+    if _is_document(text, filled, extension):
+        return "json"
     if _is_jsonl(filled, extension):
         return "jsonl"
+    if _is_other_document(text, filled, complete):
+        raise Unreadable(NO_ARRAY)
     if extension in ("csv", "tsv", "tab"):
         return "csv"
     table = _table(lines, "")
@@ -115,25 +146,38 @@ def _format(lines: Sequence[str], extension: str, header: bool | None, complete:
 
 def _is_jsonl(filled: Sequence[str], extension: str) -> bool:
     objects = sum(_OBJECT.match(line) is not None for line in filled)
-    hinted = NAMED.get(extension) == "jsonl"
+    hinted = NAMED.get(extension) in ("json", "jsonl")
     values = sum(_is_json(line) for line in filled if hinted or line[0] in "[{")
     return objects * 2 > len(filled) or values * 2 > len(filled) or (hinted and values > 0)
 
 
-def _refuse_document(text: str, filled: Sequence[str], complete: bool) -> None:
-    if _is_document(text, filled, complete):
-        raise Unreadable("The file is one JSON document; JSON Lines is read, with one value on each line.")
-
-
-def _is_document(text: str, filled: Sequence[str], complete: bool) -> bool:
-    """Whether this is one JSON value written over several lines, or an array of objects on one."""
+def _is_document(text: str, filled: Sequence[str], extension: str) -> bool:
+    """Whether this is one JSON document that holds an array of rows, and not JSON Lines."""
     if not _DOCUMENT.match(text):
         return False
-    if _is_json(filled[0]):
-        return len(filled) == 1 and filled[0].startswith("[")
+    if filled and _is_json(filled[0]):
+        # One line alone is both; then it is for the name to say.
+        kind = NAMED.get(extension, "")
+        if len(filled) > 1 or kind == "jsonl" or (filled[0].startswith("{") and kind != "json"):
+            return False
+    return documents.find(text) is not None
+
+
+def _is_other_document(text: str, filled: Sequence[str], complete: bool) -> bool:
+    """Whether this is a JSON document over several lines without rows."""
+    if not filled or not _DOCUMENT.match(text) or _is_json(filled[0]):
+        return False
     if complete:
         return _is_json(text)
-    return sum(map(_is_json, filled)) * 2 <= len(filled)
+    return text.lstrip().startswith("{") and sum(map(_is_json, filled)) * 2 <= len(filled)
+
+
+def _document(text: str, codec: str, complete: bool, limits: Limits) -> Shape:
+    path = documents.find(text)
+    if path is None:
+        raise Unreadable(NO_ARRAY)
+    columns = documents.first_columns(text, path, limits)
+    return Shape("json", codec, columns=columns, path=path)
 
 
 def _is_json(line: str) -> bool:

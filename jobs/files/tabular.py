@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from jobs.files.encoding import undecodable
 from jobs.files.lines import Lines
 from jobs.files.payload import SHOWN, array_text, first_surrogate, shortened
-from jobs.files.shape import Limits, Row, Shape
+from jobs.files.shape import BYTES, FEW, LONG, MANY, Limits, Reason, Row, Shape
 
 NAMED = 8  # columns that a reason names
 
@@ -76,22 +76,24 @@ def rows(lines: Lines, shape: Shape, limits: Limits) -> Iterator[Row | None]:
         size, feed.size, feed.start = feed.size, 0, records.line_num + 1
         if len(record) == width and size <= small and not header:
             payload = array_text(record)
-            yield Row(payload, "", record) if not first_surrogate(payload) else _doubtful(record, shape, limits)
+            yield Row(payload, "", record) if not first_surrogate(payload) else checked(record, shape, limits)
             continue
         if not record or (len(record) == 1 and width > 1 and not record[0].strip()):
             yield None
             continue
         if not header:
-            yield _too_long(feed, record, limits) if feed.too_long else _doubtful(record, shape, limits)
+            yield too_long(record, limits) if feed.too_long else checked(record, shape, limits)
+            feed.too_long = False
         header = False
 
 
-def _too_long(feed: _Feed, record: list[str], limits: Limits) -> Row:
-    feed.too_long = False
-    return Row(array_text(shortened(record, 1)), f"is longer than {limits.row_bytes:,} bytes")
+def too_long(record: list[str], limits: Limits) -> Row:
+    """The row of a record of which only the beginning was kept."""
+    return Row(array_text(shortened(record, 1)), Reason(LONG, f"is longer than {limits.row_bytes:,} bytes"))
 
 
-def _doubtful(record: list[str], shape: Shape, limits: Limits) -> Row:
+def checked(record: list[str], shape: Shape, limits: Limits) -> Row:
+    """The row of a record that may be good or bad."""
     reason = _reason(record, shape, limits)
     return Row(array_text(shortened(record, limits.columns)), reason) if reason else Row(array_text(record), "", record)
 
@@ -101,9 +103,9 @@ def _reason(record: list[str], shape: Shape, limits: Limits) -> str:
         return wrong_width(len(record), shape.columns)
     for column, cell in zip(shape.columns, record, strict=True):
         if first_surrogate(cell):
-            return f"{undecodable(cell, shape.encoding)} in column {column}"
+            return Reason(BYTES, f"{undecodable(cell, shape.encoding)} in column {column}")
         if len(cell) > limits.cell_chars:
-            return f"has {len(cell):,} characters in column {column}, the limit is {limits.cell_chars:,}"
+            return Reason(LONG, f"has {len(cell):,} characters in column {column}, the limit is {limits.cell_chars:,}")
     return ""
 
 
@@ -111,4 +113,5 @@ def wrong_width(found: int, columns: Sequence[str]) -> str:
     """Why a row of so many cells does not fit these columns."""
     names = ", ".join(columns[:NAMED]) + (", …" if len(columns) > NAMED else "")
     word = "column" if len(columns) == 1 else "columns"
-    return f"has {found:,} cell{'' if found == 1 else 's'}, expected {len(columns):,} ({word} {names})"
+    text = f"has {found:,} cell{'' if found == 1 else 's'}, expected {len(columns):,} ({word} {names})"
+    return Reason(FEW if found < len(columns) else MANY, text)

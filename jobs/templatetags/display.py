@@ -15,7 +15,7 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from jobs.files import Shape
+from jobs.files import Shape, encoding_title
 
 register = template.Library()
 
@@ -205,7 +205,10 @@ def key(mapping: Mapping[str, Any], name: str) -> Any:
 
 
 DELIMITERS: Final = {",": "comma-separated", ";": "semicolon-separated", "\t": "tab-separated", "|": "separated by |"}
-FORMATS: Final = {"jsonl": "JSON Lines", "text": "one item a line", "csv": "CSV", "tsv": "tab-separated"}
+FORMATS: Final = {
+    "jsonl": "JSON Lines", "json": "JSON", "xlsx": "Excel workbook", "text": "one item a line", "csv": "CSV",
+    "tsv": "tab-separated",
+}  # fmt: skip
 
 
 @register.filter
@@ -214,7 +217,9 @@ def chips(shape: Shape) -> list[str]:
     count = len(shape.columns)
     words = [f"{count:,} column{'s' if count != 1 else ''}"]
     words.append(DELIMITERS.get(shape.delimiter) or FORMATS.get(shape.format, shape.format))
-    words.append("UTF-8" if shape.encoding.startswith("utf-8") else shape.encoding.upper())
+    words += [f"sheet {shape.sheet}"] if shape.sheet else [encoding_title(shape.encoding)]
+    words += [f"rows in {shape.path}"] if shape.path else []
+    words += ["in gzip"] if shape.compression else []
     if shape.tabular and shape.format != "text":
         words.append("first row is the header" if shape.header else "no header")
     return words

@@ -17,7 +17,7 @@ from django.utils.crypto import salted_hmac
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from jobs import dispatch, files, processors, samples
-from jobs.forms import HEAD, LIMIT, POLICY, JobForm, defaults, guess, head_of
+from jobs.forms import HEAD, LIMIT, POLICY, JobForm, defaults, guess
 from jobs.models import Job, Upload
 from jobs.models.job import ALPHABET, new_code
 from jobs.views.access import person
@@ -93,14 +93,14 @@ def first_part(form: JobForm) -> dict[str, Any]:
     if not form.kept or not form.shape:
         return {}
     with contextlib.closing(form.kept.file.open("rb")) as stream:
-        return first_rows(*head_of(stream), form.shape)
+        return first_rows(stream, form.shape)
 
 
-def first_rows(head: bytes, complete: bool, shape: files.Shape) -> dict[str, Any]:
+def first_rows(stream: files.Readable, shape: files.Shape, complete: bool = True) -> dict[str, Any]:
     """The shape and the first rows as cells. The last row of a part of a file may be cut, and is left out."""
     rows: list[files.Row] = []
     try:
-        rows.extend(islice(files.read(BytesIO(head), shape), PREVIEW_ROWS + 1))
+        rows.extend(islice(files.read(stream, shape), PREVIEW_ROWS + 1))
     except files.Unreadable:
         complete = True  # the row that is cut could not be read and is not among them
     whole = rows if complete else rows[:-1]
@@ -123,7 +123,7 @@ def preview(request: HttpRequest) -> HttpResponse:
     except files.Unreadable as error:
         return render(request, "jobs/new.html#preview", {"trouble": str(error)})
     form = JobForm(owner=person(request), columns=shape.columns, chosen=request.POST.get("processor", ""))
-    shown = first_rows(data, complete, shape)
+    shown = first_rows(BytesIO(data), shape, complete)
     return render(request, "jobs/new.html#preview", shown | {"form": form, "chosen": form.chosen})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from jobs.files import Unreadable
 from jobs.models import Job, JobState
 from tests.base import People, csv_of
 from tests.commands.terminals import Done, run
+from tests.files.corpus import workbook
 
 
 def working() -> None:
@@ -61,6 +63,17 @@ class MadeTests(SubmitCase):
         job = Job.objects.get()
         assert (job.workers, job.attempts, job.timeout, job.rate) == (3, 2, 9.0, 4.5)
         assert (job.name, job.owner, job.parameters["fail"]) == ("Mine", self.bob, 0.25)
+
+    def test_it_reads_any_format(self) -> None:
+        book = workbook(("May", [["id", "note"], *([n, "ok"] for n in range(20_000))]))
+        for data, name in ((book, "a.xlsx"), (gzip.compress(csv_of(6).encode()), "b"), (b'[{"id": 1}]', "c.json")):
+            self.assertEqual(self.submit(self.file(data, name)).status, 0)
+        shapes = [job.file_shape for job in Job.objects.order_by("pk")]
+        self.assertEqual([(s.format, s.compression) for s in shapes], [("xlsx", ""), ("csv", "gzip"), ("json", "")])
+
+    def test_it_looks_beyond_the_first_part_for_the_encoding(self) -> None:
+        self.submit(self.file(b"id,q\n" + b"1,plain\n" * 50_000 + b"2,gr\xf6\xdfer\n"))
+        self.assertEqual(Job.objects.get().file_shape.encoding, "cp1252")
 
     def test_it_belongs_to_the_first_admin(self) -> None:
         User.objects.create_superuser("zoe")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import tracemalloc
 from collections.abc import Iterator
@@ -10,9 +12,10 @@ from contextlib import contextmanager
 import pytest
 
 from jobs.files import Limits, Unreadable, open_rows, preflight
-from tests.files.corpus import Endless
+from tests.files.corpus import Endless, bomb, parts, zipped
 
 MB = 1_000_000
+TINY = Limits(row_bytes=30_000, cell_chars=10_000)
 SMALL = Limits(row_bytes=MB, cell_chars=100_000)
 
 
@@ -62,7 +65,7 @@ def test_it_stays_small_over_a_file_without_any_line_end() -> None:
 
 def test_it_stays_small_over_many_rows() -> None:
     with peak_below(5):
-        assert preflight(Endless(b"id,q\n", b"1,some words to read\n", 5 * MB), "a.csv").rows > 200_000
+        assert preflight(Endless(b"a,q\n", b"1,some words to read\n", 5 * MB), "a.csv").rows > 200_000
 
 
 @pytest.mark.parametrize("piece", [b",", b"a,", b'"a",'])
@@ -81,6 +84,49 @@ def test_it_keeps_little_of_a_row_of_a_million_cells() -> None:
     reader = open_rows(Endless(b"id,q\n1,a\n", b",", MB), "a.csv")
 
     assert [len(json.loads(row.payload)) for row in reader] == [2, 2_000]
+
+
+@pytest.mark.parametrize("piece", [b"\xff", b"\xe4", b"\x81", b"a\xff", "東".encode("cp932"), b"\0", b"\xc3"])
+def test_it_stays_small_over_a_long_line_of_another_encoding(piece: bytes) -> None:
+    with peak_below(40), contextlib.suppress(Unreadable):
+        preflight(Endless(b"", piece, 3 * MB), "a.csv", SMALL)
+
+
+@pytest.mark.parametrize("start", [b'[{"a": "', b"[[", b'{"data": [{"a": "', b"[1, 2, {'"])
+@pytest.mark.parametrize("piece", [b"x", b"[", b'{"a":', b'"', b"1", b"\\"])
+def test_it_stays_small_over_any_json(start: bytes, piece: bytes) -> None:
+    with peak_below(8), contextlib.suppress(Unreadable):
+        preflight(Endless(start, piece, 160_000), "a.json", TINY)
+
+
+def test_it_reads_lone_surrogates_of_json_as_bad_rows() -> None:
+    report = preflight(
+        io.BytesIO(b'[{"\xc3\xa4": 1},\n{"a": "\xed\xa0\x80"},\n"\xc3\xb6\xc3\xbc\\ud800",\n2]'), "a.json"
+    )
+
+    assert (report.rows, [row for row, _ in report.bad]) == (4, [2])
+
+
+@pytest.mark.parametrize("xml", ["<c><v>1</v></c>" * 100_000, "<c/>" * 500_000, '<c t="str"><v>' + "x" * 10 * MB])
+def test_it_stays_small_over_a_long_row_of_a_sheet(xml: str) -> None:
+    data = zipped(parts(f"<row><c><v>1</v></c></row><row>{xml}"))
+
+    with peak_below(60), contextlib.suppress(Unreadable):
+        preflight(io.BytesIO(data), "a.xlsx", SMALL)
+
+
+def test_it_stays_small_over_a_long_name_in_a_sheet() -> None:
+    data = zipped(parts(f'<row><c><v>1</v></c></row><row a="{"x" * 10 * MB}"/>'))
+
+    with peak_below(60), pytest.raises(Unreadable, match="damaged near row 1"):
+        preflight(io.BytesIO(data), "a.xlsx", SMALL)
+
+
+def test_it_stays_small_over_a_bomb() -> None:
+    data = bomb(b"id,q\n", b"x", 100)
+
+    with peak_below(20), pytest.raises(Unreadable, match="200 times"):
+        preflight(io.BytesIO(data), "a.csv.gz", SMALL)
 
 
 @pytest.mark.parametrize("line", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 50_000 + b"]" * 50_000])

@@ -49,5 +49,15 @@ def test_it_says_what_was_understood_of_plain_text() -> None:
     assert display.chips(Shape("text", "utf-8", "", False, ("text",))) == ["1 column", "one item a line", "UTF-8"]
 
 
+def test_it_says_what_was_understood_of_a_workbook() -> None:
+    shape = Shape("xlsx", "utf-8", "", True, ("a", "b"), compression="gzip", sheet="May")
+    assert display.chips(shape) == ["2 columns", "Excel workbook", "sheet May", "in gzip", "first row is the header"]
+
+
+def test_it_says_what_was_understood_of_a_document() -> None:
+    shape = Shape("json", "cp1252", columns=("a",), path="data")
+    assert display.chips(shape) == ["1 column", "JSON", "Windows-1252", "rows in data"]
+
+
 def test_it_keeps_the_bar_of_a_rare_cause_visible() -> None:
     assert (display.ratio(1, 1_000_000), display.ratio(5, 5), display.ratio(0, 0)) == (3, 1000, 0)

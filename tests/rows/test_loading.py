@@ -15,9 +15,14 @@ from django.utils import timezone
 from jobs import dispatch, files, loading, results, store, tasks
 from jobs.models import Activity, Batch, Item, Job, JobState, Run, Shard
 from tests.base import csv_of, lines, loaded, make_job, states
+from tests.files.corpus import Case, cases
 from tests.rows.steps import row, wrong
 
 NASTY = "\\ \\\\ \\N \\. \\n \\t 'x' %s {} $1 łódź 🐢 \u2028 \x7f"
+
+
+# One of each format, plain and in gzip.
+FORMATS = list({(case.name, case.data[:2]): case for case in cases() if len(case.values) > 2}.values())
 
 
 class Died(BaseException):
@@ -179,6 +184,45 @@ def test_it_goes_on_where_a_dead_reader_stopped(alice: User, settings: Any, monk
         f"item {at}" for at in range(45)
     ]  # fmt: skip
     assert wrong(job) == []
+
+
+@pytest.mark.parametrize("case", FORMATS, ids=repr)
+def test_it_makes_an_item_of_each_row(case: Case, alice: User) -> None:
+    job = loaded(alice, case.data, name=case.name)
+
+    found = Item.objects.filter(job=job).order_by("position").values_list("payload", flat=True)
+
+    assert ([json.loads(payload) for payload in found], wrong(job)) == (case.values, [])
+
+
+@pytest.mark.parametrize("case", FORMATS, ids=repr)
+def test_it_goes_on_in_any_format(case: Case, alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.JOBS_SHARD_SIZE = 2
+    job = make_job(alice, case.data, name=case.name)
+    interrupted(job, monkeypatch, 2)
+    Job.objects.update(load_expires=timezone.now() - timedelta(seconds=1))
+    loading.load(job)
+
+    found = Item.objects.filter(job=job).order_by("position").values_list("payload", flat=True)
+
+    assert ([json.loads(payload) for payload in found], wrong(job)) == (case.values, [])
+
+
+@pytest.mark.parametrize("case", FORMATS, ids=repr)
+def test_it_has_as_many_rows_in_the_result(case: Case, alice: User) -> None:
+    job = loaded(alice, case.data, name=case.name)
+    written = "".join(results.chunks(job, "jsonl"))
+
+    assert len([json.loads(line) for line in written.split("\n")[:-1]]) == len(case.values)
+
+
+def test_it_gives_a_batch_line_back_under_its_id(alice: User) -> None:
+    line = '{"custom_id": "r-1", "method": "POST", "url": "/v1/chat/completions", "body": {"messages": []}}'
+    job = loaded(alice, line, name="a.jsonl")
+
+    found = json.loads("".join(results.chunks(job, "jsonl")))
+
+    assert (found["key"], found["input"]["custom_id"]) == ("r-1", "r-1")
 
 
 def test_it_refuses_a_second_reader(alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import random
+from io import BytesIO
 from typing import Any
 from unittest.mock import patch
 
@@ -20,6 +22,7 @@ from jobs.models import Job, JobState, Upload
 from jobs.processors import Input, Parameter, ParameterError, Processor, all_processors, get
 from jobs.views.new import first_rows
 from tests.base import People, csv_of
+from tests.files.corpus import workbook
 
 URL = "/jobs/new/"
 QUERIES = "query,note\nbest hotels,a\ncheap flights,b\n"
@@ -99,6 +102,19 @@ class NewJobTests(FormCase):
         job = self.made()
         assert (job.owner, job.state, job.autostart) == (self.alice, JobState.LOADING, True)
         assert (job.name, job.columns, job.mapping) == ("rows.csv", ["query", "note"], {"query": "query"})
+
+    def test_it_makes_a_job_of_a_workbook_that_is_larger_than_a_head(self) -> None:
+        draw = random.Random(5)
+        data = workbook(("Questions", [["query", "note"], *([draw.randbytes(16_000).hex(), "a"] for _ in range(24))]))
+        assert len(data) > HEAD
+        job = self.made(data, "questions.xlsx")
+        assert (job.columns, job.shape["format"], job.mapping) == (["query", "note"], "xlsx", {"query": "query"})
+
+    def test_it_shows_the_rows_of_a_workbook_whose_form_comes_back(self) -> None:
+        data = workbook(("Questions", [["query"], ["best hotels"]]))
+        answer = self.send(data, "questions.xlsx", workers=0)
+        assert answer.status_code == 422
+        assert "best hotels" in answer.content.decode()
 
     def test_it_takes_the_processors_policy_and_a_timeout_of_a_minute(self) -> None:
         job, policy = self.made(), get("rewrite-query").policy
@@ -337,7 +353,7 @@ class PreviewTests(FormCase):
 
     def rows(self, data: str | bytes, complete: bool = True) -> list[Any]:
         data = data.encode() if isinstance(data, str) else data
-        return list(first_rows(data, complete, sniff(data, "rows.csv", complete=complete))["rows"])
+        return list(first_rows(BytesIO(data), sniff(data, "rows.csv", complete=complete), complete)["rows"])
 
     def test_it_shows_the_first_rows(self) -> None:
         assert [cells for cells, _ in self.rows(csv_of(9))] == [[f"item {at}", "ok"] for at in range(5)]

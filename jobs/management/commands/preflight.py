@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from jobs.files import Report, Unreadable, preflight
+from jobs.files import Group, Report, Unreadable, preflight
 
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
@@ -34,19 +35,28 @@ class Command(BaseCommand):
 
 def _page(report: Report) -> str:
     facts = {
-        "format": report.format,
+        "format": report.format + (f" in {report.compression}" if report.compression else ""),
+        "sheet": _shown(report.sheet),
+        "rows in": _shown(report.path),
         "encoding": report.encoding,
         "delimiter": NAMES.get(report.delimiter, report.delimiter),
-        "header": ("yes" if report.header else "no") if report.delimiter else "",
+        "header": ("yes" if report.header else "no") if report.tabular else "",
         "columns": ", ".join(map(_shown, report.columns)),
         "rows": f"{report.rows:,}",
+        "blank": f"{report.blank:,}" if report.blank else "",
         "bad rows": f"{report.bad_total:,}",
+        "same keys": f"{report.duplicates:,}" if report.duplicates else "",
     }
     lines = [f"{name + ':':<11}{fact}" for name, fact in facts.items() if fact]
-    lines += [f"  row {row:,} {_shown(reason)}" for row, reason in report.bad]
-    if report.bad_total > len(report.bad):
-        lines.append(f"  … and {report.bad_total - len(report.bad):,} more")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(line for group in report.groups for line in _group(group))])
+
+
+def _group(group: Group) -> Iterator[str]:
+    yield f"{group.kind}: {group.count:,}"
+    for problem in group.first:
+        yield f"  row {problem.row:,} {_shown(problem.reason)}"
+    if group.count > len(group.first):
+        yield f"  … and {group.count - len(group.first):,} more"
 
 
 def _shown(text: str) -> str:

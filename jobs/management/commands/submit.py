@@ -14,7 +14,7 @@ from django.core.files.base import File
 from django.core.management.base import CommandError
 
 from jobs import dispatch, files, processors, terminal
-from jobs.forms import HEAD, LIMIT, POLICY, defaults, guess
+from jobs.forms import LIMIT, POLICY, defaults, guess
 from jobs.limits import SAMPLE
 from jobs.models import Job, Upload
 from jobs.processors import ParameterError, Processor
@@ -105,8 +105,7 @@ def recognise(path: Path) -> files.Shape:
         if (size := path.stat().st_size) > limit:
             raise files.Unreadable(f"{path.name} has {size:,} bytes; the limit here is {limit:,} (JOBS_MAX_UPLOAD_MB).")
         with path.open("rb") as stream:
-            head = stream.read(HEAD)
-            return files.sniff(head, path.name, complete=not stream.read(1))
+            return files.recognise(stream, path.name)
     except OSError as error:
         raise files.Unreadable(f"{path} cannot be read: {error.strerror}.") from error
 
