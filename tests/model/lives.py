@@ -101,8 +101,18 @@ class Lives(RuleBasedStateMachine):
             self.world.deliver(0, worker)
         for hand in sorted(self.world.hands, key=lambda hand: hand.process, reverse=back):
             hand.beat()
+            if not hand.gone:
+                hand.store()
             while hand.pull():
                 pass
+
+    @rule(at=FEW, how=HOW)
+    def the_first_leaves(self, at: int, how: str) -> None:
+        """All do what they can, and one of them ends its turn while the others still hold something."""
+        for hand in list(self.world.hands):
+            hand.work_out(how)
+        if first := self.hand(at):
+            first.rest()
 
     # What goes wrong
 
