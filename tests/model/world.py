@@ -41,6 +41,20 @@ class Broke(OperationalError):
     """The database went away."""
 
 
+class Died(Exception):
+    """A reader did, before it stored a shard."""
+
+
+def nobody(shard: int) -> None:
+    """Does nothing beside a reader."""
+
+
+def dies(shard: int) -> None:
+    """Ends a reader after its first shard."""
+    if shard:
+        raise Died
+
+
 class Holding(NamedTuple):
     """A leased shard as it is stored."""
 
@@ -132,7 +146,7 @@ class World:
         self.rows[job.pk] = rows
         return job
 
-    def read(self, job: int, between: Callable[[int], None] = lambda shard: None) -> bool:
+    def read(self, job: int, between: Callable[[int], None] = nobody) -> bool:
         """A reader reads the job's file; `between` is called before each shard that it stores."""
         real, shards = loading.add_shard, iter(range(100))
 
@@ -141,7 +155,8 @@ class World:
             real(*args)
 
         found = Job.objects.filter(pk=job, state="loading").select_related("upload", "owner").first()
-        with patch.object(loading, "add_shard", add_shard):
+        moved = False
+        with patch.object(loading, "add_shard", add_shard), suppress(Died):
             moved = bool(found and loading.load(found))
         if found and moved:
             found.refresh_from_db()
