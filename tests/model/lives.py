@@ -44,7 +44,7 @@ class Lives(RuleBasedStateMachine):
     def hand(self, at: int) -> Hand | None:
         """One of those that work; somebody comes to work where nobody does, unless there is nothing to do."""
         if not self.world.hands:
-            self.world.deliver(0, at)
+            self.world.come(at)
         return self.world.hands[at % len(self.world.hands)] if self.world.hands else None
 
     # Jobs
@@ -97,7 +97,7 @@ class Lives(RuleBasedStateMachine):
     def everybody_is_busy(self, back: bool, more: int) -> None:
         """All beat and start what they may, in either order, after some more have come."""
         for worker in range(more):
-            self.world.deliver(0, worker)
+            self.world.come(worker)
         for hand in sorted(self.world.hands, key=lambda hand: hand.process, reverse=back):
             hand.beat()
             if not hand.gone:
@@ -108,6 +108,8 @@ class Lives(RuleBasedStateMachine):
     @rule(at=FEW, how=HOW)
     def the_first_leaves(self, at: int, how: str) -> None:
         """All do what they can, and one of them ends its turn while the others still hold something."""
+        self.world.come(at)
+        self.world.come(at + 1)
         for hand in list(self.world.hands):
             hand.work_out(how)
         if first := self.hand(at):
@@ -141,8 +143,7 @@ class Lives(RuleBasedStateMachine):
                 return
             self.world.bury(hand)
             self.world.see_death(hand.worker, hand.process)
-            self.world.messages.insert(0, ("jobs.work", ()))
-            again = self.world.deliver(0)
+            again = self.world.come(times)
             if again is None:
                 return
             hand = again

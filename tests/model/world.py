@@ -247,6 +247,11 @@ class World:
         with self.recovering(lambda held: expire and held.token not in alive):
             self.keeper.turn()
 
+    def come(self, worker: int) -> Hand | None:
+        """Somebody looks for work who was not called; the hand that found some."""
+        self.send(dispatch.WORK, ())
+        return self.deliver(-1, worker)
+
     def see_death(self, name: str, process: int | None = None) -> None:
         def dead(held: Holding) -> bool:
             return held.worker == name and process in (None, held.process)
