@@ -23,7 +23,7 @@ DEATHS = st.sampled_from(
 )
 KINDS = st.fixed_dictionaries(
     {
-        "rows": st.sampled_from((1, 5, 9, 12)),
+        "rows": st.sampled_from((1, 5, 12, 20)),
         "workers": st.sampled_from((1, 2, 4, 4)),
         "attempts": st.integers(1, 2),
         "limit_count": st.sampled_from((None, None, None, 2)),
