@@ -23,7 +23,7 @@ DEATHS = st.sampled_from(
 )
 KINDS = st.fixed_dictionaries(
     {
-        "rows": st.sampled_from((1, 5, 12, 20)),
+        "rows": st.sampled_from((1, 5, 12, 24)),
         "workers": st.sampled_from((1, 2, 4, 4)),
         "attempts": st.integers(1, 2),
         "limit_count": st.sampled_from((None, None, None, 2)),
@@ -95,9 +95,13 @@ class Lives(RuleBasedStateMachine):
 
     @rule(back=st.booleans(), more=st.integers(0, 2))
     def everybody_is_busy(self, back: bool, more: int) -> None:
-        """All beat and start what they may, in either order, after some more have come."""
+        """All beat and start what they may, in either order, and once more after some more have come."""
+        self.busy_round(back)
         for worker in range(more):
             self.world.come(worker)
+        self.busy_round(back)
+
+    def busy_round(self, back: bool) -> None:
         for hand in sorted(self.world.hands, key=lambda hand: hand.process, reverse=back):
             hand.beat()
             if not hand.gone:
