@@ -88,11 +88,12 @@ def test_it_retries_during_a_cancel(case: Case) -> None:
     case.expect()
 
 
-@pytest.mark.fast
 @pytest.mark.parametrize(
     ("verb", "state", "left"),
-    [("pause", "paused", "waiting"), ("cancel", "cancelled", "not_attempted")],
-    ids=["pause", "cancel"],
+    [
+        pytest.param("pause", "paused", "waiting", id="pause"),
+        pytest.param("cancel", "cancelled", "not_attempted", id="cancel", marks=pytest.mark.fast),
+    ],
 )
 def test_it_stops_and_goes_on_from_there(case: Case, verb: str, state: str, left: str) -> None:
     """Stop while the job runs, then resume"""

@@ -26,7 +26,7 @@ def live(lives: int) -> None:
 
 
 def test_it_keeps_its_promise_whatever_happens() -> None:
-    live(60)
+    live(40)
 
 
 @pytest.mark.faults
