@@ -19,7 +19,6 @@ from jobs.limits import SAMPLE
 from jobs.models import Upload
 from jobs.processors import Parameter, ParameterError, Processor
 
-HEAD: Final = 256 * 1024  # bytes that are enough to recognise a file
 TIMEOUT: Final = 60  # seconds for an attempt unless the person says otherwise
 POLICY: Final = ("workers", "attempts", "timeout", "rate")
 LIMIT: Final = ("limit_share", "limit_sample", "limit_count", "limit_streak")

@@ -141,9 +141,8 @@ class Recorder:
         """Claims more items, from the next shards too, within the transaction of the present batch."""
         if self.alone and any(lease.claimed for lease in save.leases):
             return  # A heartbeat while it runs: neither it nor another one may start beside it.
-        if store.run_of(self.job.pk) != self.job.run_id:
-            # What a retry has made pending belongs to its run, and not to the one before.
-            self.job.refresh_from_db(fields=["run"])
+        # What a retry has made pending belongs to its run, and not to the one before.
+        self.job.refresh_from_db(fields=["run"])
         while save.leases and len(save.claims) < (wanted := self._wanted()):
             lease = save.leases[-1]
             if self.alone:

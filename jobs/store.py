@@ -116,12 +116,6 @@ def lock_shards(leases: Iterable[Lease], expired: bool = False) -> dict[int, Hel
     return found
 
 
-def run_of(job: int) -> int | None:
-    """The run that the job is in; None where it is gone."""
-    rows = execute("SELECT run_id FROM jobs_job WHERE id = %s", [job])
-    return rows[0][0] if rows else None
-
-
 def lock_job_shards(job: int) -> list[int]:
     """Keeps everybody from the job's shards until the transaction ends."""
     return [row[0] for row in execute(f"SELECT id FROM jobs_shard WHERE job_id = %s ORDER BY id {for_update()}", [job])]

@@ -15,7 +15,7 @@ import time
 import urllib.parse
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +83,28 @@ class System:
         return next((line.split(": ", 1)[1] for line in self.lines[begun:] if line.startswith("Sign in: ")), "")
 
     def stop(self, number: int = signal.SIGTERM, within: float = 15.0) -> int:
-        for client in self.clients:
-            client.close()
-        self.clients = []
+        self._leave()
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(within)
+
+    def _leave(self) -> None:
+        for client in self.clients:
+            client.close()
+        self.clients = []
+
+    def kill(self) -> None:
+        """Ends all of it at once, where how it stops is not the subject."""
+        self._leave()
+        if self.process.poll() is not None:
+            return
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.kill()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        self.process.wait(15.0)
+        psutil.wait_procs(children, 15.0)
 
     def log(self) -> str:
         return "\n".join(self.lines)
@@ -224,14 +240,14 @@ class Page:
 
 @contextmanager
 def running(folder: Path, port: int) -> Iterator[System]:
-    """A started system, on a database of its own when the tests run on PostgreSQL; stopped in the end."""
+    """A started system, on a database of its own when the tests run on PostgreSQL; it is killed in the end."""
     with database() as url:
         system = System(folder, port, url)
         system.start()
         try:
             yield system
         finally:
-            system.stop()
+            system.kill()
 
 
 @contextmanager

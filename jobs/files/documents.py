@@ -16,9 +16,8 @@ from typing import Any
 
 from jobs.files.jsonlines import SPACE, Columns, bad, decoder, judged, over, row
 from jobs.files.lines import Lines
-from jobs.files.shape import LONG, Limits, Reason, Row, Shape, Unreadable
+from jobs.files.shape import LONG, SAMPLE, Limits, Reason, Row, Shape, Unreadable
 
-SAMPLE = 200  # rows that the columns are guessed from
 PIECE = 1 << 17  # characters
 LOST = 4  # times the limit on a row, after which its end is looked for no more
 NEAR = 16  # an error so near to the end of the text may come from the end alone: the longest word is -Infinity

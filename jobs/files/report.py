@@ -14,11 +14,10 @@ from jobs.files.lines import Readable
 from jobs.files.naming import KEY_COLUMNS, naming
 from jobs.files.payload import cells
 from jobs.files.reading import Reader, open_rows
-from jobs.files.shape import LIMITS, Given, Limits, Reason, Row
+from jobs.files.shape import LIMITS, SAMPLE, Given, Limits, Reason, Row
 
 SHOWN = 1_000  # bad rows that a report lists
 FIRST = 10  # rows that it lists of each group
-SAMPLE = 200  # good rows that the columns' types are guessed from
 DUPLICATE = "duplicate key"
 REFUSED = "refused"
 

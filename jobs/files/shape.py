@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypedDict
 
 FORMATS = ("csv", "tsv", "jsonl", "json", "xlsx", "text")
 TABULAR = ("csv", "tsv", "xlsx", "text")
+SAMPLE = 200  # rows that guesses are made from
 
 
 class Unreadable(Exception):

@@ -8,12 +8,11 @@ from typing import IO
 
 from jobs.files.header import column_names, is_header, numbered
 from jobs.files.payload import array_text, shortened
-from jobs.files.shape import Limits, Row, Shape, Unreadable
+from jobs.files.shape import SAMPLE, Limits, Row, Shape, Unreadable
 from jobs.files.sheet import Record
 from jobs.files.tabular import checked, too_long, wrong_width
 from jobs.files.workbook import Workbook
 
-SAMPLE = 200  # records that a guess is made from
 LOOKED_AT = 50_000_000  # bytes of sheets in which the first of them must be
 
 

@@ -18,10 +18,9 @@ from jobs.files import encoding as encodings
 from jobs.files.header import column_names, is_header, numbered
 from jobs.files.lines import take_head
 from jobs.files.payload import first_surrogate
-from jobs.files.shape import FORMATS, LIMITS, Given, Limits, Partial, Shape, Unreadable
+from jobs.files.shape import FORMATS, LIMITS, SAMPLE, Given, Limits, Partial, Shape, Unreadable
 
 DELIMITERS = ",;\t|"
-SAMPLE = 200  # records that a guess is made from
 NAMED = {"csv": "csv", "tsv": "tsv", "tab": "tsv", "jsonl": "jsonl", "ndjson": "jsonl", "json": "json"}
 NO_ARRAY = "The file is one JSON document and holds no array of rows."
 PROSE = ("txt", "text", "md", "log")

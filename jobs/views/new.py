@@ -17,12 +17,13 @@ from django.utils.crypto import salted_hmac
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from jobs import dispatch, files, processors, samples
-from jobs.forms import HEAD, LIMIT, POLICY, JobForm, defaults, guess
+from jobs.forms import LIMIT, POLICY, JobForm, defaults, guess
 from jobs.models import Job, Upload
 from jobs.models.job import ALPHABET, new_code
 from jobs.views.access import person
 
 PREVIEW_ROWS: Final = 5
+HEAD: Final = 256 * 1024  # bytes that are enough to recognise a file
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

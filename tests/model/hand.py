@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,7 +73,8 @@ class Hand:
         if self in self.world.hands:
             self.world.hands.remove(self)
         self.recorder.call.close()
-        Job.objects.filter(pk=self.job).exists() and self.recorder.job.finish()
+        with suppress(Job.DoesNotExist):
+            self.recorder.job.finish()
 
     def pull(self) -> bool:
         """Starts an item; False when there is none, or no worker for it."""
@@ -172,9 +173,15 @@ class Hand:
             if not (self.flying or self.waiting):
                 self.begin()
 
+    def fill(self) -> bool:
+        """Starts all that it has a worker for; whether anything is under way then."""
+        while self.pull() or self.again():
+            pass
+        return bool(self.flying)
+
     def work_out(self, how: str = "ok") -> None:
         """Does all that it can get without beginning another run."""
-        while not self.gone and (self.pull() or self.again() or self.flying):
+        while not self.gone and self.fill():
             for position in list(self.flying):
                 if not self.gone:
                     self.finish(position, how)
@@ -206,9 +213,7 @@ class Hand:
             self.go()
             return
         except Job.DoesNotExist:
-            self.gone = True
-            self.world.hands.remove(self)
-            self.recorder.call.close()
+            self.go()
             return
         if not self.recorder._attempts:
             self._check(ours)

@@ -106,8 +106,7 @@ class Lives(RuleBasedStateMachine):
             hand.beat()
             if not hand.gone:
                 hand.store()
-            while hand.pull():
-                pass
+            hand.fill()
 
     @rule(at=FEW, how=HOW)
     def the_first_leaves(self, at: int, how: str) -> None:
@@ -253,7 +252,8 @@ class Lives(RuleBasedStateMachine):
             hand.work_to_the_end()
         self.world.keep()
         for job in self.jobs():
-            self.world.press({"ready": "start", "paused": "resume"}.get(job.state, ""), job)
+            if verb := {"ready": "start", "paused": "resume"}.get(job.state):
+                self.world.press(verb, job)
         while self.world.messages:
             if sent := self.world.deliver(0):
                 sent.work_to_the_end()

@@ -91,8 +91,8 @@ MISTAKES = [
         "what is retried has an old run",
         Recorder,
         "_claim",
-        "if store.run_of(self.job.pk) != self.job.run_id:",
-        "if False:",
+        'self.job.refresh_from_db(fields=["run"])',
+        "pass",
     ),
     Mistake("what is retried has an old key", store, "read_pending", "attempts - tries", "0"),
     # Items and counts

@@ -226,7 +226,6 @@ class World:
     def recovering(self, may: Callable[[Holding], bool]) -> Iterator[None]:
         """Whatever gives leases back in here may give back just those, and strikes what they had claimed."""
         before = self.holdings()
-        claimed = {(held.job, at) for held in before.values() if not held.told for at in held.claimed}
         pending = set(Item.objects.filter(state=ItemState.PENDING).values_list("job", "position"))
         yield
         after = self.holdings()
@@ -237,7 +236,7 @@ class World:
             assert may(held), f"A lease of {held.worker} was taken back although it lives"
             self.forfeit.add(held.token)
             for at in held.claimed:
-                if (held.job, at) in claimed & pending:
+                if not held.told and (held.job, at) in pending:
                     self.strikes[held.job, at] = self.strikes.get((held.job, at), 0) + 1
 
     def keep(self, expire: bool = True) -> None:
@@ -260,10 +259,8 @@ class World:
             recovery.bury(name, process)
         assert not any(map(dead, self.holdings().values())), "The dead still hold something"
 
-    def press(self, verb: str, job: Job) -> bool:
-        """A person presses it; whether it was possible."""
-        if not verb:
-            return False
+    def press(self, verb: str, job: Job) -> None:
+        """A person presses it, which may be refused."""
         retried = self._failed(job) if verb == "retry" else []
         held = [held.token for held in self.holdings().values() if held.job == job.pk]
         with suppress(job_module.Refused):
@@ -275,8 +272,6 @@ class World:
                 self.strikes.pop((job.pk, position), None)
                 self.runs[job.pk, position] = job.runs.count()
                 self.spent.add(self.keys.pop((job.pk, position), ""))
-            return True
-        return False
 
     def _failed(self, job: Job) -> list[int]:
         return list(Item.objects.filter(job=job, state=ItemState.FAILED).values_list("position", flat=True))

@@ -17,10 +17,10 @@ from django.test import Client, override_settings
 from jobs import samples
 from jobs.engine import Policy
 from jobs.files import sniff
-from jobs.forms import HEAD, JobForm, defaults, guess
+from jobs.forms import JobForm, defaults, guess
 from jobs.models import Job, JobState, Upload
 from jobs.processors import Input, Parameter, ParameterError, Processor, all_processors, get
-from jobs.views.new import first_rows
+from jobs.views.new import HEAD, first_rows
 from tests.base import People, csv_of
 from tests.files.corpus import workbook
 
