@@ -17,7 +17,7 @@ from django.db import DataError, IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs import files, presence, processors, store
+from jobs import files, presence, processors, sources, store
 from jobs.inserting import insert
 from jobs.models import ItemState, Job, JobState, Run, Shard
 from jobs.processors.storable import harmless
@@ -86,7 +86,7 @@ def load(job: Job) -> bool:
         return False
     try:
         with job.upload.file.open("rb") as stream:
-            read_all(job, token, files.read(stream, job.file_shape))
+            read_all(job, token, sources.read(stream, job.file_shape))
     except files.Unreadable as error:
         return refuse(job, str(error))
     except FileNotFoundError:
