@@ -19,7 +19,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from batchweb import celery_app
-from jobs import events, picks, store
+from jobs import events, picks, quotas, store
 from jobs.models import Job, JobState, Run, Upload, Worker
 from jobs.models.job import NEW_ROUND, Refused
 from jobs.recorder import Recorder
@@ -87,7 +87,8 @@ def send_work(job: Job) -> None:
 
 @transaction.atomic
 def submit(upload: Upload, owner: Any, *, start: bool = True, **fields: Any) -> Job:
-    """Makes a job in `loading`. With `start` it goes on by itself once the file is read."""
+    """Makes a job in `loading`. With `start` it goes on by itself once the file is read. Raises OverQuota."""
+    quotas.room_for_job(owner, Job.objects.unfinished_of(owner))
     fields.setdefault("name", upload.name)
     job = Job.objects.create(upload=upload, owner=owner, autostart=start, **fields)
     job.note("create", f"Created from {upload.name}", owner)

@@ -86,7 +86,7 @@ def load(job: Job) -> bool:
     try:
         clear(job, token)
         with job.upload.file.open("rb") as stream:
-            report = read_all(job, token, files.read(stream, job.file_shape))
+            report = read_all(job, token, sources.read(stream, job.file_shape))
     except files.Unreadable as error:
         return refuse(job, str(error))
     except FileNotFoundError:

@@ -73,6 +73,10 @@ class JobQuerySet(models.QuerySet["Job"]):
         """The jobs that this person may see: their own, and all for staff."""
         return self.present() if user.is_staff else self.present().filter(owner=user)
 
+    def unfinished_of(self, owner: Any) -> JobQuerySet:
+        """The person's jobs that are read, wait, run or are paused."""
+        return self.present().filter(owner=owner, state__in=(JobState.LOADING, *UNFINISHED))
+
     def workable(self) -> JobQuerySet:
         return self.filter(state__in=WORKABLE)
 
