@@ -7,7 +7,7 @@ from jobs.files.lines import Readable
 from jobs.files.naming import KEY_COLUMNS, Name, naming
 from jobs.files.payload import Picker, cells, columns_of
 from jobs.files.reading import Reader, open_rows, read, recognise, sheets
-from jobs.files.report import REFUSED, Check, Group, Preflight, Problem, Report, preflight
+from jobs.files.report import REFUSED, Check, Findings, Group, Preflight, Problem, Report, preflight
 from jobs.files.shape import LIMITS, Limits, Partial, Reason, Row, Shape, Unreadable
 from jobs.files.sniffing import sniff
 from jobs.files.writers import Result, csv_chunk, csv_line, jsonl_chunk, result_header
@@ -17,6 +17,7 @@ __all__ = [
     "LIMITS",
     "REFUSED",
     "Check",
+    "Findings",
     "Group",
     "Limits",
     "Name",
