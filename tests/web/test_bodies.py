@@ -167,13 +167,15 @@ class AnswerTests(TransactionTestCase):
         size: int,
         *headers: tuple[bytes, bytes],
         app: Any = application,
+        more: bool = True,
     ) -> tuple[int, dict[bytes, bytes], str]:
-        """The status, the headers and the page, after `size` bytes of a body that goes on."""
+        """The status, the headers and the page, after `size` bytes of a body that goes on unless there is no `more`."""
         scope = await sync_to_async(request)(person, declared)
         scope["headers"] += headers
         line = ApplicationCommunicator(app, scope)
         for at in range(0, size, len(PIECE)):
-            await line.send_input({"type": "http.request", "body": PIECE[: size - at], "more_body": True})
+            rest = more or at + len(PIECE) < size
+            await line.send_input({"type": "http.request", "body": PIECE[: size - at], "more_body": rest})
         start, body = await line.receive_output(5), await line.receive_output(5)
         await line.send_input({"type": "http.disconnect"})
         await line.wait(5)
@@ -187,6 +189,12 @@ class AnswerTests(TransactionTestCase):
             assert status == 413
             assert b"content-security-policy" in headers
             assert "The file is too large" in page
+
+    async def test_it_lets_through_what_may_be_sent(self) -> None:
+        alice = await User.objects.acreate(username="alice")
+        for person, size in ((None, SMALL), (alice, LIMIT + ENVELOPE)):
+            # Without a token against forgery it gets no further than that.
+            assert (await self.answer(person, None, size, more=False))[0] == 403
 
     async def test_it_counts_what_no_header_tells_the_truth_about(self) -> None:
         alice = await User.objects.acreate(username="alice")
