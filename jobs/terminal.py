@@ -77,7 +77,7 @@ def draw(bar: ConsoleBar, job: Job, frame: dict[str, Any]) -> bool:
 
 
 def status(job: Job) -> int:
-    """0 when every item succeeded, or every one that a trial tried, 1 when some did not, 2 when the job was not done."""
+    """0 when every item (of a trial: that it tried) succeeded, 1 when some did not, 2 when the job was not done."""
     if job.state == JobState.READY and job.run:
         left = job.items.filter(position__in=job.run.positions).exclude(state=ItemState.SUCCEEDED)
         return SOME_DID_NOT if left.exists() else ALL_SUCCEEDED
