@@ -8,13 +8,15 @@ from typing import Any, Final
 from django.db.models import Q, Sum
 
 from jobs import histogram
-from jobs.models import Batch, Job, JobState
+from jobs.models import Batch, Job, JobState, Shard
 from jobs.models.job import COUNTS, JobQuerySet
 from jobs.models.states import WORKABLE
 from jobs.waiting import Around
 
 NEWEST: Final = 25
 CAUSES: Final = 20
+LATEST: Final = 10  # jobs, and
+SHARDS: Final = 200  # shards of them, that say how long an item takes
 VERBS: Final = ("start", "pause", "resume", "retry", "cancel")
 ITEMS: Final = ("pending", "succeeded", "failed", "rejected")
 
@@ -134,6 +136,17 @@ def causes(job: Job) -> list[dict[str, Any]]:
     """The most frequent groups of failures."""
     found = job.causes.filter(count__gt=0).order_by("-count", "pk")[:CAUSES]
     return [{"id": c.pk, "kind": c.kind, "title": c.title, "count": c.count} for c in found]
+
+
+# What earlier jobs tell
+
+
+def typical_seconds(processor: str, owner: Any) -> float | None:
+    """The median duration of an attempt in the person's latest jobs of a processor; None where there are none."""
+    known = Job.objects.present().filter(owner=owner, processor=processor).exclude(started=None)
+    latest = list(known.order_by("-created", "-pk").values_list("pk", flat=True)[:LATEST])
+    shards = Shard.objects.filter(job__in=latest).order_by("-pk")[:SHARDS]
+    return histogram.quantile(histogram.total(shards.values_list("histogram", flat=True)), 0.5)
 
 
 # The list

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jobs.views import downloads, items, jobs, new
+from jobs.views import downloads, hints, items, jobs, new
 
 app_name = "jobs"
 urlpatterns = [
@@ -8,6 +8,7 @@ urlpatterns = [
     path("jobs/new/", new.new, name="new"),
     path("jobs/preview/", new.preview, name="preview"),
     path("jobs/processor/", new.processor_fields, name="processor_fields"),
+    path("jobs/hints/", hints.hint, name="hints"),
     path("jobs/sample/", new.sample, name="sample"),
     path("jobs/list.json", jobs.list_snapshot, name="list_snapshot"),
     path("jobs/<str:code>/", jobs.detail, name="detail"),
