@@ -13,11 +13,12 @@ from django.contrib.auth.models import User
 from django.core.files.base import File
 from django.core.validators import MaxValueValidator, MinValueValidator
 
-from jobs import files, processors
+from jobs import files, processors, sources
 from jobs.engine import Policy
 from jobs.limits import SAMPLE
 from jobs.models import Upload
 from jobs.processors import Parameter, ParameterError, Processor
+from jobs.quotas import OverQuota
 
 TIMEOUT: Final = 60  # seconds for an attempt unless the person says otherwise
 POLICY: Final = ("workers", "attempts", "timeout", "rate")
@@ -208,8 +209,8 @@ class JobForm(forms.Form):
     def _shape(self, sent: Any, name: str) -> files.Shape:
         if sent is None and self.kept:
             with closing(self.kept.file.open("rb")) as stored:
-                return files.recognise(stored, name)
-        return files.recognise(sent, name)
+                return sources.recognise(stored, name)
+        return sources.recognise(sent, name)
 
     def clean_file(self) -> File[bytes] | None:
         file: File[bytes] | None = self.cleaned_data.get("file")
@@ -222,7 +223,11 @@ class JobForm(forms.Form):
         """Stores the file, so that a form that comes back with an error does not ask for it again."""
         sent = self.files.get("file")
         if sent and not self.trouble and not self.errors.get("file"):
-            self.kept = Upload.keep(sent, str(sent.name), self.owner)
+            try:
+                self.kept = Upload.keep(sent, str(sent.name), self.owner)
+            except OverQuota as error:
+                self.kept, self.trouble = None, str(error)
+                self.add_error("file", self.trouble)
         return self.kept
 
     def clean(self) -> dict[str, Any]:

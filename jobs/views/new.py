@@ -16,10 +16,11 @@ from django.shortcuts import redirect, render
 from django.utils.crypto import salted_hmac
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from jobs import dispatch, files, processors, samples
+from jobs import dispatch, files, processors, samples, sources
 from jobs.forms import LIMIT, POLICY, JobForm, defaults, guess
 from jobs.models import Job, Upload
 from jobs.models.job import ALPHABET, new_code
+from jobs.quotas import OverQuota
 from jobs.views.access import person
 
 PREVIEW_ROWS: Final = 5
@@ -38,7 +39,11 @@ def new(request: HttpRequest) -> HttpResponse:
     upload = form.keep_upload()
     if not valid or upload is None:
         return render(request, "jobs/new.html", context(form) | first_part(form), status=422)
-    url = submitted(request, upload, form.job()).get_absolute_url()
+    try:
+        url = submitted(request, upload, form.job()).get_absolute_url()
+    except OverQuota as error:
+        form.add_error(None, str(error))
+        return render(request, "jobs/new.html", context(form) | first_part(form), status=422)
     return JsonResponse({"url": url}) if wants_json(request) else redirect(url)
 
 
@@ -58,7 +63,8 @@ def submitted(request: HttpRequest, upload: Upload, fields: dict[str, Any]) -> J
     """The job that was asked for, made once however often the same form is sent."""
     owner, code = person(request), once(request, upload)
     with contextlib.suppress(IntegrityError), transaction.atomic():
-        return dispatch.submit(upload, owner, code=code, **fields)
+        made = Job.objects.filter(code=code, owner=owner).first()
+        return made or dispatch.submit(upload, owner, code=code, **fields)
     return Job.objects.get(code=code, owner=owner)
 
 
@@ -101,7 +107,7 @@ def first_rows(stream: files.Readable, shape: files.Shape, complete: bool = True
     """The shape and the first rows as cells. The last row of a part of a file may be cut, and is left out."""
     rows: list[files.Row] = []
     try:
-        rows.extend(islice(files.read(stream, shape), PREVIEW_ROWS + 1))
+        rows.extend(islice(sources.read(stream, shape), PREVIEW_ROWS + 1))
     except files.Unreadable:
         complete = True  # the row that is cut could not be read and is not among them
     whole = rows if complete else rows[:-1]
@@ -120,7 +126,7 @@ def preview(request: HttpRequest) -> HttpResponse:
     size = request.POST.get("size", "")
     complete = size.isdecimal() and len(size) < 20 and int(size) <= len(data)
     try:
-        shape = files.sniff(data, request.POST.get("name", "")[:255], complete=complete)
+        shape = sources.sniff(data, request.POST.get("name", "")[:255], complete=complete)
     except files.Unreadable as error:
         return render(request, "jobs/new.html#preview", {"trouble": str(error)})
     form = JobForm(owner=person(request), columns=shape.columns, chosen=request.POST.get("processor", ""))
@@ -131,7 +137,7 @@ def preview(request: HttpRequest) -> HttpResponse:
 @require_safe
 def processor_fields(request: HttpRequest) -> HttpResponse:
     """The mapping and the parameters of one processor."""
-    columns = request.GET.getlist("column")[: files.LIMITS.columns]
+    columns = request.GET.getlist("column")[: sources.limits().columns]
     form = JobForm(owner=person(request), columns=columns, chosen=request.GET.get("processor", ""))
     return render(
         request, "jobs/new.html#processor", {"form": form, "chosen": form.chosen, "columns": columns, "swapped": True}
@@ -145,7 +151,7 @@ def sample(request: HttpRequest) -> HttpResponse:
     if found is None:
         raise Http404("There is no such sample.")
     data, processor = found.path.read_bytes(), processors.get(found.processor)
-    shape = files.sniff(data, found.name, complete=True)
+    shape = sources.sniff(data, found.name, complete=True)
     fields = {
         "processor": processor.name,
         "parameters": processor.clean({}),
@@ -153,7 +159,11 @@ def sample(request: HttpRequest) -> HttpResponse:
         "columns": list(shape.columns),
         "mapping": guess(processor, shape.columns),
     }
-    upload = Upload.keep(ContentFile(data, name=found.name), found.name, person(request))
-    job = submitted(request, upload, fields | defaults(processor))
+    try:
+        upload = Upload.keep(ContentFile(data, name=found.name), found.name, person(request))
+        job = submitted(request, upload, fields | defaults(processor))
+    except OverQuota as error:
+        trouble = {"trouble": str(error)}
+        return render(request, "jobs/new.html", context(JobForm(owner=person(request))) | trouble, status=422)
     messages.success(request, f"Started {found.title}.")
     return redirect(job)
