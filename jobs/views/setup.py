@@ -17,12 +17,12 @@ from jobs.views.items import shown
 
 
 def context(job: Job) -> dict[str, Any]:
-    """What the partial shows; `trying` is how many rows are being tried right now."""
-    deciding = job.state == JobState.READY
-    trial = trials.summary(job) if deciding else None
+    """What the partial shows; a person is `deciding` also while rows are tried, and `trying` is how many these are."""
+    trying = numbers.trying(job)
+    trial = trials.summary(job) if job.state == JobState.READY else None
     return {
-        "deciding": deciding,
-        "trying": numbers.trying(job),
+        "deciding": job.state == JobState.READY or trying,
+        "trying": trying,
         "report": advice(job.report, job.columns) if job.state != JobState.LOADING else None,
         "used": set(job.mapping.values()),
         "trial": trial,

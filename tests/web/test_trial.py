@@ -12,6 +12,7 @@ from django.test import Client
 from jobs import dispatch, numbers, tasks
 from jobs.models import Item, ItemState, Job, JobState, Run
 from jobs.trials import row_numbers, summary
+from jobs.waiting import Around
 from tests.base import People, csv_of, loaded, states
 
 
@@ -153,6 +154,21 @@ class ShownTests(TrialCase):
         Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING)
         job.refresh_from_db()
         assert numbers.pace(job, numbers.summary(job), 4.0) == {"rate": 4.0, "eta": None}
+
+    def test_it_keeps_the_report_open_while_rows_are_tried(self) -> None:
+        job = self.ready()
+        self.ask(job, rows="first")
+        part = self.part(job)
+        assert '<section class="card" id="report"' in part
+        assert "Try these rows" not in part
+
+    def test_it_says_that_what_is_left_of_a_trial_waits(self) -> None:
+        job = self.ready()
+        self.ask(job, rows="first", count="2")
+        Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING)
+        job.refresh_from_db()
+        counts = numbers.summary(job) | {"retrying": 1}
+        assert numbers.waits(job, counts, True, Around()) == "What is left waits for its next attempt."
 
     def test_it_offers_no_retry_while_rows_are_tried(self) -> None:
         job = self.tried(self.ready())

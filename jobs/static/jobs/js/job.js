@@ -82,6 +82,7 @@ function paintState(frame, words) {
   if (box.dataset.stateNow !== frame.state) {
     box.replaceChildren($(`template[data-for-state="${frame.state}"]`).content.cloneNode(true));
     box.dataset.stateNow = page.dataset.jobState = frame.state;
+    page.toggleAttribute("data-trying", frame.trial > 0);
   }
   const badge = $("#badge");
   badge.dataset.state = words.tone;
