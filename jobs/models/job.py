@@ -65,6 +65,11 @@ class JobQuerySet(models.QuerySet["Job"]):
         """The jobs that this person may see: their own, and all for staff."""
         return self.present() if user.is_staff else self.present().filter(owner=user)
 
+    def of_same_content(self, upload: Upload) -> JobQuerySet:
+        """Earlier jobs of the upload's owner whose file holds the very same, newest first."""
+        same = self.present().filter(owner=upload.owner_id, upload__sha256=upload.sha256)
+        return same.order_by("-created", "-pk")
+
     def workable(self) -> JobQuerySet:
         return self.filter(state__in=WORKABLE)
 

@@ -13,9 +13,9 @@ from jobs.models import Job
 from tests.base import People, csv_of, worked
 
 VERBS = ("start", "pause", "resume", "cancel", "retry", "delete")
-OF_A_JOB = ("detail", "snapshot", "items", "item", "results", "failed")
+OF_A_JOB = ("detail", "snapshot", "items", "item", "results", "failed", "change")
 OF_A_PERSON = ("list", "new", "processor_fields", "list_snapshot")
-POSTED = ("preview", "sample")
+POSTED = ("preview", "uploads", "sample")
 OPEN = ("healthz", "readyz", "enter", "login", "logout", "password_reset", "password_reset_done",
         "password_reset_complete", "password_reset_confirm")  # fmt: skip
 OWN = ("password_change", "password_change_done")
@@ -49,7 +49,7 @@ class AccessTests(People):
         return reverse(f"jobs:{name}", args=[self.job.code, *more] if name in (*OF_A_JOB, *VERBS) else [])
 
     def test_it_covers_every_address(self) -> None:
-        known = {f"jobs:{name}" for name in (*VERBS, *OF_A_JOB, *OF_A_PERSON, *POSTED)} | {*OPEN, *OWN}
+        known = {f"jobs:{name}" for name in (*VERBS, *OF_A_JOB, *OF_A_PERSON, *POSTED, "upload")} | {*OPEN, *OWN}
         assert set(names()) == known
 
     def test_it_sends_whoever_is_not_signed_in_to_the_form(self) -> None:

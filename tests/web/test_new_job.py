@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import random
-from io import BytesIO
 from typing import Any
 from unittest.mock import patch
 
@@ -19,8 +18,8 @@ from jobs.engine import Policy
 from jobs.files import sniff
 from jobs.forms import JobForm, defaults, guess
 from jobs.models import Job, JobState, Upload
+from jobs.preview import HEAD, of_head
 from jobs.processors import Input, Parameter, ParameterError, Processor, all_processors, get
-from jobs.views.new import HEAD, first_rows
 from tests.base import People, csv_of
 from tests.files.corpus import workbook
 
@@ -82,7 +81,7 @@ class NewJobTests(FormCase):
     def test_it_shows_the_form(self) -> None:
         answer = self.client.get(URL)
         assert answer.status_code == 200
-        assert "Start job" in answer.content.decode()
+        assert "Check the file" in answer.content.decode()
 
     def test_it_says_that_the_disk_is_full(self) -> None:
         stored: list[Any] = []
@@ -152,8 +151,8 @@ class WorkersTests(FormCase):
         super().setUp()
         every = (*all_processors(), Computing())
         for patched in (
-            patch("jobs.forms.cores", return_value=6),
-            patch("jobs.forms.processors.all_processors", return_value=every),
+            patch("jobs.forms.policy.cores", return_value=6),
+            patch("jobs.forms.job.processors.all_processors", return_value=every),
         ):
             patched.start()
             self.addCleanup(patched.stop)
@@ -353,7 +352,8 @@ class PreviewTests(FormCase):
 
     def rows(self, data: str | bytes, complete: bool = True) -> list[Any]:
         data = data.encode() if isinstance(data, str) else data
-        return list(first_rows(BytesIO(data), sniff(data, "rows.csv", complete=complete), complete)["rows"])
+        size = len(data) if complete else 2 * len(data)
+        return of_head(data, sniff(data, "rows.csv", complete=complete), size).rows
 
     def test_it_shows_the_first_rows(self) -> None:
         assert [cells for cells, _ in self.rows(csv_of(9))] == [[f"item {at}", "ok"] for at in range(5)]
