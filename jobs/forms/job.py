@@ -69,6 +69,7 @@ class JobForm(PolicyFields, FileFields):
             self.fields[f"map_{one.name}"] = forms.ChoiceField(
                 choices=choices, required=False, label=one.title, help_text=one.help,
                 initial=self.guessed[one.name], error_messages=NO_COLUMN,
+                widget=forms.Select(attrs={"data-needed": ""} if one.required else {}),
             )  # fmt: skip
         self._set_names(columns)
 
