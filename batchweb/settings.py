@@ -48,6 +48,17 @@ def needed(name: str) -> str:
     return value
 
 
+def whole(name: str, default: int, empty: int | None = None) -> int:
+    """The variable `name` as a whole number; `default` where it is not set, and where it is empty unless told else."""
+    text: str = env.str(name, str(default)).strip().replace("_", "")
+    if not text:
+        return default if empty is None else empty
+    try:
+        return int(text)
+    except ValueError:
+        raise SystemExit(f"{name} must be a whole number, not “{text[:40]}”.") from None
+
+
 def socket_path() -> Path:
     """Where the embedded Valkey listens. A Unix socket's path may have about 108 bytes, and folders can be deep."""
     path = DATA_DIR / "valkey.sock"
@@ -227,12 +238,26 @@ STORAGES = {
     },
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
-# The form of a new job names every column of its file; see jobs.files.Limits.
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_500
+
+# What a file may hold; the same as jobs.files.LIMITS unless set
+JOBS_MAX_UPLOAD_BYTES = whole("JOBS_MAX_UPLOAD_MB", 512) * 1024 * 1024
+JOBS_MAX_UPLOAD_SECONDS = whole("JOBS_MAX_UPLOAD_SECONDS", 3600)
+JOBS_MAX_ROWS = whole("JOBS_MAX_ROWS", 5_000_000)
+JOBS_MAX_COLUMNS = whole("JOBS_MAX_COLUMNS", 2_000)
+JOBS_MAX_CELL_CHARS = whole("JOBS_MAX_CELL_CHARS", 1_000_000)
+JOBS_MAX_ROW_MB = whole("JOBS_MAX_ROW_MB", 10)
+JOBS_MAX_JSON_DEPTH = whole("JOBS_MAX_JSON_DEPTH", 200)
+JOBS_MAX_UNPACKED_MB = whole("JOBS_MAX_UNPACKED_MB", 4_000)
+JOBS_MAX_RATIO = whole("JOBS_MAX_RATIO", 200)
+JOBS_MAX_SHEETS = whole("JOBS_MAX_SHEETS", 200)
+# What a person may have here at a time; 0 or empty is no limit
+JOBS_MAX_STORED_MB = whole("JOBS_MAX_STORED_MB", 10_000, empty=0)
+JOBS_MAX_RUNNING_JOBS = whole("JOBS_MAX_RUNNING_JOBS", 50, empty=0)
+# The form of a new job names every column of its file.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = JOBS_MAX_COLUMNS + 500
 
 # The product's own settings; the README has one table of them
 ADDRESS_FILE = DATA_DIR / "address"
-JOBS_MAX_UPLOAD_BYTES = env.int("JOBS_MAX_UPLOAD_MB", 512) * 1024 * 1024
 JOBS_MAX_WORKERS = env.int("JOBS_MAX_WORKERS", 200)
 JOBS_PROCESSORS = env.list("JOBS_PROCESSORS", default=[])
 JOBS_SOCKETS_PER_PERSON = env.int("JOBS_SOCKETS_PER_PERSON", 20 if PRODUCTION else 1000)

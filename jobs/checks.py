@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from jobs.durations import duration
+
+# From and to. Python reads JSON that is nested up to about 990 levels deep, a database holds texts of less than 1 GB.
+RANGES: Final[Mapping[str, tuple[int, int]]] = {
+    "JOBS_MAX_UPLOAD_SECONDS": (1, 7 * 24 * 3600),
+    "JOBS_MAX_ROWS": (1, 2**31 - 1),
+    "JOBS_MAX_COLUMNS": (1, 100_000),
+    "JOBS_MAX_CELL_CHARS": (1, 500_000_000),
+    "JOBS_MAX_ROW_MB": (1, 500),
+    "JOBS_MAX_JSON_DEPTH": (1, 500),
+    "JOBS_MAX_UNPACKED_MB": (1, 10_000_000),
+    "JOBS_MAX_RATIO": (1, 100_000),
+    "JOBS_MAX_SHEETS": (1, 10_000),
+    "JOBS_MAX_STORED_MB": (0, 10**9),
+    "JOBS_MAX_RUNNING_JOBS": (0, 10**6),
+}
 
 
 @register()
@@ -25,6 +40,19 @@ def leases(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
         duration(settings.RETENTION or "1d")
     except ValueError as error:
         found.append(Error(f"RETENTION: {error}", id="jobs.E004"))
+    return found
+
+
+@register()
+def ranges(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """A limit that nothing passes, or that protects from nothing, is a slip of the pen."""
+    found = [
+        Error(f"{name} must be from {least:,} to {most:,}, not {getattr(settings, name):,}.", id="jobs.E005")
+        for name, (least, most) in RANGES.items()
+        if not least <= getattr(settings, name) <= most
+    ]
+    if settings.JOBS_MAX_UPLOAD_BYTES < 1:
+        found.append(Error("JOBS_MAX_UPLOAD_MB must be at least 1.", id="jobs.E006"))
     return found
 
 

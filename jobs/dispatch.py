@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 from django.conf import settings
@@ -18,7 +19,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from batchweb import celery_app
-from jobs import events, store
+from jobs import events, picks, quotas, store
 from jobs.models import Job, JobState, Run, Upload, Worker
 from jobs.models.job import NEW_ROUND, Refused
 from jobs.recorder import Recorder
@@ -86,7 +87,8 @@ def send_work(job: Job) -> None:
 
 @transaction.atomic
 def submit(upload: Upload, owner: Any, *, start: bool = True, **fields: Any) -> Job:
-    """Makes a job in `loading`. With `start` it goes on by itself once the file is read."""
+    """Makes a job in `loading`. With `start` it goes on by itself once the file is read. Raises OverQuota."""
+    quotas.room_for_job(owner, Job.objects.unfinished_of(owner))
     fields.setdefault("name", upload.name)
     job = Job.objects.create(upload=upload, owner=owner, autostart=start, **fields)
     job.note("create", f"Created from {upload.name}", owner)
@@ -96,12 +98,50 @@ def submit(upload: Upload, owner: Any, *, start: bool = True, **fields: Any) -> 
 
 @transaction.atomic
 def start(job: Job, by: Any = None) -> None:
+    store.lock_job_shards(job.pk)
+    job.refuse_unless("start")
+    _let_go(job)
     job.start(by)
     send_work(job)
 
 
 @transaction.atomic
+def trial(job: Job, by: Any = None, rows: str = "first", count: int = 10, chosen: Sequence[int] = ()) -> int:
+    """Works on a few rows of a job that is ready: the first, random or chosen ones (from 1); returns how many.
+
+    Raises Refused also where these cannot be tried. Only shards with rows of the trial may be worked on meanwhile.
+    """
+    store.lock_job_shards(job.pk)
+    job.refuse_unless("try")
+    _let_go(job)
+    positions = picks.pick(job, rows, count, chosen)
+    store.hold_back(job.pk, positions)
+    job.try_out(positions, by)
+    send_work(job)
+    return len(positions)
+
+
+@transaction.atomic
+def change(job: Job, by: Any = None, *, start: bool = False, **fields: Any) -> None:
+    """Has the file read anew under other settings; see `Job.change`."""
+    store.lock_job_shards(job.pk)
+    job.change(by, autostart=start, **fields)
+    transaction.on_commit(partial(send, LOAD, job.pk))
+
+
+def _let_go(job: Job) -> None:
+    """What a trial held back may be worked on. Wants the job and its shards locked."""
+    tried = list(job.runs.filter(kind=Run.Kind.TRIAL).values_list("positions", flat=True))
+    if tried:
+        store.let_go(job.pk, list(chain.from_iterable(tried)))
+
+
+@transaction.atomic
 def resume(job: Job, by: Any = None) -> None:
+    store.lock_job_shards(job.pk)
+    job.refuse_unless("resume")
+    if job.ended:
+        _let_go(job)
     job.resume(by)
     send_work(job)
 
@@ -139,6 +179,8 @@ def retry(job: Job, by: Any = None, cause: int | None = None) -> int:
     # The shards come first, so that nothing fails or finishes between the counting and the new run.
     store.lock_job_shards(job.pk)
     job.refuse_unless("retry")
+    if job.ended:
+        _let_go(job)
     positions = store.retry_failed(job.pk, cause)
     left = job.counts()["pending"] if job.ended and not cause else len(positions)
     if not left:
@@ -155,7 +197,7 @@ def retry(job: Job, by: Any = None, cause: int | None = None) -> int:
 
 
 VERBS: Final[Mapping[str, Callable[..., Any]]] = {
-    "start": start, "pause": pause, "resume": resume, "cancel": cancel, "retry": retry, "delete": delete
+    "start": start, "try": trial, "pause": pause, "resume": resume, "cancel": cancel, "retry": retry, "delete": delete
 }  # fmt: skip
 
 

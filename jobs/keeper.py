@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs import dispatch, recovery, retention, sql
-from jobs.models import Batch, Job, JobState, Part, Upload, Worker
+from jobs.models import Batch, Job, JobState, Part, Run, Upload, Worker
 from jobs.models.part import BROKER
 from jobs.models.states import UNFINISHED
 from jobs.models.upload import discard_strays
@@ -87,10 +87,11 @@ def keep(stopping: threading.Event, clock: Callable[[], float] = time.monotonic)
 
 
 def sweep(expire: bool = True) -> None:
-    """Returns expired leases, and ends jobs that have nothing left."""
+    """Returns expired leases, and ends jobs and trials that have nothing left."""
     if expire:
         recovery.return_expired()
-    for job in Job.objects.filter(state__in=UNFINISHED).exclude(shards__pending__gt=0).exclude(shards__token__gt=""):
+    idle = Job.objects.filter(state__in=UNFINISHED).exclude(shards__token__gt="")
+    for job in idle.filter(Q(run__kind=Run.Kind.TRIAL) | ~Q(shards__pending__gt=0)):
         job.finish()
 
 

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import chain, islice
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs import files, presence, processors, store
+from jobs import files, presence, processors, sources, store
 from jobs.inserting import insert
 from jobs.models import ItemState, Job, JobState, Run, Shard
 from jobs.processors.storable import harmless
@@ -36,6 +36,7 @@ REJECTED_COLUMNS: Final = ("job_id", "position", "payload", "state", "error_kind
 REJECTED: Final = int(ItemState.REJECTED)
 
 Pending = tuple[int, int, str, str, str]
+Looked = tuple[int, str, str, str, str]  # position, payload, reason, label, key
 
 
 @dataclass(slots=True)
@@ -44,24 +45,22 @@ class Intake:
 
     job: int
     reader: files.Reader
-    name: files.Name
     size: int
     number: int
     start: int
     stop: int
     rejected: list[tuple[int, int, str, int, str, str]] = field(default_factory=list)
 
-    def pending(self, rows: Iterator[tuple[int, files.Row]]) -> Iterator[Pending]:
+    def pending(self, rows: Iterator[Looked]) -> Iterator[Pending]:
         """Takes the shard's rows, fewer where they are large, and yields those that can be processed.
 
         Those that cannot keep their place as rejected, with the reason.
         """
         weight = 0
-        for position, (payload, reason, value) in rows:
+        for position, payload, reason, label, key in rows:
             if reason:
                 self.rejected.append((self.job, position, payload, REJECTED, "rejected", harmless(reason)))
             else:
-                label, key = self.name(value)
                 yield self.job, position, payload, label, key
             self.stop = position + 1
             weight += len(payload)
@@ -85,8 +84,9 @@ def load(job: Job) -> bool:
     if not token:
         return False
     try:
+        clear(job, token)
         with job.upload.file.open("rb") as stream:
-            read_all(job, token, files.read(stream, job.file_shape))
+            report = read_all(job, token, sources.read(stream, job.file_shape))
     except files.Unreadable as error:
         return refuse(job, str(error))
     except FileNotFoundError:
@@ -98,7 +98,7 @@ def load(job: Job) -> bool:
     except LostLease:
         return False
     try:
-        return ready(job)
+        return ready(job, report)
     except (DataError, IntegrityError, ValueError):
         logger.exception("Job %s: its settings cannot be stored", job.code)
         return refuse(job, "The database refuses a value of the job's settings.")
@@ -143,25 +143,64 @@ def prolong(job: Job, token: str) -> None:
         raise LostLease("the file is read by somebody else")
 
 
-def skip_stored(job: Job, token: str, reader: files.Reader) -> None:
-    """Passes over the rows that a reader before has stored."""
-    for at in range(0, job.total, SKIPPED):
-        deque(islice(reader, min(SKIPPED, job.total - at)), maxlen=0)
+def clear(job: Job, token: str) -> None:
+    """Removes the rows of an earlier reading, under other settings."""
+    while store.remove_rows(job.pk, job.total):
         prolong(job, token)
 
 
-def read_all(job: Job, token: str, reader: files.Reader, clock: Callable[[], float] = time.monotonic) -> None:
-    """Stores what is not stored yet, shard by shard; viewers hear of it now and then."""
-    skip_stored(job, token, reader)
+def skip_stored(job: Job, token: str, look: Iterator[Looked]) -> None:
+    """Passes over the rows that a reader before has stored."""
+    for at in range(0, job.total, SKIPPED):
+        deque(islice(look, min(SKIPPED, job.total - at)), maxlen=0)
+        prolong(job, token)
+
+
+def looked_at(reader: files.Reader, name: files.Name, findings: files.Findings) -> Iterator[Looked]:
+    """Each row with its position, and either why it is rejected or its label and key."""
+    for position, row in enumerate(reader):
+        label, key = name(row.value) if not row.reason else ("", "")
+        problems = findings.look(position + 1, row, key)
+        reason = next((problem.reason for problem in problems if problem.bad), "") if problems else ""
+        yield position, row.payload, reason, label, key
+
+
+def read_all(job: Job, token: str, reader: files.Reader, clock: Callable[[], float] = time.monotonic) -> dict[str, Any]:
+    """Stores what is not stored yet, shard by shard; viewers hear of it now and then. Returns what was found."""
     name = files.naming(job.file_shape, job.label_column or label_column(job), (job.key_column, *files.KEY_COLUMNS))
+    findings = files.Findings(check(job))
+    rows = looked_at(reader, name, findings)
+    skip_stored(job, token, rows)
     size = settings.JOBS_SHARD_SIZE // (WIDE if job.most_tasks > 1 else 1)
     told = clock()
-    rows = enumerate(reader, job.total)
     for number, first in enumerate(rows, job.shards.count()):
         news = clock() - told >= NEWS
         told = clock() if news else told
-        intake = Intake(job.pk, reader, name, size, number, first[0], first[0])
+        intake = Intake(job.pk, reader, size, number, first[0], first[0])
         add_shard(job, token, intake, intake.pending(chain((first,), rows)), news)
+    return stored(findings.report(reader))
+
+
+def check(job: Job) -> files.Check | None:
+    """Why a good row is rejected all the same: what would fail as invalid input need not be tried."""
+    if job.processor not in processors.names():
+        return None
+    return sources.check_for(processors.get(job.processor), job.file_shape, job.mapping)
+
+
+def stored(report: files.Report) -> dict[str, Any]:
+    """What pages show of it; what a file says may hold what PostgreSQL refuses."""
+    groups = [group.to_dict() for group in report.groups]
+    for problem in chain.from_iterable(group["first"] for group in groups):
+        problem["reason"] = harmless(problem["reason"])
+    return {
+        "rows": report.rows,
+        "bad_total": report.bad_total,
+        "blank": report.blank,
+        "duplicates": report.duplicates,
+        "groups": groups,
+        "types": list(report.types),
+    }
 
 
 def label_column(job: Job) -> str:
@@ -195,14 +234,15 @@ def add_shard(job: Job, token: str, intake: Intake, pending: Iterable[Pending], 
 
 
 @transaction.atomic
-def ready(job: Job) -> bool:
+def ready(job: Job, report: dict[str, Any]) -> bool:
     """The whole file is stored: on to the queue, or to the person who decides."""
     job.lock()
+    read: dict[str, Any] = {"report": report, "load_token": "", "load_expires": None}
     if not job.autostart:
-        return job.move(JobState.READY, only=[JobState.LOADING], load_token="", load_expires=None)
+        return job.move(JobState.READY, only=[JobState.LOADING], **read)
     if job.state != JobState.LOADING:
         return False
     run = job.new_run(Run.Kind.FIRST, job.total, job.owner)
-    job.move(JobState.QUEUED, load_token="", load_expires=None, run=run)
+    job.move(JobState.QUEUED, run=run, **read)
     job.note("start", "Started", job.owner)
     return True

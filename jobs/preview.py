@@ -7,7 +7,7 @@ from io import BytesIO
 from itertools import islice
 from typing import IO, Final
 
-from jobs import files
+from jobs import files, sources
 
 HEAD: Final = 256 * 1024  # bytes that are enough to recognise a file
 SHOWN: Final = 5  # rows
@@ -69,7 +69,7 @@ def some(stream: files.Readable, shape: files.Shape, most: int) -> tuple[list[fi
     """The first rows, and why no more can be read where that is so."""
     rows: list[files.Row] = []
     try:
-        rows.extend(islice(files.read(stream, shape), most))
+        rows.extend(islice(sources.read(stream, shape), most))
     except files.Unreadable as error:
         return rows, str(error)
     return rows, ""

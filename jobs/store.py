@@ -11,6 +11,7 @@ import os
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, cast
 
 from django.utils import timezone
@@ -21,8 +22,11 @@ from jobs.sql import Raw, adapter, execute, for_update, later, postgres
 
 PENDING_CELLS: Final = (int(ItemState.PENDING), CELL_RETRYING)
 FAILED_CELLS: Final = (int(ItemState.FAILED), CELL_FALLBACK)
+REMOVED: Final = 10_000  # rows at once, so that nobody waits long
 ALONE_FROM: Final = 2  # strikes; an item with so many runs alone
 FATAL_STRIKES: Final = 3
+# When that is due which waits for a person, while other rows are tried.
+HELD_BACK: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 Claim: TypeAlias = tuple[int, str, str, int, int]  # position, payload, key, tries in this run, tries in earlier ones
 
@@ -227,6 +231,48 @@ def retry_failed(job: int, cause: int | None = None) -> list[int]:
         if changed:
             save_shard(shard, cells, due=None)
     return sorted(taken)
+
+
+# Trying some rows before the others
+
+
+def hold_back(job: int, positions: Sequence[int]) -> None:
+    """Leaves only these pending items to be worked on. Wants the job's shards locked, and nobody to hold any."""
+    never = adapter()(HELD_BACK)
+    execute("UPDATE jobs_shard SET due = %s WHERE job_id = %s", [never, job])
+    for shard, start, stop in _shards_of(job, positions):
+        marks = ", ".join(str(int(at)) for at in positions if start <= at < stop)
+        execute(
+            f"""UPDATE jobs_item SET due = %s WHERE job_id = %s AND state = 0 AND position >= %s AND position < %s
+                   AND position NOT IN ({marks})""",
+            [never, job, start, stop],
+        )
+        execute("UPDATE jobs_shard SET due = NULL WHERE id = %s", [shard])
+
+
+def let_go(job: int, positions: Sequence[int]) -> None:
+    """The others may be worked on, too, after `hold_back` of all but these. Wants the job's shards locked."""
+    for _, start, stop in _shards_of(job, positions):
+        execute(
+            """UPDATE jobs_item SET due = NULL
+                WHERE job_id = %s AND state = 0 AND position >= %s AND position < %s AND due = %s""",
+            [job, start, stop, adapter()(HELD_BACK)],
+        )
+    execute("UPDATE jobs_shard SET due = NULL WHERE job_id = %s AND due = %s", [job, adapter()(HELD_BACK)])
+
+
+def _shards_of(job: int, positions: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Id, start and stop of the shards that hold these positions."""
+    rows = execute("SELECT id, start, stop FROM jobs_shard WHERE job_id = %s ORDER BY id", [job])
+    return [(shard, start, stop) for shard, start, stop in rows if any(start <= at < stop for at in positions)]
+
+
+def remove_rows(job: int, start: int) -> bool:
+    """Removes a few thousand of the rows that an earlier reading left from `start` on; whether there were any."""
+    last = execute("SELECT MAX(position) FROM jobs_item WHERE job_id = %s AND position >= %s", [job, start])[0][0]
+    if last is not None:
+        execute("DELETE FROM jobs_item WHERE job_id = %s AND position > %s", [job, max(start - 1, last - REMOVED)])
+    return last is not None
 
 
 def strike(job: int, positions: Sequence[int]) -> list[tuple[int, int]]:

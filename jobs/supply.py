@@ -79,7 +79,9 @@ class Supply:
         # The job's run may become another one while an item is tried, since somebody retries others; the item's own run
         # is told by how often it was tried before.
         inputs = self._pick([claim[1] for claim in claims])
+        # Under other settings it is another order, too.
+        anew = f"{self.job.readings}." if self.job.readings else ""
         return [
-            (position, Task(picked, key, f"{self.job.code}-{position + 1}-{earlier + 1}"), tries)
+            (position, Task(picked, key, f"{self.job.code}-{position + 1}-{anew}{earlier + 1}"), tries)
             for (position, _, key, tries, earlier), picked in zip(claims, inputs, strict=True)
         ]

@@ -7,7 +7,7 @@ from jobs.files.lines import Readable
 from jobs.files.naming import KEY_COLUMNS, Name, naming
 from jobs.files.payload import Picker, cells, columns_of
 from jobs.files.reading import Reader, open_rows, read, recognise, sheets
-from jobs.files.report import Group, Preflight, Problem, Report, preflight
+from jobs.files.report import REFUSED, Check, Findings, Group, Preflight, Problem, Report, preflight
 from jobs.files.shape import LIMITS, Limits, Partial, Reason, Row, Shape, Unreadable
 from jobs.files.sniffing import sniff
 from jobs.files.writers import Result, csv_chunk, csv_line, jsonl_chunk, result_header
@@ -15,6 +15,9 @@ from jobs.files.writers import Result, csv_chunk, csv_line, jsonl_chunk, result_
 __all__ = [
     "KEY_COLUMNS",
     "LIMITS",
+    "REFUSED",
+    "Check",
+    "Findings",
     "Group",
     "Limits",
     "Name",

@@ -102,6 +102,10 @@ class Picker:
         rows = _plain("[" + ",".join(payloads) + "]")
         return list(map(self._of_cells if self._tabular else self._of_fields, rows))
 
+    def of(self, value: Any) -> dict[str, Any]:
+        """The inputs in a payload that was read already."""
+        return self._of_cells(value) if self._tabular else self._of_fields(value)
+
     def _of_cells(self, row: list[str]) -> dict[str, Any]:
         width = len(row)
         return {name: row[at] if at < width else "" for name, at in self._places} | self._missing

@@ -70,7 +70,7 @@ class Reader(Iterator[Row]):
                     continue
                 self.rows += 1
                 if self.rows > self._limits.rows:
-                    raise Unreadable(f"The file has more than {self._limits.rows:,} rows.")
+                    raise Unreadable(f"The file has more than {self._limits.rows:,} rows, which is the limit.")
                 yield row
         except (tabular.OpenQuote, csv.Error, UnicodeError) as error:
             raise Unreadable(self._sentence(error)) from None

@@ -94,46 +94,42 @@ class Report:
         }
 
 
-class Preflight(Iterator[Problem]):
-    """The problems of a file in the order of its rows, each as it is met; rows without any are passed over.
+class Findings:
+    """What is found in a file while its rows pass by, in bounded memory.
 
-    In bounded memory, so that it can be a download of any length. `reader.rows` counts while it goes on, and report()
-    sums up what was met, in the end or before. `check` says why a good row is refused all the same, or nothing.
+    `check` says why a good row is refused all the same, or nothing.
     """
 
-    def __init__(self, reader: Reader, keys: Sequence[str] = KEY_COLUMNS, check: Check | None = None) -> None:
-        self.reader = reader
+    def __init__(self, check: Check | None = None) -> None:
         self._check = check
-        self._name = naming(reader.shape, "", keys)
         self._seen = Seen()
         self._groups: dict[str, Group] = {}
         self._bad: list[tuple[int, str]] = []
         self._sample: list[str] = []
-        self._problems = self._find()
 
-    def __next__(self) -> Problem:
-        problem = next(self._problems)
+    def look(self, number: int, row: Row, key: str) -> Sequence[Problem]:
+        """The problems of one row (from 1) that has this key. Wants the rows in their order."""
+        if row.reason:
+            return self._noted(Problem(number, kind_of(row.reason), row.reason))
+        if len(self._sample) < SAMPLE:
+            self._sample.append(row.payload)
+        found: Sequence[Problem] = ()
+        if self._check and (reason := self._check(row)):
+            found = self._noted(Problem(number, kind_of(reason), reason))
+        if key and (first := self._seen.add(key, number)):
+            twice = Problem(number, DUPLICATE, f"has the key {key}, which row {first:,} has too")
+            found = (*found, *self._noted(twice))
+        return found
+
+    def _noted(self, problem: Problem) -> tuple[Problem]:
         self._groups.setdefault(problem.kind, Group(problem.kind)).add(problem)
         if problem.bad and len(self._bad) < SHOWN:
             self._bad.append((problem.row, problem.reason))
-        return problem
+        return (problem,)
 
-    def _find(self) -> Iterator[Problem]:
-        for number, row in enumerate(self.reader, 1):
-            if row.reason:
-                yield Problem(number, kind_of(row.reason), row.reason)
-                continue
-            if len(self._sample) < SAMPLE:
-                self._sample.append(row.payload)
-            if self._check and (reason := self._check(row)):
-                yield Problem(number, kind_of(reason), reason)
-            key = self._name(row.value)[1]
-            if key and (first := self._seen.add(key, number)):
-                yield Problem(number, DUPLICATE, f"has the key {key}, which row {first:,} has too")
-
-    def report(self) -> Report:
-        """What was met up to now."""
-        shape, columns = self.reader.shape, self.reader.columns
+    def report(self, reader: Reader) -> Report:
+        """What was met up to now of the reader's file."""
+        shape, columns = reader.shape, reader.columns
         duplicates = self._groups.get(DUPLICATE, Group(DUPLICATE)).count
         return Report(
             format=shape.format,
@@ -141,10 +137,10 @@ class Preflight(Iterator[Problem]):
             delimiter=shape.delimiter,
             header=shape.header,
             columns=columns,
-            rows=self.reader.rows,
+            rows=reader.rows,
             bad=tuple(self._bad),
             bad_total=sum(group.count for group in self._groups.values()) - duplicates,
-            blank=self.reader.blank,
+            blank=reader.blank,
             duplicates=duplicates,
             groups=tuple(self._groups.values()),
             types=column_types([cells(payload, shape, columns) for payload in self._sample]),
@@ -152,6 +148,32 @@ class Preflight(Iterator[Problem]):
             sheet=shape.sheet,
             path=shape.path,
         )
+
+
+class Preflight(Iterator[Problem]):
+    """The problems of a file in the order of its rows, each as it is met; rows without any are passed over.
+
+    So it can be a download of any length. `reader.rows` counts while it goes on, and report() sums up what was met, in
+    the end or before.
+    """
+
+    def __init__(self, reader: Reader, keys: Sequence[str] = KEY_COLUMNS, check: Check | None = None) -> None:
+        self.reader = reader
+        self._name = naming(reader.shape, "", keys)
+        self._findings = Findings(check)
+        self._problems = self._find()
+
+    def __next__(self) -> Problem:
+        return next(self._problems)
+
+    def _find(self) -> Iterator[Problem]:
+        for number, row in enumerate(self.reader, 1):
+            key = "" if row.reason else self._name(row.value)[1]
+            yield from self._findings.look(number, row, key)
+
+    def report(self) -> Report:
+        """What was met up to now."""
+        return self._findings.report(self.reader)
 
 
 def kind_of(reason: str) -> str:

@@ -4,9 +4,10 @@ from jobs.forms.again import filled_in
 from jobs.forms.guessing import guess
 from jobs.forms.job import NAMES, JobForm
 from jobs.forms.policy import LIMIT, POLICY, defaults
-from jobs.forms.source import given_by, options_of, understood, upload_for
+from jobs.forms.source import GONE, given_by, options_of, understood, upload_for
 
 __all__ = [
+    "GONE",
     "LIMIT",
     "NAMES",
     "POLICY",

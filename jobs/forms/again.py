@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs import files
+from jobs import files, sources
 from jobs.forms.job import NAMES, chosen_one
 from jobs.forms.policy import LIMIT, POLICY
-from jobs.forms.source import DELIMITERS, OTHER, recognised
+from jobs.forms.source import DELIMITERS, OTHER
 from jobs.models import Job, Upload
 
 
@@ -50,6 +50,6 @@ def automatic(upload: Upload) -> files.Shape | None:
     """How the file is read when nothing is said about it."""
     try:
         with upload.file.open("rb") as stored:
-            return recognised(stored, upload.name, {})
+            return sources.recognise(stored, upload.name)
     except (files.Unreadable, OSError, ValueError):
         return None

@@ -13,9 +13,10 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile, File
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from jobs import files
+from jobs import files, sources
 from jobs.files.shape import Given
 from jobs.models import Job, Upload
+from jobs.quotas import OverQuota
 
 OPTIONS: Final = ("format", "encoding", "delimiter", "header", "sheet")
 OTHER: Final = "other"
@@ -30,11 +31,6 @@ ENCODINGS: Final = (
 DELIMITERS: Final = ((",", "Comma"), (";", "Semicolon"), ("\t", "Tab"), ("|", "Bar |"), (OTHER, "Other …"))
 HEADERS: Final = (("yes", "Yes"), ("no", "No"))
 GONE: Final = "The file is not here any more. Choose it again."
-
-
-def recognised(stream: Any, name: str, given: Given) -> files.Shape:
-    """The shape of a whole file under what is given. Raises Unreadable."""
-    return files.recognise(stream, name, **given)
 
 
 def readable_uploads(person: User) -> QuerySet[Upload]:
@@ -167,23 +163,25 @@ class FileFields(forms.Form):
     def recognise(self) -> None:
         """Looks at the file, since the columns to choose from are in it."""
         self.kept = upload_for(self.owner, str(self.data.get("upload", "")))
-        name = str(self.sent.name if self.sent else self.kept and self.kept.name)
         try:
-            if self.sent:
-                self.look(self.sent, name, self.data)
-            elif self.kept:
-                with closing(self.kept.file.open("rb")) as stored:
-                    self.look(stored, name, self.data)
-            else:
-                self.trouble = GONE if self.data.get("upload") else "Choose a file."
+            self._recognise()
         except files.Unreadable as error:
             self.trouble = str(error)
         except FileNotFoundError:
             self.kept, self.trouble = None, GONE
 
+    def _recognise(self) -> None:
+        if self.sent:
+            self.look(self.sent, str(self.sent.name), self.data)
+        elif self.kept:
+            with closing(self.kept.file.open("rb")) as stored:
+                self.look(stored, self.kept.name, self.data)
+        else:
+            self.trouble = GONE if self.data.get("upload") else "Choose a file."
+
     def look(self, stream: Any, name: str, data: Mapping[str, Any]) -> None:
         """Takes the shape of a whole file under the options in `data`. Raises Unreadable."""
-        shape, wrong = understood(lambda given: recognised(stream, name, given), given_by(data))
+        shape, wrong = understood(lambda given: sources.recognise(stream, name, **given), given_by(data))
         self.take(shape, wrong, stream)
 
     def take(self, shape: files.Shape, wrong: Mapping[str, str], stream: Any) -> None:
@@ -196,7 +194,7 @@ class FileFields(forms.Form):
         """Those of a workbook."""
         if self.shape and self.shape.format == "xlsx":
             stream.seek(0)
-            self.offer("sheet", files.sheets(stream))
+            self.offer("sheet", sources.sheets(stream))
             stream.seek(0)
 
     def clean_file(self) -> File[bytes] | None:
@@ -211,7 +209,7 @@ class FileFields(forms.Form):
         if self.sent and not self.trouble and not self.errors.get("file"):
             try:
                 self.kept = Upload.keep(self.sent, str(self.sent.name), self.owner)
-            except ValueError as refusal:  # one sentence: the person has no room left
-                self.add_error("file", str(refusal))
-                return None
+            except OverQuota as refusal:
+                self.kept, self.trouble = None, str(refusal)
+                self.add_error("file", self.trouble)
         return self.kept

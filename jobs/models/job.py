@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.conf import settings
 from django.db import models, transaction
@@ -15,12 +15,13 @@ from django.utils import timezone
 from jobs import events, processors
 from jobs.engine import Policy
 from jobs.files import Shape
-from jobs.limits import SAMPLE, End, Limit, Tally
+from jobs.limits import SAMPLE, End, Limit, Tally, items
 from jobs.models.activity import Activity
 from jobs.models.batch import Batch
+from jobs.models.item import Attempt
 from jobs.models.run import Run
 from jobs.models.shard import Shard
-from jobs.models.states import ARROWS, ENDED, UNFINISHED, WORKABLE, JobState, sources
+from jobs.models.states import ARROWS, ENDED, UNFINISHED, WORKABLE, ItemState, JobState, sources
 from jobs.models.upload import Upload
 
 # Without 0, 1, l and o, which people misread.
@@ -29,11 +30,18 @@ WORKERS_PER_TASK: Final = 50
 COUNTS: Final = ("pending", "retrying", "succeeded", "failed", "rejected", "fallbacks", "attempts", "running")
 # Begins to count anew what the failure limit looks at.
 NEW_ROUND: Final[dict[str, Any]] = {"limit_round": F("limit_round") + 1, "limit_tally": ""}
+# As if the file had not been read yet.
+UNREAD: Final[dict[str, Any]] = {
+    "total": 0, "report": {}, "result_keys": [], "run": None, "reason": "", "started": None, "finished": None,
+    "spent": 0.0, "readings": F("readings") + 1, "load_token": "", "load_expires": None,
+}  # fmt: skip
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 # Which verb is possible in which state; the sentence says why not in the others.
 VERBS: Final[dict[str, tuple[tuple[JobState, ...], str]]] = {
     "start": ((JobState.READY,), "Only a job that is ready can be started."),
+    "try": ((JobState.READY,), "Rows can be tried only while the job is ready and has not been started."),
+    "change": ((JobState.READY, JobState.INVALID), "The settings can be changed only before the job is started."),
     "pause": (WORKABLE, "Only a job that waits or runs can be paused."),
     "resume": ((JobState.PAUSED, JobState.CANCELLED), "Only a paused or cancelled job can be resumed."),
     "cancel": (tuple(sources(JobState.CANCELLED)), "The job has ended already."),
@@ -65,13 +73,17 @@ class JobQuerySet(models.QuerySet["Job"]):
         """The jobs that this person may see: their own, and all for staff."""
         return self.present() if user.is_staff else self.present().filter(owner=user)
 
-    def of_same_content(self, upload: Upload) -> JobQuerySet:
-        """Earlier jobs of the upload's owner whose file holds the very same, newest first."""
-        same = self.present().filter(owner=upload.owner_id, upload__sha256=upload.sha256)
-        return same.order_by("-created", "-pk")
+    def unfinished_of(self, owner: Any) -> JobQuerySet:
+        """The person's jobs that are read, wait, run or are paused."""
+        return self.present().filter(owner=owner, state__in=(JobState.LOADING, *UNFINISHED))
 
     def workable(self) -> JobQuerySet:
         return self.filter(state__in=WORKABLE)
+
+    def of_same_content(self, upload: Upload) -> JobQuerySet:
+        """The owner's jobs of files that hold the same bytes, newest first."""
+        same = self.present().filter(owner=upload.owner_id, upload__sha256=upload.sha256)
+        return same.select_related("upload").order_by("-created", "-pk")
 
     def with_counts(self) -> JobQuerySet:
         """Each job with the sums of its shards as `sum_<count>`: one query for a whole page."""
@@ -143,6 +155,12 @@ class Job(models.Model):
     served = models.DateTimeField(null=True, help_text="When a worker last turned to it.")
     deleting = models.DateTimeField(null=True, help_text="Since then nobody sees it, and it is being removed.")
     pruned = models.DateTimeField(null=True, help_text="Since then only its results are kept.")
+    report = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        help_text="What was found when the file was read.",
+    )
+    readings = models.PositiveIntegerField(db_default=0, default=0, help_text="How often the file was read anew.")
     load_token = models.CharField(max_length=32, blank=True)
     load_expires = models.DateTimeField(null=True)
     load_worker = models.CharField(max_length=200, blank=True, default="", db_default="", help_text="Reads its file.")
@@ -200,6 +218,11 @@ class Job(models.Model):
     def read_whole(self) -> bool:
         """Whether all rows of the file are stored."""
         return self.state != JobState.LOADING and bool(self.total) and not self.load_token
+
+    @property
+    def trying(self) -> bool:
+        """Whether its present run is a trial."""
+        return self.run is not None and self.run.kind == Run.Kind.TRIAL
 
     @property
     def workable(self) -> bool:
@@ -279,23 +302,49 @@ class Job(models.Model):
             raise Refused("The job is being deleted.")
         if not self.allows(verb):
             raise Refused(VERBS[verb][1])
+        if verb == "retry" and self.trying and not self.ended:
+            raise Refused("Rows are being tried. Failed items can be tried again after that.")
         if verb in ("resume", "retry") and not self.read_whole:
             raise Refused("The file was not read to its end before the job was cancelled. Make a new job of it.")
 
-    def new_run(self, kind: str, items: int, by: Any) -> Run:
+    def new_run(self, kind: str, items: int, by: Any, **more: Any) -> Run:
         """The next run, of a job that is locked."""
         number = self.runs.count() + 1
         policy = {name: getattr(self, name) for name in ("workers", "attempts", "timeout", "rate")}
         return Run.objects.create(
-            job=self, number=number, kind=kind, items=items, by=by, parameters=self.parameters, policy=policy
+            job=self, number=number, kind=kind, items=items, by=by, parameters=self.parameters, policy=policy, **more
         )
 
     @transaction.atomic
     def start(self, by: Any = None) -> None:
-        """Puts a job that is ready into the queue."""
+        """Puts a job that is ready into the queue; what a trial did already is kept."""
         self.refuse_unless("start")
-        self.move(JobState.QUEUED, run=self.new_run(Run.Kind.FIRST, self.total, by), reason="")
+        run = self.new_run(Run.Kind.FIRST, self.counts()["pending"], by)
+        self.move(JobState.QUEUED, run=run, reason="", started=None, spent=0.0, **NEW_ROUND)
         self.note("start", "Started", by)
+
+    @transaction.atomic
+    def try_out(self, positions: Sequence[int], by: Any = None) -> None:
+        """Puts a job that is ready into the queue for these items only; it is ready again once they are done."""
+        self.refuse_unless("try")
+        run = self.new_run(Run.Kind.TRIAL, len(positions), by, positions=list(positions))
+        self.move(JobState.QUEUED, run=run, reason="", started=None, spent=0.0, **NEW_ROUND)
+        self.note("try", f"Tried {items(len(positions))}", by)
+
+    @transaction.atomic
+    def change(self, by: Any = None, **fields: Any) -> None:
+        """Has the file read anew under other settings; the results of a trial are discarded.
+
+        Wants the job's shards locked. The rows of the former reading stay behind `total`, and whoever reads the file
+        removes them.
+        """
+        self.refuse_unless("change")
+        Attempt.objects.filter(job=self).delete()
+        self.causes.all().delete()
+        self.shards.all().delete()
+        self.move(JobState.LOADING, **UNREAD, **NEW_ROUND, **fields)
+        self.announce(None)
+        self.note("change", "Settings changed", by)
 
     @transaction.atomic
     def begin(self) -> None:
@@ -339,7 +388,8 @@ class Job(models.Model):
         self.refuse_unless("resume")
         if not self.counts()["pending"]:
             raise Refused("Every item of this job has been attempted; there is nothing to go on with.")
-        run = self.run or self.new_run(Run.Kind.FIRST, self.total, by)
+        goes_on = self.run and not (self.trying and self.ended)
+        run = self.run if goes_on else self.new_run(Run.Kind.FIRST, self.counts()["pending"], by)
         self.move(JobState.QUEUED, run=run, reason="", finished=None, **NEW_ROUND)
         self.note("resume", "Resumed", by)
 
@@ -352,10 +402,22 @@ class Job(models.Model):
 
     @transaction.atomic
     def finish(self) -> bool:
-        """Ends the job if nothing is pending and no lease lives. Only the caller that ended it gets True."""
+        """Ends the job, or its trial, if nothing is pending and no lease lives. Only the caller that did gets True."""
         self.lock()
+        if self.trying and self.state in UNFINISHED:
+            return self._finish_trial()
         if self.state not in UNFINISHED or self.shards.filter(Q(pending__gt=0) | ~Q(token="")).exists():
             return False
         self.move(JobState.FINISHED, reason="", finished=timezone.now())
         self.note("finish", "Finished")
+        return True
+
+    def _finish_trial(self) -> bool:
+        """The job is ready again. Nobody holds a shard then, as nobody may who finds it so."""
+        tried = self.items.filter(position__in=cast(Run, self.run).positions)
+        if self.shards.leased().exists() or tried.filter(state=ItemState.PENDING).exists():
+            return False
+        failed = tried.filter(state=ItemState.FAILED).count()
+        self.move(JobState.READY, reason="")
+        self.note("tried", f"{items(tried.count())} tried, {failed or 'none'} failed")
         return True

@@ -21,6 +21,9 @@ class Run(models.Model):
     parameters = models.JSONField(default=dict)
     policy = models.JSONField(default=dict)
     items = models.PositiveIntegerField(default=0)
+    positions = models.JSONField(
+        default=list, db_default=models.Value([], models.JSONField()), help_text="Of a trial: what it tries."
+    )
     created = models.DateTimeField(default=timezone.now)
 
     class Meta:

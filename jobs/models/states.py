@@ -32,7 +32,7 @@ ARROWS: Final[dict[JobState, dict[JobState, str]]] = {
     },
     JobState.READY: {
         JobState.LOADING: "a person chose other options or columns",
-        JobState.QUEUED: "a person pressed Start",
+        JobState.QUEUED: "a person pressed Start, or tries some rows",
         JobState.CANCELLED: "a person gave up before the start",
     },
     JobState.INVALID: {
@@ -40,6 +40,7 @@ ARROWS: Final[dict[JobState, dict[JobState, str]]] = {
     },
     JobState.QUEUED: {
         JobState.RUNNING: "a worker took its first shard",
+        JobState.READY: "nothing of the trial was left to do",
         JobState.PAUSED: "a person paused it in the queue",
         JobState.FINISHED: "nothing in it was left to do",
         JobState.CANCELLED: "a person gave up while it waited",
@@ -51,6 +52,7 @@ ARROWS: Final[dict[JobState, dict[JobState, str]]] = {
         JobState.CANCELLED: "a person gave up while it ran",
     },
     JobState.PAUSED: {
+        JobState.READY: "what was in flight at the pause was the rest of the trial",
         JobState.QUEUED: "a person pressed Resume, no item had run yet or not",
         JobState.FINISHED: "what was in flight at the pause was the rest of it",
         JobState.CANCELLED: "a person gave up while it was paused",

@@ -14,6 +14,8 @@ from django.core.files.storage import Storage
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
+from jobs import quotas
+
 
 def stored_path(upload: Upload, name: str) -> str:
     """A path of our own making: nothing of the person's file name reaches the disk."""
@@ -26,6 +28,11 @@ class UploadQuerySet(models.QuerySet["Upload"]):
     def unreferenced(self, older_than: timedelta = timedelta(hours=1)) -> UploadQuerySet:
         """Uploads that no job refers to, and that nobody is likely to be filling in a form about."""
         return self.filter(job=None, created__lt=timezone.now() - older_than)
+
+    def stored(self) -> int:
+        """How many bytes the files of these take, as far as they are still there."""
+        total: int | None = self.exclude(file="").aggregate(bytes=models.Sum("size"))["bytes"]
+        return total or 0
 
     def discard(self) -> int:
         """Removes rows and files. A row that a job took meanwhile stays, and so does its file."""
@@ -94,13 +101,17 @@ class Upload(models.Model):
 
     @classmethod
     def keep(cls, file: File[bytes], name: str, owner: Any) -> Upload:
-        """Stores `file` under a path of our own; `name` is kept only to be shown."""
+        """Stores `file` under a path of our own; `name` is kept only to be shown.
+
+        Raises OverQuota where it is too much beside what the person has stored already.
+        """
         digest = hashlib.sha256()
         size = 0
         for chunk in file.chunks():
             digest.update(chunk)
             size += len(chunk)
         file.seek(0)
+        quotas.room_for_file(cls.objects.filter(owner=owner).stored(), size)
         upload = cls(owner=owner, name=clean_name(name), size=size, sha256=digest.hexdigest())
         path = stored_path(upload, name)
         try:

@@ -14,10 +14,11 @@ from django.shortcuts import redirect, render
 from django.utils.crypto import salted_hmac
 from django.views.decorators.http import require_http_methods, require_POST
 
-from jobs import dispatch, files, processors, samples
+from jobs import dispatch, processors, samples, sources
 from jobs.forms import LIMIT, NAMES, POLICY, JobForm, defaults, filled_in, guess, options_of
 from jobs.models import Job, Upload
-from jobs.models.job import ALPHABET, Refused, new_code
+from jobs.models.job import ALPHABET, VERBS, Refused, new_code
+from jobs.quotas import OverQuota
 from jobs.views.access import job_for, person
 from jobs.views.preview import shown
 from jobs.views.uploads import same_content
@@ -37,14 +38,21 @@ def new(request: HttpRequest) -> HttpResponse:
     upload = checked(form)
     if upload is None:
         return page(request, form, status=422)
-    start = request.POST.get("then") != "check"
-    return gone_on(request, submitted(request, upload, form.job(), start=start))
+    try:
+        job = submitted(request, upload, form.job(), start=starts(request))
+    except OverQuota as refusal:
+        form.add_error(None, str(refusal))
+        return page(request, form, status=422)
+    return gone_on(request, job)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def change(request: HttpRequest, code: str) -> HttpResponse:
     """The same form with the settings of a job that has not begun, and the job with other ones."""
     job = job_for(request, code)
+    if not job.allows("change"):
+        messages.error(request, VERBS["change"][1])
+        return redirect(job)
     if request.method != "POST":
         return page(request, blank(request, job), changed=job)
     form = JobForm(request.POST, request.FILES, owner=person(request))
@@ -55,10 +63,15 @@ def change(request: HttpRequest, code: str) -> HttpResponse:
         return page(request, form, status=422, changed=job)
     other = {} if upload == job.upload else {"upload": upload}
     try:
-        dispatch.change(job, request.user, **form.job(), **other)
+        dispatch.change(job, request.user, start=starts(request), **form.job(), **other)
     except Refused as refusal:
         messages.error(request, str(refusal))
     return gone_on(request, job)
+
+
+def starts(request: HttpRequest) -> bool:
+    """Whether the job goes on by itself once its file is read."""
+    return request.POST.get("then") != "check"
 
 
 def checked(form: JobForm) -> Upload | None:
@@ -123,7 +136,8 @@ def submitted(request: HttpRequest, upload: Upload, fields: dict[str, Any], star
     """The job that was asked for, made once however often the same form is sent."""
     owner, code = person(request), once(request, upload)
     with contextlib.suppress(IntegrityError), transaction.atomic():
-        return dispatch.submit(upload, owner, start=start, code=code, **fields)
+        made = Job.objects.filter(code=code, owner=owner).first()
+        return made or dispatch.submit(upload, owner, start=start, code=code, **fields)
     return Job.objects.get(code=code, owner=owner)
 
 
@@ -150,7 +164,7 @@ def sample(request: HttpRequest) -> HttpResponse:
     if found is None:
         raise Http404("There is no such sample.")
     data, processor = found.path.read_bytes(), processors.get(found.processor)
-    shape = files.sniff(data, found.name, complete=True)
+    shape = sources.sniff(data, found.name, complete=True)
     fields = {
         "processor": processor.name,
         "parameters": processor.clean({}),
@@ -158,7 +172,10 @@ def sample(request: HttpRequest) -> HttpResponse:
         "columns": list(shape.columns),
         "mapping": guess(processor, shape.columns),
     }
-    upload = Upload.keep(ContentFile(data, name=found.name), found.name, person(request))
-    job = submitted(request, upload, fields | defaults(processor))
+    try:
+        upload = Upload.keep(ContentFile(data, name=found.name), found.name, person(request))
+        job = submitted(request, upload, fields | defaults(processor))
+    except OverQuota as refusal:
+        return page(request, JobForm(owner=person(request)), status=422, trouble=str(refusal))
     messages.success(request, f"Started {found.title}.")
     return redirect(job)

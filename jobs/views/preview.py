@@ -11,9 +11,9 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_POST, require_safe
 
-from jobs import files
+from jobs import files, sources
 from jobs import preview as previews
-from jobs.forms import JobForm, given_by, options_of, understood, upload_for
+from jobs.forms import GONE, JobForm, given_by, options_of, understood, upload_for
 from jobs.preview import HEAD, Preview
 from jobs.views.access import person
 
@@ -41,6 +41,8 @@ def preview(request: HttpRequest) -> HttpResponse:
         found = of_upload(request, form) if request.POST.get("upload") else of_head(request, form)
     except files.Partial:
         return fragments(request, form, {"later": LATER})
+    except FileNotFoundError:
+        return fragments(request, form, {"trouble": GONE})
     except files.Unreadable as error:
         return fragments(request, form, {"trouble": str(error)})
     form.set_columns(found.columns)
@@ -61,7 +63,9 @@ def of_head(request: HttpRequest, form: JobForm) -> Preview:
     name, said = request.POST.get("name", "")[:255], request.POST.get("size", "")
     size = int(said) if said.isdecimal() and len(said) < 20 else len(data) + 1
     complete = size <= len(data)
-    shape, wrong = understood(lambda given: files.sniff(data, name, complete=complete, **given), given_by(request.POST))
+    shape, wrong = understood(
+        lambda given: sources.sniff(data, name, complete=complete, **given), given_by(request.POST)
+    )
     form.take(shape, wrong, ContentFile(data))
     return previews.of_head(data, shape, size)
 
@@ -79,6 +83,6 @@ def of_upload(request: HttpRequest, form: JobForm) -> Preview:
 @require_safe
 def processor_fields(request: HttpRequest) -> HttpResponse:
     """The mapping and the parameters of one processor."""
-    columns = request.GET.getlist("column")[: files.LIMITS.columns]
+    columns = request.GET.getlist("column")[: sources.limits().columns]
     form = JobForm(owner=person(request), columns=columns, chosen=request.GET.get("processor", ""))
     return render(request, "jobs/new.html#processor", {"form": form, "chosen": form.chosen, "swapped": True})

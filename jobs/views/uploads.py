@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from jobs.models import Job, Upload
+from jobs.quotas import OverQuota
 from jobs.views.access import person
 
 logger = logging.getLogger(__name__)
@@ -23,13 +24,13 @@ def uploads(request: HttpRequest) -> JsonResponse:
     """Stores a file: `{"upload": 7, "name": "rows.csv", "size": 4096, "same": …}`, or `{"error": sentence}`."""
     file = request.FILES.get("file")
     limit = settings.JOBS_MAX_UPLOAD_BYTES
-    if not file:
+    if not file or not file.size:
         return refused("There is no file, or it is empty.", 422)
-    if (file.size or 0) > limit:
+    if file.size > limit:
         return refused(f"The file has {file.size:,} bytes; up to {limit:,} can be sent here.", 413)
     try:
         upload = Upload.keep(file, str(file.name), person(request))
-    except ValueError as refusal:  # one sentence: the person has no room left
+    except OverQuota as refusal:
         return refused(str(refusal), 422)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

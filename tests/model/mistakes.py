@@ -139,5 +139,5 @@ MISTAKES = [
     Mistake("nobody is asked to read again", keeper, "read_again", "if unread and", "if False and"),
     Mistake("the keeper has no patience", keeper.Keeper, "_sweep", "if now - self._swept > GAP:", "if False:"),
     Mistake("two readers store one file", loading, "prolong", ", load_token=token", ""),
-    Mistake("a second reader begins anew", loading, "read_all", "skip_stored(job, token, reader)", "pass"),
+    Mistake("a second reader begins anew", loading, "read_all", "skip_stored(job, token, rows)", "pass"),
 ]

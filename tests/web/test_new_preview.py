@@ -97,7 +97,6 @@ class OptionTests(FormCase):
         assert "Müllerweg 3" in body
 
     def test_it_reads_the_encoding_that_is_chosen(self) -> None:
-        assert "MŸllerweg" not in self.preview(GERMAN)
         body = self.preview("name;Ort\nПетр;Köln\n".encode("koi8-r", "replace"), file_encoding="koi8-r")
         assert "Петр" in body
         assert "KOI8-R" in body
@@ -238,7 +237,7 @@ class AmountTests(People):
     def test_it_says_least_what_a_large_workbook_holds(self) -> None:
         data = workbook(("One", [["a", "b"], *([str(at), "x"] for at in range(1_500))]))
         stream = ContentFile(data)
-        assert of_file(stream, sniff(data, complete=True), len(data)).said == "1,000 rows or more"  # type: ignore[arg-type]
+        assert of_file(stream, sniff(data, complete=True), len(data)).said == "1,000 rows or more"
 
     def test_it_guesses_what_the_columns_hold(self) -> None:
         found = self.of(b"n,day,who\n1,2026-01-02,Ann\n2,2026-01-03,Bo\n")

@@ -109,6 +109,16 @@ class LocalTests(SimpleTestCase):
             assert {found.id for found in run_checks()} >= {"jobs.E001", "jobs.E002", "jobs.E003"}
         assert not run_checks()
 
+    def test_it_wants_numbers_for_limits(self) -> None:
+        done = manage("check", JOBS_MAX_ROWS="many")
+        assert (done.returncode, done.stderr) == (1, "JOBS_MAX_ROWS must be a whole number, not “many”.\n")
+
+    def test_it_takes_nothing_for_the_usual_limit_and_for_no_quota(self) -> None:
+        names = "s.JOBS_MAX_ROWS, s.JOBS_MAX_STORED_MB, s.JOBS_MAX_COLUMNS, s.DATA_UPLOAD_MAX_NUMBER_FIELDS"
+        code = f"from django.conf import settings as s; print({names})"
+        given = {"JOBS_MAX_ROWS": "", "JOBS_MAX_STORED_MB": "", "JOBS_MAX_COLUMNS": "3_000"}
+        assert manage("shell", "-v", "0", "-c", code, **given).stdout.split() == ["5000000", "0", "3000", "3500"]
+
 
 class StaticTests(SimpleTestCase):
     def test_it_names_the_imports_of_our_modules(self) -> None:

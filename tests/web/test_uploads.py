@@ -10,6 +10,7 @@ from django.core.files.storage import FileSystemStorage
 from django.test import Client, override_settings
 
 from jobs.models import Job, Upload
+from jobs.quotas import OverQuota
 from tests.base import make_job
 from tests.web.test_new_job import QUERIES, FormCase, file
 
@@ -25,16 +26,14 @@ class UploadTests(FormCase):
         upload = Upload.objects.get()
         assert answer.status_code == 201
         assert answer.json() == {"upload": upload.pk, "name": "rows.csv", "size": len(QUERIES), "same": None}
-        assert (upload.owner, upload.file.read()) == (self.alice, QUERIES.encode())
+        with upload.file.open("rb") as stored:
+            assert (upload.owner, stored.read()) == (self.alice, QUERIES.encode())
 
     def test_it_makes_the_job_of_the_stored_file(self) -> None:
         self.send()
-        job = self.made(None, upload=Upload.objects.get().pk)
-        assert (job.upload, Upload.objects.count()) == (Upload.objects.get(), 1)
-
-    def made(self, *args: Any, **fields: Any) -> Job:
-        self.client.post("/jobs/new/", {"processor": "rewrite-query"} | fields)
-        return Job.objects.latest("pk")
+        upload = Upload.objects.get()
+        self.client.post("/jobs/new/", {"processor": "rewrite-query", "upload": upload.pk})
+        assert (Job.objects.get().upload, Upload.objects.count()) == (upload, 1)
 
     def test_it_says_that_a_file_is_empty(self) -> None:
         for sent in ({}, {"file": file("")}):
@@ -56,7 +55,7 @@ class UploadTests(FormCase):
         assert "Nothing was stored" in answer.json()["error"]
 
     def test_it_says_that_the_person_has_no_room_left(self) -> None:
-        with patch.object(Upload, "keep", side_effect=ValueError("You have no room left.")):
+        with patch.object(Upload, "keep", side_effect=OverQuota("You have no room left.")):
             answer = self.send()
             assert (answer.status_code, answer.json()) == (422, {"error": "You have no room left."})
             answer = self.client.post("/jobs/new/", {"processor": "rewrite-query", "file": file()})
@@ -98,7 +97,7 @@ class DiscardTests(FormCase):
         assert not Upload.objects.exists()
 
     def test_it_keeps_the_file_of_a_job(self) -> None:
-        upload = make_job(self.alice).upload
+        upload = Upload.objects.get(pk=make_job(self.alice).upload.pk)
         assert self.remove(upload) == 204
         assert self.stored(upload)
 

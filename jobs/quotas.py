@@ -1,0 +1,45 @@
+"""How much one person may have here at a time."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
+
+MB: Final = 1_000_000
+RAISE: Final = "or ask whoever runs this batchweb to raise"
+
+
+class OverQuota(ValueError):
+    """A person has as much here as one may have. The message is a sentence for them."""
+
+
+def room_for_file(stored: int, size: int) -> None:
+    """Raises OverQuota where a file of `size` bytes does not fit beside the `stored` bytes of the same person."""
+    most = settings.JOBS_MAX_STORED_MB * MB
+    if most and stored + size > most:
+        raise OverQuota(
+            f"This file has {_mb(size)} and you have {_mb(stored)} stored here already; {_mb(most)} are allowed. "
+            f"Delete jobs that you need no more, {RAISE} JOBS_MAX_STORED_MB."
+        )
+
+
+def room_for_job(owner: Any, unfinished: QuerySet[Any]) -> None:
+    """Raises OverQuota where a person has so many `unfinished` jobs that no more may begin. Wants a transaction."""
+    most = settings.JOBS_MAX_RUNNING_JOBS
+    if not most:
+        return
+    # Of two that come at once the second waits, and counts the first.
+    get_user_model().objects.select_for_update(no_key=True).filter(pk=owner.pk).first()
+    if (count := unfinished.count()) >= most:
+        jobs = "1 job that has" if count == 1 else f"{count:,} jobs that have"
+        raise OverQuota(
+            f"You have {jobs} not ended; {most:,} at a time {'is' if most == 1 else 'are'} allowed. "
+            f"Wait for one to end, cancel one, {RAISE} JOBS_MAX_RUNNING_JOBS."
+        )
+
+
+def _mb(size: int) -> str:
+    return f"{size / MB:,.1f}".removesuffix(".0") + " MB"
