@@ -52,7 +52,7 @@ def preview(request: HttpRequest) -> HttpResponse:
 def fragments(request: HttpRequest, form: JobForm, more: dict[str, Any]) -> HttpResponse:
     """The file's part of the page and the processor's, whose columns follow from it."""
     context = more | {"form": form, "chosen": form.chosen}
-    names = ("looked", "processor")
+    names = ("preview", "processor")
     return HttpResponse("".join(render_to_string(f"jobs/new.html#{name}", context, request) for name in names))
 
 

@@ -60,12 +60,12 @@ def test_it_comes_from_a_foreign_file_to_a_running_job_in_few_clicks(form: Page)
         form.locator(selector).click()
 
     choose(form, german())
-    chips = form.locator("#looked .chips")
+    chips = form.locator("#preview .chips")
     expect(chips).to_contain_text("40 rows")
     expect(chips).to_contain_text("semicolon-separated")
     expect(chips).to_contain_text("Windows-1252")
-    expect(form.locator("#looked table")).to_contain_text("Müllerstraße 3")
-    expect(form.locator("#looked th").nth(1)).to_contain_text("whole number")
+    expect(form.locator("#preview table")).to_contain_text("Müllerstraße 3")
+    expect(form.locator("#preview th").nth(1)).to_contain_text("whole number")
     click("input[value=rewrite-query]")
     expect(form.locator("#id_map_query")).to_have_value("Query")
     click("#start")
@@ -78,7 +78,7 @@ def test_it_comes_from_a_foreign_file_to_a_running_job_in_few_clicks(form: Page)
 
 def test_it_checks_the_file_for_enter(form: Page) -> None:
     choose(form, german())
-    expect(form.locator("#looked .chips")).to_be_visible()
+    expect(form.locator("#preview .chips")).to_be_visible()
     form.locator("input[value=rewrite-query]").check()
     expect(form.locator("#id_map_query")).to_have_value("Query")
     form.locator("#id_name").press("Enter")
@@ -88,20 +88,20 @@ def test_it_checks_the_file_for_enter(form: Page) -> None:
 
 def test_it_reads_the_file_with_the_delimiter_that_is_chosen(form: Page) -> None:
     choose(form, b"query;a,b~c\nbest hotels;1,2~3\ncheap flights;3,4~5\n")
-    expect(form.locator("#looked th")).to_have_count(3)
+    expect(form.locator("#preview th")).to_have_count(3)
     form.locator("#options summary").click()
     form.locator("#id_file_delimiter").focus()
     form.locator("#id_file_delimiter").select_option("Comma")
-    expect(form.locator("#looked th[data-column='query;a']")).to_be_visible()
+    expect(form.locator("#preview th[data-column='query;a']")).to_be_visible()
     expect(form.locator("#id_label_column option").nth(1)).to_have_text("query;a")
     expect(form.locator("#id_file_delimiter")).to_have_value(",")
     expect(form.locator("#id_file_delimiter")).to_be_focused()
     form.locator("#id_file_delimiter").select_option("Other …")
     form.locator("#id_file_delimiter_other").fill("~")
-    expect(form.locator("#looked th[data-column='query;a,b']")).to_be_visible()
+    expect(form.locator("#preview th[data-column='query;a,b']")).to_be_visible()
     form.locator("#id_file_delimiter_other").fill('"')
     expect(form.locator("#id_file_delimiter_other_error")).to_contain_text("The delimiter must be one character")
-    expect(form.locator("#looked th[data-column='query;a']")).to_be_visible()
+    expect(form.locator("#preview th[data-column='query;a']")).to_be_visible()
 
 
 def test_it_keeps_a_column_that_was_chosen(form: Page) -> None:
@@ -111,7 +111,7 @@ def test_it_keeps_a_column_that_was_chosen(form: Page) -> None:
     form.locator("#id_label_column").select_option("query")
     form.locator("#options summary").click()
     form.locator("#id_file_encoding").select_option("Latin-1")
-    expect(form.locator("#looked .chips")).to_contain_text("Latin-1")
+    expect(form.locator("#preview .chips")).to_contain_text("Latin-1")
     expect(form.locator("#id_map_query")).to_have_value("note")
     expect(form.locator("#id_label_column")).to_have_value("query")
 
@@ -121,7 +121,7 @@ def test_it_takes_rows_that_are_pasted_into_the_box(form: Page) -> None:
     form.locator("#id_pasted").fill("query\tnote\nbest hotels\ta\ncheap flights\tb\n")
     form.locator("#use-rows").click()
     expect(form.locator("#chosen-name")).to_have_text("pasted rows.tsv")
-    expect(form.locator("#looked .chips")).to_contain_text("2 rows")
+    expect(form.locator("#preview .chips")).to_contain_text("2 rows")
     form.locator("input[value=rewrite-query]").check()
     expect(form.locator("#id_map_query")).to_have_value("query")
     form.locator("#check").click()
@@ -138,12 +138,12 @@ def test_it_takes_rows_that_are_pasted_anywhere(form: Page) -> None:
         }"""
     )
     expect(form.locator("#chosen-name")).to_have_text("pasted rows.txt")
-    expect(form.locator("#looked .chips")).to_contain_text("one item a line")
+    expect(form.locator("#preview .chips")).to_contain_text("one item a line")
 
 
 def test_it_shows_a_large_file_before_it_is_there(form: Page, slow: list[Route]) -> None:
     choose(form, german(90_000))
-    expect(form.locator("#looked .chips")).to_contain_text(re.compile(r"about \d\d,000 rows"))
+    expect(form.locator("#preview .chips")).to_contain_text(re.compile(r"about \d\d,000 rows"))
     expect(form.locator("#sending")).to_be_visible()
     until_held(form, slow)
     slow[0].continue_()
@@ -204,7 +204,7 @@ def test_it_asks_about_a_file_that_it_knows(form: Page, system: System, tmp_path
     expect(form.locator("#same")).to_contain_text("Same content as job known.csv")
     form.get_by_role("link", name="run it again").click()
     form.wait_for_url(f"**/jobs/new/?again={code}")
-    expect(form.locator("#looked table")).to_contain_text("known before")
+    expect(form.locator("#preview table")).to_contain_text("known before")
     form.locator("#start").click()
     form.wait_for_url(JOB)
     assert code not in form.url
@@ -248,7 +248,7 @@ def test_it_works_without_scripts(browser: Browser, system: System) -> None:
     page.locator("#options summary").click()
     page.locator("#id_file_delimiter").select_option("Semicolon")
     page.get_by_role("button", name="Show the file like this").click()
-    expect(page.locator("#looked th[data-column=query]")).to_be_visible()
+    expect(page.locator("#preview th[data-column=query]")).to_be_visible()
     expect(page.locator("#id_map_query")).to_have_value("query")
     page.locator("#check").click()
     page.wait_for_url(JOB)
@@ -263,6 +263,6 @@ def test_it_fits_with_a_wide_file(form: Page, width: int) -> None:
     form.set_viewport_size({"width": width, "height": 844})
     names = ",".join(f"column with a long name {at}" for at in range(60))
     choose(form, f"{names}\n{',' * 59}\n{'x' * 300}{',y' * 59}\n".encode(), "long " * 45 + ".csv")
-    expect(form.locator("#looked table")).to_be_visible()
+    expect(form.locator("#preview table")).to_be_visible()
     form.locator("#options summary").click()
     assert form.evaluate("() => document.documentElement.scrollWidth") <= width

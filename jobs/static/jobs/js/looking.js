@@ -45,11 +45,11 @@ function put(html, fresh) {
   carry($("#processor"), processor, ({ name, value }) => name.startsWith("param_") || (!fresh && value));
   processor.remove();
   $("#options", parts.content).open ||= opened;
-  $("#looked").replaceChildren(parts.content);
+  $("#preview").replaceChildren(parts.content);
   $("#processor").replaceWith(processor);
-  delete $("#looked").dataset.empty;
+  delete $("#preview").dataset.empty;
   if (focused && document.activeElement.id !== focused) document.getElementById(focused)?.focus();
-  announce($("#looked > .note, #looked > .chips")?.innerText ?? "");
+  announce($("#preview > .note, #preview > .chips")?.innerText ?? "");
 }
 
 /** Gives the new fields what stands in the old ones of the same name, which may have been typed meanwhile. */
@@ -65,8 +65,8 @@ function carry(before, after, wanted) {
 /** Takes away what was shown of another file. */
 export function clear() {
   newest++;
-  for (const old of $$("#looked > :not(#options)")) old.remove();
-  $("#looked").dataset.empty = "";
+  for (const old of $$("#preview > :not(#options)")) old.remove();
+  $("#preview").dataset.empty = "";
 }
 
 function complain(text) {
@@ -74,8 +74,8 @@ function complain(text) {
   note.className = "note error";
   note.textContent = text;
   clear();
-  delete $("#looked").dataset.empty;
-  $("#looked").prepend(note);
+  delete $("#preview").dataset.empty;
+  $("#preview").prepend(note);
   announce(text);
 }
 
@@ -110,7 +110,7 @@ function showName(selects) {
 function showTravellers(used) {
   const place = $("#travellers");
   if (!place) return;
-  const rest = $$("#looked [name=column]").map(({ value }) => value).filter((column) => !used.includes(column));
+  const rest = $$("#preview [name=column]").map(({ value }) => value).filter((column) => !used.includes(column));
   const named = rest.length > 4 ? [...rest.slice(0, 3), `${rest.length - 3} more`] : rest;
   const list = named.length > 1 ? `${named.slice(0, -1).join(", ")} and ${named.at(-1)}` : named[0];
   place.hidden = !rest.length;

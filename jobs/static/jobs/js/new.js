@@ -116,7 +116,7 @@ function summarise() {
   const [workers, attempts] = [$("#id_workers").value, Number($("#id_attempts").value)];
   const facts = {
     file: $("#chosen-name").textContent,
-    rows: $("#looked [data-said]")?.dataset.said,
+    rows: $("#preview [data-said]")?.dataset.said,
     processor: $("#processor").dataset.label,
     uses: [...new Set(uses)].join(", "),
     runs: `${workers || "?"} at a time, ${attempts || "?"} attempt${attempts === 1 ? "" : "s"}`,
