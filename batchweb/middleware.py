@@ -15,10 +15,11 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render, resolve_url
+from django.template.defaultfilters import filesizeformat
 from django.utils.http import url_has_allowed_host_and_scheme
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from batchweb.bodies import TOO_LARGE
+from batchweb.bodies import TOO_LARGE, TOO_SLOW
 
 logger = logging.getLogger(__name__)
 
@@ -39,15 +40,30 @@ async def whole(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
     yield await sync_to_async(b"".join)(pieces)
 
 
-def too_large(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Answers for the bodies that were cut off."""
+def cut_off(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Answers for the bodies that did not come to their end: a page, or the sentence alone for scripts."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        if TOO_LARGE in getattr(request, "scope", {}):
-            return render(request, "413.html", {"limit": settings.JOBS_MAX_UPLOAD_BYTES}, status=413)
+        scope = getattr(request, "scope", {})
+        if TOO_LARGE in scope:
+            most = filesizeformat(settings.JOBS_MAX_UPLOAD_BYTES)
+            return refusal(request, 413, f"The file is too large: up to {most} can be sent here.")
+        if TOO_SLOW in scope:
+            seconds = scope[TOO_SLOW].seconds
+            answer = refusal(request, 408, f"It took more than {seconds:,} seconds to send this, which is the limit.")
+            # Else a client that trickles on keeps the line.
+            answer["Connection"] = "close"
+            return answer
         return get_response(request)
 
     return middleware
+
+
+def refusal(request: HttpRequest, status: int, sentence: str) -> HttpResponse:
+    if "application/json" in request.headers.get("Accept", ""):
+        return JsonResponse({"detail": sentence}, status=status)
+    context = {"limit": settings.JOBS_MAX_UPLOAD_BYTES, "sentence": sentence}
+    return render(request, f"{status}.html", context, status=status)
 
 
 class DiskFull:

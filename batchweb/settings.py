@@ -113,7 +113,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    "batchweb.middleware.too_large",
+    "batchweb.middleware.cut_off",
     "batchweb.middleware.DiskFull",
     "batchweb.middleware.Static",
     "django.contrib.sessions.middleware.SessionMiddleware",

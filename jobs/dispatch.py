@@ -197,7 +197,8 @@ def retry(job: Job, by: Any = None, cause: int | None = None) -> int:
 
 
 VERBS: Final[Mapping[str, Callable[..., Any]]] = {
-    "start": start, "try": trial, "pause": pause, "resume": resume, "cancel": cancel, "retry": retry, "delete": delete
+    "start": start, "try": trial, "change": change, "pause": pause, "resume": resume, "cancel": cancel,
+    "retry": retry, "delete": delete,
 }  # fmt: skip
 
 

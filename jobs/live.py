@@ -59,7 +59,7 @@ class Head:
 
 def read_head(code: str, before: Head | None) -> Head | None:
     """Reads the job's numbers, and the batches since the last reading; None when the job is gone."""
-    job = Job.objects.filter(code=code).first()
+    job = Job.objects.filter(code=code).select_related("run").first()
     if job is None:
         return None
     head = Head(code, stats(job, rows=[]), time.monotonic())

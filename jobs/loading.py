@@ -159,10 +159,11 @@ def skip_stored(job: Job, token: str, look: Iterator[Looked]) -> None:
 def looked_at(reader: files.Reader, name: files.Name, findings: files.Findings) -> Iterator[Looked]:
     """Each row with its position, and either why it is rejected or its label and key."""
     for position, row in enumerate(reader):
-        label, key = name(row.value) if not row.reason else ("", "")
-        problems = findings.look(position + 1, row, key)
-        reason = next((problem.reason for problem in problems if problem.bad), "") if problems else ""
-        yield position, row.payload, reason, label, key
+        payload, reason, value = row
+        label, key = ("", "") if reason else name(value)
+        if problems := findings.look(position + 1, row, key):
+            reason = next((problem.reason for problem in problems if problem.bad), "")
+        yield position, payload, reason, label, key
 
 
 def read_all(job: Job, token: str, reader: files.Reader, clock: Callable[[], float] = time.monotonic) -> dict[str, Any]:

@@ -8,14 +8,16 @@ from typing import Any, Final
 from django.db.models import Q, Sum
 
 from jobs import histogram
-from jobs.models import Batch, Job, JobState
+from jobs.models import Batch, Job, JobState, Shard
 from jobs.models.job import COUNTS, JobQuerySet
-from jobs.models.states import WORKABLE
+from jobs.models.states import UNFINISHED, WORKABLE
 from jobs.waiting import Around
 
 NEWEST: Final = 25
 CAUSES: Final = 20
-VERBS: Final = ("start", "pause", "resume", "retry", "cancel")
+LATEST: Final = 10  # jobs, and
+SHARDS: Final = 200  # shards of them, that say how long an item takes
+VERBS: Final = ("start", "try", "change", "pause", "resume", "retry", "cancel")
 ITEMS: Final = ("pending", "succeeded", "failed", "rejected")
 
 
@@ -38,6 +40,8 @@ def summary(job: Job, stored: dict[str, int] | None = None) -> dict[str, int]:
 
 def label(job: Job, counts: dict[str, int]) -> str:
     """The state in one or two words; a job that stops but still has items in flight says so."""
+    if job.state in WORKABLE and (tried := trying(job)):
+        return f"Trying {tried:,} row{'s' if tried != 1 else ''}"
     if counts["running"] and job.state == JobState.PAUSED:
         return "Pausing"
     if counts["running"] and job.state == JobState.CANCELLED:
@@ -50,8 +54,19 @@ def label(job: Job, counts: dict[str, int]) -> str:
 def actions(job: Job, counts: dict[str, int]) -> list[str]:
     """The verbs that make sense now, in the order of the buttons."""
     left = counts["waiting"] + counts["not_attempted"] + counts["running"]
-    sense = {"retry": counts["failed"] or (job.ended and left), "resume": left}
+    tried = counts["succeeded"] + counts["failed"]
+    sense = {
+        "start": left or tried,
+        "try": left,
+        "retry": (counts["failed"] and not trying(job)) or (job.ended and left),
+        "resume": left,
+    }
     return [verb for verb in VERBS if job.allows(verb) and sense.get(verb, True)]
+
+
+def trying(job: Job) -> int:
+    """How many rows are being tried before the job as a whole is started."""
+    return job.run.items if job.run and job.trying and job.state in UNFINISHED else 0
 
 
 def why(job: Job, counts: dict[str, int], leased: bool, around: Around | None = None) -> str:
@@ -69,7 +84,7 @@ def waits(job: Job, counts: dict[str, int], leased: bool, around: Around) -> str
     if job.state == JobState.QUEUED:
         return around.place(job)
     if job.state == JobState.RUNNING and counts["waiting"]:
-        if counts["waiting"] == counts["retrying"]:
+        if counts["retrying"] and (trying(job) or counts["waiting"] == counts["retrying"]):
             return "What is left waits for its next attempt."
         return "" if leased else around.returned(job) or "Other jobs have their turn."
     return ""
@@ -99,6 +114,7 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
         "state": job.state,
         "label": label(job, counts),
         "reason": job.reason,
+        "trial": trying(job),
         "counts": counts,
         "total": sum(stored[name] for name in ITEMS),
         **pace(job, counts, rate),
@@ -118,6 +134,8 @@ def pace(job: Job, counts: dict[str, int], rate: float) -> dict[str, float | Non
     """Items a second and seconds left, where they are known."""
     if not rate or job.state not in WORKABLE:
         return {"rate": None, "eta": None}
+    if trying(job):
+        return {"rate": round(rate, 2), "eta": None}
     return {"rate": round(rate, 2), "eta": round((counts["waiting"] + counts["running"]) / rate, 1)}
 
 
@@ -136,13 +154,24 @@ def causes(job: Job) -> list[dict[str, Any]]:
     return [{"id": c.pk, "kind": c.kind, "title": c.title, "count": c.count} for c in found]
 
 
+# What earlier jobs tell
+
+
+def typical_seconds(processor: str, owner: Any) -> float | None:
+    """The median duration of an attempt in the person's latest jobs of a processor; None where there are none."""
+    known = Job.objects.present().filter(owner=owner, processor=processor).exclude(started=None)
+    latest = list(known.order_by("-created", "-pk").values_list("pk", flat=True)[:LATEST])
+    shards = Shard.objects.filter(job__in=latest).order_by("-pk")[:SHARDS]
+    return histogram.quantile(histogram.total(shards.values_list("histogram", flat=True)), 0.5)
+
+
 # The list
 
 
 def listed(jobs: JobQuerySet) -> JobQuerySet:
     """The jobs with all that their rows in the list need, in one query."""
     rate = Sum("shards__rate", filter=~Q(shards__token=""), default=0.0)
-    return jobs.with_counts().annotate(sum_rate=rate)
+    return jobs.with_counts().annotate(sum_rate=rate).select_related("run")
 
 
 def list_row(job: Job, around: Around) -> dict[str, Any]:

@@ -16,6 +16,11 @@ class OverQuota(ValueError):
     """A person has as much here as one may have. The message is a sentence for them."""
 
 
+def one_at_a_time(owner: Any) -> None:
+    """Of two transactions that count what this person has, the second waits for the end of the first."""
+    get_user_model().objects.select_for_update(no_key=True).filter(pk=owner.pk).first()
+
+
 def room_for_file(stored: int, size: int) -> None:
     """Raises OverQuota where a file of `size` bytes does not fit beside the `stored` bytes of the same person."""
     most = settings.JOBS_MAX_STORED_MB * MB
@@ -31,8 +36,7 @@ def room_for_job(owner: Any, unfinished: QuerySet[Any]) -> None:
     most = settings.JOBS_MAX_RUNNING_JOBS
     if not most:
         return
-    # Of two that come at once the second waits, and counts the first.
-    get_user_model().objects.select_for_update(no_key=True).filter(pk=owner.pk).first()
+    one_at_a_time(owner)
     if (count := unfinished.count()) >= most:
         jobs = "1 job that has" if count == 1 else f"{count:,} jobs that have"
         raise OverQuota(

@@ -17,7 +17,7 @@ from django.db import DatabaseError
 
 from jobs import numbers, results
 from jobs.engine.progress import ConsoleBar
-from jobs.models import Job, JobState
+from jobs.models import ItemState, Job, JobState
 from jobs.models.job import Refused
 from jobs.models.states import ENDED
 
@@ -77,7 +77,10 @@ def draw(bar: ConsoleBar, job: Job, frame: dict[str, Any]) -> bool:
 
 
 def status(job: Job) -> int:
-    """0 when every item succeeded, 1 when some did not, 2 when the job was not done."""
+    """0 when every item (of a trial: that it tried) succeeded, 1 when some did not, 2 when the job was not done."""
+    if job.state == JobState.READY and job.run:
+        left = job.items.filter(position__in=job.run.positions).exclude(state=ItemState.SUCCEEDED)
+        return SOME_DID_NOT if left.exists() else ALL_SUCCEEDED
     if job.state != JobState.FINISHED:
         return NOT_DONE
     return ALL_SUCCEEDED if job.counts()["succeeded"] == job.total else SOME_DID_NOT

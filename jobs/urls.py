@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jobs.views import downloads, items, jobs, new, preview, uploads
+from jobs.views import downloads, hints, items, jobs, new, preview, setup, trial, uploads
 
 app_name = "jobs"
 urlpatterns = [
@@ -10,15 +10,19 @@ urlpatterns = [
     path("jobs/processor/", preview.processor_fields, name="processor_fields"),
     path("jobs/uploads/", uploads.uploads, name="uploads"),
     path("jobs/uploads/<int:key>/", uploads.upload, name="upload"),
+    path("jobs/hints/", hints.hint, name="hints"),
     path("jobs/sample/", new.sample, name="sample"),
     path("jobs/list.json", jobs.list_snapshot, name="list_snapshot"),
     path("jobs/<str:code>/", jobs.detail, name="detail"),
     path("jobs/<str:code>/change/", new.change, name="change"),
     path("jobs/<str:code>/snapshot.json", jobs.snapshot, name="snapshot"),
+    path("jobs/<str:code>/setup/", setup.setup, name="setup"),
+    path("jobs/<str:code>/try/", trial.try_rows, name="try"),
     path("jobs/<str:code>/items/", items.items, name="items"),
     path("jobs/<str:code>/items/<int:row>/", items.item, name="item"),
     path("jobs/<str:code>/results.<str:format>", downloads.result, name="results"),
     path("jobs/<str:code>/failed.csv", downloads.failed, name="failed"),
+    path("jobs/<str:code>/problems.csv", downloads.problems, name="problems"),
     *[
         path(f"jobs/<str:code>/{verb}/", jobs.act, {"verb": verb}, name=verb)
         for verb in ("start", "pause", "resume", "cancel", "retry", "delete")

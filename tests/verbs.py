@@ -15,6 +15,8 @@ CANCELLED: Final = dict.fromkeys(("loading", "ready", "queued", "running", "paus
 # Verb → the states it is possible in → where it leads.
 TABLE: Final[dict[str, dict[str, str]]] = {
     "start": {"ready": "queued"},
+    "try": {"ready": "queued"},
+    "change": {"ready": "loading", "invalid": "loading"},
     "pause": {"queued": "paused", "running": "paused"},
     "resume": {"paused": "queued", "cancelled": "queued"},
     "cancel": CANCELLED,

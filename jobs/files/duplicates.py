@@ -15,37 +15,37 @@ class Seen:
     """
 
     def __init__(self) -> None:
-        self._count = 0
         self._make(_START)
 
     def add(self, key: str, row: int) -> int:
         """The row that had the key first, or 0 where none had it and `row` (from 1) is the first."""
+        rows, codes, mask = self._rows, self._codes, self._mask
         code = hash(key) & _ALL
-        at = self._place(code)
-        if first := self._rows[at]:
-            return first
-        self._codes[at], self._rows[at] = code, row
-        self._count += 1
-        if self._count * 2 > len(self._codes):
+        at = code & mask
+        while first := rows[at]:
+            if codes[at] == code:
+                return first
+            at = (at + 1) & mask
+        codes[at], rows[at] = code, row
+        self._free -= 1
+        if not self._free:
             self._grow()
         return 0
 
     def _make(self, size: int) -> None:
         self._codes = array("Q", bytes(8 * size))
         self._rows = array("I", bytes(4 * size))
-
-    def _place(self, code: int) -> int:
-        """Where the code is, or is to be."""
-        mask = len(self._codes) - 1
-        at = code & mask
-        while self._rows[at] and self._codes[at] != code:
-            at = (at + 1) & mask
-        return at
+        self._mask = size - 1
+        self._free = size // 2
 
     def _grow(self) -> None:
-        codes, rows = self._codes, self._rows
-        self._make(2 * len(codes))
-        for code, row in zip(codes, rows, strict=True):
+        old_codes, old_rows = self._codes, self._rows
+        self._make(2 * len(old_codes))
+        rows, codes, mask = self._rows, self._codes, self._mask
+        for code, row in zip(old_codes, old_rows, strict=True):
             if row:
-                at = self._place(code)
-                self._codes[at], self._rows[at] = code, row
+                at = code & mask
+                while rows[at]:
+                    at = (at + 1) & mask
+                codes[at], rows[at] = code, row
+                self._free -= 1

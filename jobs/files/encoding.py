@@ -136,7 +136,9 @@ def _known(encoding: str) -> str:
         "".encode(encoding)
         return codecs.lookup(encoding).name
     except (LookupError, UnicodeError, ValueError):
-        raise Unreadable(f"The encoding {encoding[:40]!r} is not known.") from None
+        raise Unreadable(
+            f"The encoding {encoding[:40]!r} is not known; known are utf-8, utf-16, windows-1252, latin-1 and others."
+        ) from None
 
 
 def _with_bom(name: str) -> str:

@@ -17,6 +17,7 @@ from jobs.files.reading import Reader, open_rows
 from jobs.files.shape import LIMITS, SAMPLE, Given, Limits, Reason, Row
 
 SHOWN = 1_000  # bad rows that a report lists
+ROOM = 1_000_000  # characters of rows that the columns' types are guessed from
 FIRST = 10  # rows that it lists of each group
 DUPLICATE = "duplicate key"
 REFUSED = "refused"
@@ -106,13 +107,15 @@ class Findings:
         self._groups: dict[str, Group] = {}
         self._bad: list[tuple[int, str]] = []
         self._sample: list[str] = []
+        self._room = ROOM
 
     def look(self, number: int, row: Row, key: str) -> Sequence[Problem]:
         """The problems of one row (from 1) that has this key. Wants the rows in their order."""
         if row.reason:
             return self._noted(Problem(number, kind_of(row.reason), row.reason))
-        if len(self._sample) < SAMPLE:
+        if len(self._sample) < SAMPLE and self._room > 0:
             self._sample.append(row.payload)
+            self._room -= len(row.payload)
         found: Sequence[Problem] = ()
         if self._check and (reason := self._check(row)):
             found = self._noted(Problem(number, kind_of(reason), reason))

@@ -2,8 +2,8 @@
 
 from jobs.forms.again import filled_in
 from jobs.forms.guessing import guess
-from jobs.forms.job import NAMES, JobForm
-from jobs.forms.policy import LIMIT, POLICY, defaults
+from jobs.forms.job import NAMES, JobForm, chosen_one
+from jobs.forms.policy import LIMIT, POLICY, defaults, filled
 from jobs.forms.source import GONE, given_by, options_of, understood, upload_for
 
 __all__ = [
@@ -12,7 +12,9 @@ __all__ = [
     "NAMES",
     "POLICY",
     "JobForm",
+    "chosen_one",
     "defaults",
+    "filled",
     "filled_in",
     "given_by",
     "guess",

@@ -111,12 +111,17 @@ class Upload(models.Model):
             digest.update(chunk)
             size += len(chunk)
         file.seek(0)
-        quotas.room_for_file(cls.objects.filter(owner=owner).stored(), size)
+        own = cls.objects.filter(owner=owner)
+        quotas.room_for_file(own.stored(), size)
         upload = cls(owner=owner, name=clean_name(name), size=size, sha256=digest.hexdigest())
         path = stored_path(upload, name)
         try:
             upload.file.name = upload.file.storage.save(path, file)
-            upload.save()
+            with transaction.atomic():
+                # Another file may have come meanwhile.
+                quotas.one_at_a_time(owner)
+                quotas.room_for_file(own.stored(), size)
+                upload.save()
         except BaseException:
             # Where the disk is full, what did fit on it is there.
             upload.file.storage.delete(path)

@@ -24,6 +24,7 @@ NONE: Final = "–"
 SEGMENTS: Final = ("succeeded", "failed", "rejected", "running", "retrying")
 BAR: Final = 1000  # units of a bar's width
 THINNEST: Final = 3  # units that one item in a million still gets
+TRIED: Final = 10  # rows that a trial takes unless the person says otherwise
 COUNTED: Final = ("succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted", "fallback")
 
 
@@ -150,6 +151,39 @@ def error_share(counts: Mapping[str, int]) -> str:
     return share(counts["failed"], tried) or "0 %"
 
 
+def before_start(counts: Mapping[str, int]) -> dict[str, str]:
+    """What a job that is ready says and what its buttons say: before a trial, after one, and where no row can run."""
+    tried, waiting, bad = counts["succeeded"] + counts["failed"], counts["waiting"], counts["rejected"]
+    some = min(TRIED, waiting)
+    if tried:
+        start = "Run the rest" if waiting else "Finish"
+        ends = "All rows are done. Press Finish to end the job."
+        return {
+            "ready": f"{rows(tried)} tried",
+            "ready_note": f"{rows(waiting)} left. Press {start} to go on." if waiting else ends,
+            "start": start,
+            "start_short": "Run rest" if waiting else start,
+            "try": f"Try {some} more",
+            "try_short": f"Try {some}",
+        }
+    start = f"Leave {rows(bad)} out and start" if bad else "Start"
+    wait = f"{rows(waiting)} {'waits' if waiting == 1 else 'wait'} for you to press Start."
+    if bad:
+        wait = f"{rows(waiting)} can run. {bad:,} cannot and {'is' if bad == 1 else 'are'} left out."
+    return {
+        "ready": "Ready to start" if waiting else "No row can run",
+        "ready_note": wait if waiting else "Every row of this file is bad. The report says why.",
+        "start": start,
+        "start_short": "Start" if waiting else start,
+        "try": f"Try {rows(some)}",
+        "try_short": f"Try {some}",
+    }
+
+
+def rows(count: int) -> str:
+    return f"{count:,} row{'s' if count != 1 else ''}"
+
+
 @register.simple_tag
 def view(frame: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that the page of a job writes, as text, by the names that its elements carry as `data-v`."""
@@ -171,13 +205,16 @@ def view(frame: Mapping[str, Any]) -> dict[str, Any]:
         "errors": error_share(counts),
         "elapsed": duration(frame["elapsed"]),
         "attempts": compact(frame["attempts"]),
-        "left": left(frame["eta"]) or "Working",
+        "left": f"Trying {rows(frame['trial'])}" if frame["trial"] else left(frame["eta"]) or "Working",
         "note": frame["why"],
         "reason": frame["reason"],
         "label": frame["label"],
         "tone": tone(frame["state"], counts),
         "retry": retry_label(counts),
         "alone": frame["why"].startswith("No worker"),
+        "queued": f"Trying {rows(frame['trial'])}" if frame["trial"] else "In the queue",
+        **before_start(counts),
+        "untouched": frame["state"] == "ready" and not counts["succeeded"] + counts["failed"],
     }
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from django.http import Http404, HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
+from jobs import problems as found
 from jobs import results
 from jobs.views.access import job_for
 
@@ -28,6 +31,16 @@ def failed(request: HttpRequest, code: str) -> StreamingHttpResponse:
     job = job_for(request, code)
     text = results.streamed(results.failed_chunks(job))
     return attachment(text, results.FORMATS["csv"], results.file_name(job, "-failed.csv"))
+
+
+@require_safe
+def problems(request: HttpRequest, code: str) -> HttpResponseBase:
+    """Everything that is wrong with the file, found by reading it again."""
+    job = job_for(request, code)
+    if not job.upload.file:
+        return render(request, "jobs/pruned.html", {"job": job}, status=410)
+    text = results.streamed(found.chunks(job))
+    return attachment(text, results.FORMATS["csv"], results.file_name(job, "-problems.csv"))
 
 
 def attachment(text: AsyncIterator[bytes], content_type: str, name: str) -> StreamingHttpResponse:

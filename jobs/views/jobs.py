@@ -15,6 +15,7 @@ from jobs import dispatch, live, numbers, processors, samples
 from jobs.models import Job, JobState, Shard
 from jobs.models.job import JobQuerySet, Refused
 from jobs.models.states import ENDED, WORKABLE
+from jobs.views import setup
 from jobs.views.access import job_for
 from jobs.views.items import page_of_items
 from jobs.waiting import Around
@@ -106,6 +107,7 @@ def detail(request: HttpRequest, code: str) -> HttpResponse:
             "live": job.state not in ENDED,
             "workable": job.state in WORKABLE,
             "activities": job.activities.select_related("by")[:20],
+            **setup.context(job),
             **page_of_items(request, job),
         },
     )

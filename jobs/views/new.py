@@ -20,6 +20,7 @@ from jobs.models import Job, Upload
 from jobs.models.job import ALPHABET, VERBS, Refused, new_code
 from jobs.quotas import OverQuota
 from jobs.views.access import job_for, person
+from jobs.views.hints import of_form
 from jobs.views.preview import shown
 from jobs.views.uploads import same_content
 
@@ -117,6 +118,7 @@ def page(
     """The page with this form: of a new job, of one `like` another, or of the one to be `changed`."""
     job = like or changed
     fresh = form.kept if form.kept and not (job and job.upload == form.kept) else None
+    preview = shown(form)
     context = {
         "form": form,
         "processors": processors.all_processors(),
@@ -127,9 +129,10 @@ def page(
         "same": same_content(fresh) if fresh else None,
         "pruned": PRUNED if job and not job.upload.file else "",
         "trouble": trouble,
-        "hints": dict.fromkeys((*POLICY, *LIMIT), ""),
+        "preview": preview,
+        "hints": of_form(request, form, preview.amount if preview else None),
     }
-    return render(request, "jobs/new.html", context | shown(form), status=status)
+    return render(request, "jobs/new.html", context, status=status)
 
 
 def submitted(request: HttpRequest, upload: Upload, fields: dict[str, Any], start: bool = True) -> Job:

@@ -20,16 +20,16 @@ from jobs.views.access import person
 LATER = "The preview comes when the file is here."
 
 
-def shown(form: JobForm) -> dict[str, Any]:
+def shown(form: JobForm) -> Preview | None:
     """The first rows of the file that a form came back with."""
     if not form.kept or not form.shape:
-        return {}
+        return None
     try:
         with closing(form.kept.file.open("rb")) as stream:
             form.offer_sheets(stream)
-            return {"preview": previews.of_file(stream, form.shape, form.kept.size)}
+            return previews.of_file(stream, form.shape, form.kept.size)
     except (files.Unreadable, FileNotFoundError):
-        return {}
+        return None
 
 
 @require_POST

@@ -7,7 +7,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from django.core.management.base import CommandError
+from django.core.management import CommandError, call_command
 
 from jobs.files import Limits, Preflight, Row, Unreadable, open_rows, preflight
 from jobs.management.commands.preflight import Command
@@ -24,7 +24,7 @@ CONTENTS = {
 
 def command(file: str | Path, as_json: bool = False) -> str:
     out = io.StringIO()
-    Command(stdout=out).handle(file=str(file), json=as_json)
+    call_command(Command(), str(file), *(["--json"] if as_json else []), stdout=out)
     return out.getvalue()
 
 

@@ -18,10 +18,15 @@ from jobs.recorder import OutOfTime, Recorder
 if TYPE_CHECKING:
     from tests.model.world import World
 
+
 LOOK: Final = 1.1  # seconds; by its next beat a hand has looked at what people changed
 HELD: Final = 1.0  # seconds until the next attempt, which the engine waits for
 STORED: Final = 500.0  # and which is stored as due
 _serial = count()
+
+
+class Died(Exception):
+    """A process did, while it stored something."""
 
 
 class Hand:
@@ -110,6 +115,8 @@ class Hand:
         shard = Shard.objects.get(job=self.job, start__lte=position, stop__gt=position)
         assert item.state == ItemState.PENDING, "An item ran again that was done"
         assert position in json.loads(shard.claimed), "An item started that was not stored as claimed"
+        run = Job.objects.get(pk=self.job).run
+        assert not run or run.kind != "trial" or position in run.positions, "A row was worked on that is not tried"
         others = [hand for hand in self.world.hands if hand is not self and hand.job == self.job]
         assert not any(position in hand.flying and hand.holds(position) for hand in others), (
             "An item runs twice at once"
@@ -214,6 +221,10 @@ class Hand:
             return
         except Job.DoesNotExist:
             self.go()
+            return
+        except Died:
+            self.gone = True
+            self.world.bury(self)
             return
         if not self.recorder._attempts:
             self._check(ours)

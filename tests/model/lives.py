@@ -17,16 +17,20 @@ from tests.model.world import LEASE, World, dies, nobody
 FEW = st.integers(0, 5)
 HOW = st.sampled_from(("ok", "ok", "fail", "fail", "soon", "later"))
 STEPS = st.sampled_from(("start", "start", "end", "end", "again", "store", "beat", "work out", "rest"))
-VERBS = st.sampled_from(("start", "pause", "resume", "resume", "cancel", "retry", "retry", "delete"))
+VERBS = st.sampled_from(
+    ("start", "try", "try", "change", "pause", "resume", "resume", "cancel", "retry", "retry", "delete")
+)
 DEATHS = st.sampled_from(
     ("nobody sees it", "its worker sees it", "all of its worker", "twice", "three times", "it was told to")
 )
+WHEN = st.sampled_from(("before the commit", "after the commit", "for good", "for good, after the commit"))
 KINDS = st.fixed_dictionaries(
     {
         "rows": st.sampled_from((1, 5, 12, 24)),
         "workers": st.sampled_from((1, 2, 4, 4)),
         "attempts": st.integers(1, 2),
         "limit_count": st.sampled_from((None, None, None, 2)),
+        "start": st.sampled_from((True, True, False)),
     }
 )
 ROUNDS = 15  # of the keeper, by whose end everything has ended once the faults stop
@@ -155,9 +159,9 @@ class Lives(RuleBasedStateMachine):
         if hand.pull():
             hand.store()
 
-    @rule(at=FEW, how=HOW, when=st.sampled_from(("before the commit", "after the commit")))
+    @rule(at=FEW, how=HOW, when=WHEN)
     def the_database_goes_away(self, at: int, how: str, when: str) -> None:
-        """A transaction of a recorder does not get through, or its reply does not."""
+        """A transaction of a recorder does not get through, or its reply does not; or the recorder dies over it."""
         if hand := self.hand(at):
             hand.pull()
             self.world.trouble = when
@@ -197,6 +201,8 @@ class Lives(RuleBasedStateMachine):
                 for job in Job.objects.present().filter(pk=hand.job):
                     self.world.press(verb, job)
             self.step(hand, "end", "ok")
+            if not hand.gone:
+                hand.store()
 
     @rule(at=FEW, failures=FEW)
     def retry_while_it_runs(self, at: int, failures: int) -> None:

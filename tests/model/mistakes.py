@@ -15,6 +15,7 @@ from jobs import dispatch, keeper, loading, recovery, sharing, store
 from jobs.models import Job
 from jobs.recorder import Recorder
 from jobs.saving import Save
+from jobs.supply import Supply
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,15 @@ MISTAKES = [
         "pass",
     ),
     Mistake("what is retried has an old key", store, "read_pending", "attempts - tries", "0"),
+    Mistake(
+        "what is read anew has old keys", Supply, "_items", 'f"{self.job.readings}." if self.job.readings else ""', '""'
+    ),
+    # Trials and other settings
+    Mistake("a trial is of all rows", dispatch, "trial", "store.hold_back(job.pk, positions)", "pass"),
+    Mistake("what was held back stays so", dispatch, "_let_go", "if tried:", "if False:"),
+    Mistake("a trial ends too soon", Job, "_finish_trial", "or tried.filter(state=ItemState.PENDING).exists()", ""),
+    Mistake("a trial does not end", keeper, "sweep", "Q(run__kind=Run.Kind.TRIAL) | ", ""),
+    Mistake("rows of another reading stay", loading, "load", "clear(job, token)", "pass"),
     # Items and counts
     Mistake("successes are run again", store, "read_pending", "AND state = 0 AND", "AND"),
     Mistake(

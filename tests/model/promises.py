@@ -26,6 +26,9 @@ def hold(world: World, jobs: Sequence[Job]) -> None:
 def ends_properly(world: World, job: Job) -> None:
     if job.state == "finished":
         assert not job.shards.exclude(token="").exists(), "A finished job is still held by somebody"
+    if job.state == "ready" and job.run:
+        left = job.items.filter(position__in=job.run.positions, state=ItemState.PENDING)
+        assert not left.exists(), "A trial has ended before its rows were tried"
     if job.state not in ("loading", "cancelled", "invalid"):
         assert job.total == world.rows[job.pk], "The rows of the file and the items differ"
 

@@ -33,5 +33,5 @@ def test_it_keeps_its_promise_whatever_happens() -> None:
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name.replace(" ", "-"))
 def test_it_notices_the_mistake(mistake: Mistake) -> None:
     with mistake.made(), pytest.raises((AssertionError, IntegrityError)) as noticed:
-        live(150)
+        live(500)
     print(f"{mistake.name}: {str(noticed.value)[:150]}")

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 from unittest.mock import patch
@@ -25,7 +26,7 @@ from jobs.models import job as job_module
 from jobs.models.states import WORKABLE
 from jobs.recorder import Recorder
 from tests.base import csv_of, make_job
-from tests.model.hand import Hand
+from tests.model.hand import Died, Hand
 
 LEASE: Final = 600.0  # seconds of the world; no life takes so long in real ones
 SHARD: Final = 4
@@ -37,12 +38,13 @@ DATES: Final[dict[Any, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
+VERBS: Final[dict[str, Callable[..., Any]]] = {
+    **dispatch.VERBS, "try": partial(dispatch.trial, count=3)
+}  # fmt: skip
+
+
 class Broke(OperationalError):
     """The database went away."""
-
-
-class Died(Exception):
-    """A reader did, before it stored a shard."""
 
 
 def nobody(shard: int) -> None:
@@ -102,9 +104,9 @@ class World:
             trouble, self.trouble = self.trouble, ""
             if not trouble:
                 return transact(taken, found)
-            with transaction.atomic() if trouble == "before the commit" else nullcontext():
+            with nullcontext() if "after" in trouble else transaction.atomic():
                 transact(taken, found)
-                raise Broke("server closed the connection unexpectedly")
+                raise Died if "for good" in trouble else Broke("server closed the connection unexpectedly")
 
         settings = override_settings(JOBS_LEASE_SECONDS=LEASE, JOBS_SHARD_SIZE=SHARD, JOBS_TURN_SECONDS=20.0)
         for each in (
@@ -198,7 +200,9 @@ class World:
     def pass_time(self, seconds: float) -> None:
         self.clock += seconds
         for table, names in DATES.items():
-            table.objects.update(**{name: F(name) - timedelta(seconds=seconds) for name in names})
+            for name in names:
+                moved = table.objects.filter(**{f"{name}__lt": store.HELD_BACK})
+                moved.update(**{name: F(name) - timedelta(seconds=seconds)})
 
     # What is stored
 
@@ -264,7 +268,9 @@ class World:
         retried = self._failed(job) if verb == "retry" else []
         held = [held.token for held in self.holdings().values() if held.job == job.pk]
         with suppress(job_module.Refused):
-            dispatch.VERBS[verb](job, self.owner)
+            VERBS[verb](job, self.owner)
+            if verb == "change":
+                self.forget(job.pk)
             if verb == "delete":
                 self.forfeit.update(held)
                 self.deleted[job.pk] = self.content(job.pk)
@@ -272,6 +278,14 @@ class World:
                 self.strikes.pop((job.pk, position), None)
                 self.runs[job.pk, position] = job.runs.count()
                 self.spent.add(self.keys.pop((job.pk, position), ""))
+
+    def forget(self, job: int) -> None:
+        """The job's file is read anew: nothing that was known of its items is true any more."""
+        self.spent.update(key for (of, _), key in self.keys.items() if of == job)
+        known: tuple[dict[tuple[int, int], Any], ...] = (self.strikes, self.runs, self.keys, self.successes)
+        for each in known:
+            for key in [key for key in each if key[0] == job]:
+                del each[key]
 
     def _failed(self, job: Job) -> list[int]:
         return list(Item.objects.filter(job=job, state=ItemState.FAILED).values_list("position", flat=True))

@@ -80,7 +80,7 @@ def test_it_waits_for_a_person_otherwise(alice: User) -> None:
 
 
 def test_it_keeps_the_place_of_a_bad_row(alice: User) -> None:
-    job = loaded(alice, "a,b\n1,2\n1,2,3\n4,5\n", mapping={"simulate": "a"})
+    job = loaded(alice, "a,b\n1,2\n1,2,3\n4,5\n", mapping={})
     item = row(job, 1)
     assert states(job) == ["pending", "rejected", "pending"]
     assert (item.error_kind, bool(item.error)) == ("rejected", True)
@@ -90,7 +90,7 @@ def test_it_keeps_the_place_of_a_bad_row(alice: User) -> None:
 
 def test_it_goes_on_after_bad_rows(alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.JOBS_SHARD_SIZE = 3
-    job = make_job(alice, "a,b\n1,2\n1\n3,4\n1\n1\n1\n5,6\n1\n", mapping={"simulate": "a"})
+    job = make_job(alice, "a,b\n1,2\n1\n3,4\n1\n1\n1\n5,6\n1\n", mapping={})
     interrupted(job, monkeypatch, shards=1)
     Job.objects.filter(pk=job.pk).update(load_expires=timezone.now() - timedelta(seconds=1))
     loading.load(Job.objects.get(pk=job.pk))
@@ -290,7 +290,7 @@ def test_it_finds_label_and_key(text: str, label: str, key: str, alice: User) ->
 
 
 def test_it_takes_the_columns_that_a_person_chose(alice: User) -> None:
-    job = loaded(alice, "a,b,c\n1,2,3\n", label_column="b", key_column="c", mapping={"simulate": "a"})
+    job = loaded(alice, "a,b,c\n1,2,3\n", label_column="b", key_column="c", mapping={})
     assert (row(job, 0).label, row(job, 0).key) == ("2", "3")
 
 

@@ -10,13 +10,18 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage
 from django.db import connection, transaction
 
 from jobs import dispatch, keeper, loading, recovery, sql, store, tasks
-from jobs.models import Activity, Batch, Item, Job, JobState, Run, Shard, Worker
+from jobs.models import Activity, Batch, Item, Job, JobState, Run, Shard, Upload, Worker
 from jobs.models.job import Refused
-from tests.base import csv_of, loaded, states, worked
+from jobs.models.upload import stored_files
+from jobs.quotas import OverQuota
+from tests.base import csv_of, loaded, make_job, states, worked
 from tests.rows.steps import expire, failure, feed, recorder_for, success, wrong
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -236,3 +241,31 @@ def test_it_reads_a_file_once_from_two_readers(alice: User) -> None:
     answers = at_once(*[lambda: loading.load(Job.objects.select_related("upload", "owner").get(pk=job.pk))] * 3)
     assert sorted(answers) == [False, False, True]
     assert (Item.objects.filter(job=job).count(), wrong(job)) == (10, [])
+
+
+def test_it_begins_no_job_beyond_the_quota_of_one_who_sends_several_at_once(
+    alice: User, settings: LazySettings
+) -> None:
+    settings.JOBS_MAX_RUNNING_JOBS = 2
+    answers = at_once(*[lambda: make_job(alice)] * 5)
+    assert [type(answer) for answer in answers].count(OverQuota) == 3
+    assert Job.objects.count() == 2
+
+
+def test_it_stores_no_file_beyond_the_quota_of_one_who_sends_several_at_once(
+    alice: User, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.JOBS_MAX_STORED_MB = 1
+    storage = Upload._meta.get_field("file").storage
+    before, save, stored = set(stored_files(storage)), FileSystemStorage.save, threading.Barrier(5)
+
+    def saved(*arguments: Any, **options: Any) -> str:
+        path = save(*arguments, **options)
+        stored.wait(10)
+        return path
+
+    monkeypatch.setattr(FileSystemStorage, "save", saved)
+    answers = at_once(*[lambda: Upload.keep(ContentFile(b"x" * 400_000), "a.txt", alice)] * 5)
+    assert [type(answer) for answer in answers].count(OverQuota) == 3
+    kept = set(Upload.objects.values_list("file", flat=True))
+    assert (len(kept), kept) == (2, set(stored_files(storage)) - before)

@@ -12,10 +12,10 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from jobs.models import Job
 from tests.base import People, csv_of, worked
 
-VERBS = ("start", "pause", "resume", "cancel", "retry", "delete")
-OF_A_JOB = ("detail", "snapshot", "items", "item", "results", "failed")
+VERBS = ("start", "try", "pause", "resume", "cancel", "retry", "delete")
+OF_A_JOB = ("detail", "snapshot", "items", "item", "results", "failed", "problems", "setup")
 OF_A_PERSON = ("list", "new", "processor_fields", "list_snapshot")
-POSTED = ("preview", "uploads", "sample")
+POSTED = ("preview", "uploads", "sample", "hints")
 OPEN = ("healthz", "readyz", "enter", "login", "logout", "password_reset", "password_reset_done",
         "password_reset_complete", "password_reset_confirm")  # fmt: skip
 OWN = ("password_change", "password_change_done")

@@ -1,7 +1,10 @@
-"""Bodies that are too large are cut off before they reach the disk."""
+"""Bodies that are too large or come too slowly are cut off before they reach the disk."""
 
 from __future__ import annotations
 
+import itertools
+import json
+from collections.abc import Iterable
 from typing import Any
 from unittest.mock import patch
 
@@ -11,7 +14,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client, TransactionTestCase, override_settings
 
-from batchweb.asgi import application
+from batchweb.asgi import application, django
 from batchweb.bodies import ENVELOPE, SMALL, LimitBodies
 from tests.base import People
 
@@ -101,16 +104,117 @@ class BodyTests(People):
         line.stop(exceptions=False)
 
 
+@override_settings(JOBS_MAX_UPLOAD_BYTES=LIMIT, JOBS_MAX_UPLOAD_SECONDS=3600)
+class SlowTests(People):
+    """Each look at the clock is one tick later; of a body that comes in pieces there is one look at each."""
+
+    def run(self, result: Any = None) -> Any:
+        with patch("batchweb.bodies.close_old_connections"):
+            return super().run(result)
+
+    async def sent(self, ticks: Iterable[float], pieces: int, person: User | None = None) -> Taken:
+        """What arrives of so many pieces, after which nothing more comes."""
+        taken, clock = Taken(), iter(ticks)
+        guard = LimitBodies(taken, lambda: next(clock))
+        line = ApplicationCommunicator(guard, await sync_to_async(request)(person, None))
+        for _ in range(pieces):
+            await line.send_input({"type": "http.request", "body": b"x", "more_body": True})
+        await line.receive_output(5)
+        line.stop(exceptions=False)
+        return taken
+
+    async def test_it_ends_a_body_that_trickles(self) -> None:
+        taken = await self.sent(itertools.count(0, 10), 20)
+        assert (taken.size, taken.scope["batchweb.too_slow"].seconds) == (5, 60)
+
+    async def test_it_ends_a_body_that_stands_still(self) -> None:
+        taken = await self.sent([0, 59.99, 60, 60], 0)
+        assert taken.scope["batchweb.too_slow"].seconds == 60
+
+    async def test_it_gives_more_time_to_who_is_signed_in(self) -> None:
+        taken = await self.sent(itertools.count(0, 10), 500, self.alice)
+        assert taken.scope["batchweb.too_slow"].seconds == 3600
+        assert 300 < taken.size < 360
+
+    async def test_it_waits_on_for_who_is_signed_in(self) -> None:
+        taken = await self.sent([0, 59.99, 60, 3599.99, 3600], 0, self.alice)
+        assert taken.scope["batchweb.too_slow"].seconds == 3600
+
+    async def test_it_gives_nobody_more_time_than_the_setting(self) -> None:
+        with override_settings(JOBS_MAX_UPLOAD_SECONDS=30):
+            taken = await self.sent(itertools.count(0, 10), 20)
+        assert (taken.size, taken.scope["batchweb.too_slow"].seconds) == (2, 30)
+
+    async def test_it_lets_an_answer_take_as_long_as_it_takes(self) -> None:
+        taken, times = Taken(), iter([0, 1])
+        line = ApplicationCommunicator(LimitBodies(taken, lambda: next(times)), await sync_to_async(request)(None, 1))
+        await line.send_input({"type": "http.request", "body": b"x", "more_body": False})
+        await line.receive_output(5)
+        await line.receive_output(5)
+        await line.send_input({"type": "http.disconnect"})
+        await line.wait(5)
+        assert taken.size == 1
+
+
 @override_settings(JOBS_MAX_UPLOAD_BYTES=LIMIT)
 class AnswerTests(TransactionTestCase):
+    """What the whole of batchweb answers."""
+
+    async def answer(
+        self,
+        person: User | None,
+        declared: int | None,
+        size: int,
+        *headers: tuple[bytes, bytes],
+        app: Any = application,
+        more: bool = True,
+    ) -> tuple[int, dict[bytes, bytes], str]:
+        """The status, the headers and the page, after `size` bytes of a body that goes on unless there is no `more`."""
+        scope = await sync_to_async(request)(person, declared)
+        scope["headers"] += headers
+        line = ApplicationCommunicator(app, scope)
+        for at in range(0, size, len(PIECE)):
+            rest = more or at + len(PIECE) < size
+            await line.send_input({"type": "http.request", "body": PIECE[: size - at], "more_body": rest})
+        start, body = await line.receive_output(5), await line.receive_output(5)
+        await line.send_input({"type": "http.disconnect"})
+        await line.wait(5)
+        names = {name.lower(): value for name, value in start["headers"]}
+        return start["status"], names, body["body"].decode()
+
     async def test_it_answers_with_a_page(self) -> None:
         alice = await User.objects.acreate(username="alice")
         for person in (None, alice):
-            line = ApplicationCommunicator(application, await sync_to_async(request)(person, 10**12))
-            await line.send_input({"type": "http.request", "body": PIECE, "more_body": True})
-            start = await line.receive_output(5)
-            assert start["status"] == 413
-            assert b"content-security-policy" in {name.lower() for name, _ in start["headers"]}
-            assert b"The file is too large" in (await line.receive_output(5))["body"]
-            await line.send_input({"type": "http.disconnect"})
-            await line.wait(5)
+            status, headers, page = await self.answer(person, 10**12, len(PIECE))
+            assert status == 413
+            assert b"content-security-policy" in headers
+            assert "The file is too large" in page
+
+    async def test_it_lets_through_what_may_be_sent(self) -> None:
+        alice = await User.objects.acreate(username="alice")
+        for person, size in ((None, SMALL), (alice, LIMIT + ENVELOPE)):
+            # Without a token against forgery it gets no further than that.
+            assert (await self.answer(person, None, size, more=False))[0] == 403
+
+    async def test_it_counts_what_no_header_tells_the_truth_about(self) -> None:
+        alice = await User.objects.acreate(username="alice")
+        for person, size in ((None, SMALL + 1), (alice, LIMIT + ENVELOPE + 1)):
+            for declared in (None, 10):
+                assert (await self.answer(person, declared, size))[0] == 413
+
+    async def test_it_answers_scripts_with_a_sentence(self) -> None:
+        accept = (b"accept", b"application/json")
+        status, _, body = await self.answer(None, None, 2 * SMALL, accept)
+        assert (status, json.loads(body)) == (
+            413,
+            {"detail": "The file is too large: up to 3.0\xa0MB can be sent here."},
+        )
+
+    async def test_it_says_that_it_took_too_long(self) -> None:
+        sentence = "It took more than 60 seconds to send this, which is the limit."
+        for headers in ((), ((b"accept", b"application/json"),)):
+            clock = itertools.count(0, 10)
+            app = LimitBodies(django, lambda clock=clock: next(clock))  # type: ignore[misc]
+            status, given, page = await self.answer(None, None, 10 * len(PIECE), *headers, app=app)
+            assert (status, given[b"connection"]) == (408, b"close")
+            assert json.loads(page)["detail"] == sentence if headers else sentence in page

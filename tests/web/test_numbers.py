@@ -77,8 +77,8 @@ class FrameTests(People):
     def test_it_has_the_shape_that_pages_expect(self) -> None:
         frame = numbers.stats(worked(self.alice, csv_of(6, mixed)))
         assert list(frame) == [
-            "t", "job", "from", "seq", "state", "label", "reason", "counts", "total", "rate", "eta", "why", "elapsed",
-            "p50", "p95", "attempts", "started", "rows", "causes", "actions",
+            "t", "job", "from", "seq", "state", "label", "reason", "trial", "counts", "total", "rate", "eta", "why",
+            "elapsed", "p50", "p95", "attempts", "started", "rows", "causes", "actions",
         ]  # fmt: skip
         json.dumps(frame, allow_nan=False)
 
@@ -189,7 +189,7 @@ class ActionTests(People):
         dispatch.pause(paused)
         dispatch.cancel(cancelled)
         assert self.actions(make_job(self.alice)) == ["cancel"]
-        assert self.actions(ready) == ["start", "cancel"]
+        assert self.actions(ready) == ["start", "try", "change", "cancel"]
         assert self.actions(waiting) == ["pause", "cancel"]
         assert self.actions(paused) == ["resume", "cancel"]
         assert self.actions(cancelled) == ["resume", "retry"]

@@ -234,5 +234,5 @@ class ErrorPageTests(PageCase):
             assert "There is no such page" in answer.content.decode()
 
     def test_it_shows_the_page_for_errors_without_anything(self) -> None:
-        for page in ("400.html", "403.html", "403_csrf.html", "404.html", "413.html", "500.html"):
+        for page in ("400.html", "403.html", "403_csrf.html", "404.html", "408.html", "413.html", "500.html"):
             assert "batchweb" in render_to_string(page)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from jobs.files import Group, Report, Unreadable, preflight
+from jobs import sources
+from jobs.files import KEY_COLUMNS, Check, Group, Preflight, Readable, Report, Shape, Unreadable
+from jobs.management import options as asked
 
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
@@ -19,18 +23,43 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", metavar="FILE")
+        asked.add_file(parser)
+        asked.add_processor(parser, required=False)
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prints the report. Exit status 1 with a sentence where the file cannot be a job."""
+        path = Path(options["file"])
         try:
-            report = preflight(options["file"])
+            with path.open("rb") as stream:
+                found = _begun(stream, path.name, options)
+                deque(found, maxlen=0)
         except Unreadable as reason:
             raise CommandError(str(reason)) from None
         except OSError as error:
-            raise CommandError(f"{options['file']} cannot be opened: {error.strerror}.") from None
+            raise CommandError(f"{path} cannot be opened: {error.strerror}.") from None
+        report = found.report()
         self.stdout.write(json.dumps(report.to_dict(), ensure_ascii=False) if options["json"] else _page(report))
+
+
+def _begun(stream: Readable, name: str, options: dict[str, Any]) -> Preflight:
+    """The preflight of the file, read and checked as the options say. Raises CommandError where they make no sense."""
+    try:
+        reader = sources.open_rows(stream, name, **asked.given(options))
+        asked.check_sheet(reader.shape, options["sheet"])
+        keys = (asked.known_column(reader.shape, options["key"]), *KEY_COLUMNS)
+        return Preflight(reader, keys, _check(reader.shape, options))
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+
+
+def _check(shape: Shape, options: dict[str, Any]) -> Check | None:
+    """What the processor refuses, where one is named."""
+    if not options["processor"]:
+        return None
+    processor = asked.known(options["processor"])
+    processor.clean(asked.pairs(options["param"], "--param"))
+    return sources.check_for(processor, shape, asked.mapped(processor, shape, asked.pairs(options["map"], "--map")))
 
 
 def _page(report: Report) -> str:

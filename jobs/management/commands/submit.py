@@ -13,25 +13,23 @@ from django.contrib.auth import get_user_model
 from django.core.files.base import File
 from django.core.management.base import CommandError
 
-from jobs import dispatch, files, processors, terminal
-from jobs.forms import LIMIT, POLICY, defaults, guess
+from jobs import dispatch, files, sources, terminal
+from jobs.files.shape import Given
+from jobs.forms import LIMIT, POLICY, defaults
 from jobs.limits import SAMPLE
-from jobs.models import Job, Upload
-from jobs.processors import ParameterError, Processor
+from jobs.management import options as asked
+from jobs.models import Job, JobState, Upload
+from jobs.processors import Processor
+from jobs.quotas import OverQuota
 
 
 class Command(terminal.Command):
     help = "Makes a job of a file and starts it. Prints the job's address."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", help="CSV, TSV, JSON Lines or text")
-        parser.add_argument("--processor", required=True, metavar="NAME", help=" or ".join(processors.names()))
-        parser.add_argument(
-            "--map", action="append", default=[], metavar="INPUT=COLUMN", help="an input's column; else by its name"
-        )
-        parser.add_argument(
-            "--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the processor"
-        )
+        asked.add_file(parser)
+        asked.add_processor(parser, required=True)
+        parser.add_argument("--label", default="", metavar="COLUMN", help="the column that names an item on pages")
         parser.add_argument("--name", default="", help="what the job is called; the file's name unless given")
         parser.add_argument("--workers", type=int, metavar="N", help="items at a time, up to JOBS_MAX_WORKERS")
         parser.add_argument("--attempts", type=int, metavar="N", help="how often an item is tried")
@@ -48,6 +46,7 @@ class Command(terminal.Command):
             "--limit-streak", type=int, metavar="K", help="pause after K failures of one cause in a row"
         )
         parser.add_argument("--user", default="", metavar="NAME", help="the owner; else the first administrator")
+        parser.add_argument("--check", action="store_true", help="read and check the file only; the job stays ready")
         parser.add_argument("--watch", action="store_true", help="draw a bar until the job ends")
         parser.add_argument("--results", default="", metavar="OUT", help="write the ordered result (.csv or .jsonl)")
 
@@ -59,73 +58,59 @@ class Command(terminal.Command):
             self.stderr.write(terminal.sentence(job))
             if options["results"]:
                 terminal.write_results(job, options["results"])
-            sys.exit(terminal.status(job))
+            sys.exit(0 if options["check"] and job.state == JobState.READY else terminal.status(job))
 
     def submit(self, options: dict[str, Any]) -> Job:
-        try:
-            processor = known(options["processor"])
-            parameters = processor.clean(pairs(options["param"], "--param"))
-            shape = recognise(Path(options["file"]))
-            mapping = mapped(processor, shape, pairs(options["map"], "--map"))
-            policy = policy_of(processor, options) | limit_of(options)
-        except (processors.UnknownProcessor, ParameterError, files.Unreadable, ValueError) as error:
-            raise CommandError(str(error), returncode=terminal.NOT_DONE) from error
-        owner = owner_of(options["user"])
-        if options["results"]:
-            terminal.check_writable(options["results"])
+        """The job that the options describe. Raises CommandError with a sentence where it cannot be made."""
         path = Path(options["file"])
-        with path.open("rb") as stream:
-            upload = Upload.keep(File(stream), path.name, owner)
-        return dispatch.submit(
-            upload, owner, name=options["name"] or upload.name, processor=processor.name, parameters=parameters,
-            mapping=mapping, shape=shape.to_dict(), columns=list(shape.columns), **policy,
-        )  # fmt: skip
+        try:
+            fields = described(path, options)
+            owner = owner_of(options["user"])
+            if options["results"]:
+                terminal.check_writable(options["results"])
+            return made(path, owner, start=not options["check"], **fields)
+        except (files.Unreadable, ValueError) as error:
+            raise CommandError(str(error), returncode=terminal.NOT_DONE) from error
 
 
-def known(name: str) -> Processor:
+def described(path: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the job. Raises Unreadable, or ValueError with a sentence."""
+    if options["check"] and options["results"]:
+        raise ValueError("There is no result with --check: leave out one of --check and --results.")
+    processor = asked.known(options["processor"])
+    parameters = processor.clean(asked.pairs(options["param"], "--param"))
+    shape = recognise(path, asked.given(options))
+    asked.check_sheet(shape, options["sheet"])
+    mapping = asked.mapped(processor, shape, asked.pairs(options["map"], "--map"))
+    chosen = {f"{name}_column": asked.known_column(shape, options[name]) for name in ("label", "key")}
+    policy = policy_of(processor, options) | limit_of(options)
+    return {
+        "name": options["name"], "processor": processor.name, "parameters": parameters, "mapping": mapping,
+        "shape": shape.to_dict(), "columns": list(shape.columns), **chosen, **policy,
+    }  # fmt: skip
+
+
+def made(path: Path, owner: Any, *, start: bool, name: str, **fields: Any) -> Job:
+    """The job, with the file stored. Raises OverQuota, and then keeps nothing."""
+    with path.open("rb") as stream:
+        upload = Upload.keep(File(stream), path.name, owner)
     try:
-        return processors.get(name)
-    except processors.UnknownProcessor as error:
-        if settings.JOBS_PROCESSORS:
-            raise
-        raise ValueError(f"{error} For one of your own, set JOBS_PROCESSORS in this terminal, too.") from error
+        return dispatch.submit(upload, owner, start=start, name=name or upload.name, **fields)
+    except OverQuota:
+        upload.discard()
+        raise
 
 
-def pairs(texts: list[str], option: str) -> dict[str, str]:
-    for text in texts:
-        if "=" not in text:
-            raise ValueError(f"{option} wants NAME=VALUE, not “{text}”.")
-    return dict(text.split("=", 1) for text in texts)
-
-
-def recognise(path: Path) -> files.Shape:
+def recognise(path: Path, given: Given) -> files.Shape:
     """The shape of the file at `path`. Raises Unreadable, also where there is no such file or it is too large."""
     limit = settings.JOBS_MAX_UPLOAD_BYTES
     try:
         if (size := path.stat().st_size) > limit:
             raise files.Unreadable(f"{path.name} has {size:,} bytes; the limit here is {limit:,} (JOBS_MAX_UPLOAD_MB).")
         with path.open("rb") as stream:
-            return files.recognise(stream, path.name)
+            return sources.recognise(stream, path.name, **given)
     except OSError as error:
         raise files.Unreadable(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def mapped(processor: Processor, shape: files.Shape, given: dict[str, str]) -> dict[str, str]:
-    """Input → column: as given, else by name. Raises ValueError with a sentence."""
-    names = {one.name for one in processor.inputs}
-    for name, column in given.items():
-        if name not in names:
-            raise ValueError(f"{processor.name} has no input “{name}”. It has: {', '.join(sorted(names)) or 'none'}.")
-        if column not in shape.columns:
-            raise ValueError(f"The file has no column “{column}”. It has: {', '.join(shape.columns)}.")
-    mapping = guess(processor, shape.columns) | given
-    for one in processor.inputs:
-        if one.required and one.name not in mapping:
-            raise ValueError(
-                f"No column fits the input “{one.name}”. Name one with --map {one.name}=COLUMN; "
-                f"the file has: {', '.join(shape.columns)}."
-            )
-    return mapping
 
 
 def policy_of(processor: Processor, options: dict[str, Any]) -> dict[str, Any]:

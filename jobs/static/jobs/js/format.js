@@ -5,6 +5,7 @@ export const NONE = "–";
 export const SEGMENTS = ["succeeded", "failed", "rejected", "running", "retrying"];
 export const BAR = 1000;
 const THINNEST = 3;
+const TRIED = 10; // rows that a trial takes unless the person says otherwise
 const COUNTED = ["succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted", "fallback"];
 
 const halfUp = (value) => Math.floor(value + 0.5);
@@ -101,6 +102,37 @@ function errorShare({ succeeded, failed }) {
   return share(failed, succeeded + failed) || "0 %";
 }
 
+const rows = (count) => `${grouped(count)} row${count === 1 ? "" : "s"}`;
+
+/** What a job that is ready says and what its buttons say: before a trial, after one, and where no row can run. */
+function beforeStart({ succeeded, failed, waiting, rejected: bad }) {
+  const tried = succeeded + failed;
+  const some = Math.min(TRIED, waiting);
+  if (tried) {
+    const start = waiting ? "Run the rest" : "Finish";
+    return {
+      ready: `${rows(tried)} tried`,
+      ready_note: waiting ? `${rows(waiting)} left. Press ${start} to go on.` : "All rows are done. Press Finish to end the job.",
+      start,
+      start_short: waiting ? "Run rest" : start,
+      try: `Try ${some} more`,
+      try_short: `Try ${some}`,
+    };
+  }
+  const wait = bad
+    ? `${rows(waiting)} can run. ${number(bad)} cannot and ${bad === 1 ? "is" : "are"} left out.`
+    : `${rows(waiting)} ${waiting === 1 ? "waits" : "wait"} for you to press Start.`;
+  const start = bad ? `Leave ${rows(bad)} out and start` : "Start";
+  return {
+    ready: waiting ? "Ready to start" : "No row can run",
+    ready_note: waiting ? wait : "Every row of this file is bad. The report says why.",
+    start,
+    start_short: waiting ? "Start" : start,
+    try: `Try ${rows(some)}`,
+    try_short: `Try ${some}`,
+  };
+}
+
 /** Everything that the page of a job writes, as text, by the names that its elements carry as `data-v`. */
 export function view(frame) {
   const { counts, total } = frame;
@@ -121,13 +153,16 @@ export function view(frame) {
     errors: errorShare(counts),
     elapsed: duration(frame.elapsed),
     attempts: compact(frame.attempts),
-    left: left(frame.eta) || "Working",
+    left: frame.trial ? `Trying ${rows(frame.trial)}` : left(frame.eta) || "Working",
     note: frame.why,
     reason: frame.reason,
     label: frame.label,
     tone: tone(frame.state, counts),
     retry: retryLabel(counts),
     alone: frame.why.startsWith("No worker"),
+    queued: frame.trial ? `Trying ${rows(frame.trial)}` : "In the queue",
+    ...beforeStart(counts),
+    untouched: frame.state === "ready" && !(counts.succeeded + counts.failed),
   };
 }
 

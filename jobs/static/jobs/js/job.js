@@ -49,6 +49,7 @@ function shows(frame, words) {
     ended: !ACTIVE.includes(frame.state),
     alone: words.alone,
     any: frame.total > 0,
+    results: frame.total > 0 && !words.untouched,
     any_failed: frame.counts.failed > 0,
     any_fallback: frame.counts.fallback > 0,
     any_retrying: frame.counts.retrying > 0,
@@ -81,6 +82,7 @@ function paintState(frame, words) {
   if (box.dataset.stateNow !== frame.state) {
     box.replaceChildren($(`template[data-for-state="${frame.state}"]`).content.cloneNode(true));
     box.dataset.stateNow = page.dataset.jobState = frame.state;
+    page.toggleAttribute("data-trying", frame.trial > 0);
   }
   const badge = $("#badge");
   badge.dataset.state = words.tone;
@@ -99,7 +101,7 @@ function paintBar(frame) {
 
 /** Buttons are never rebuilt under somebody's finger: they are shown and hidden. */
 function paintActions(frame, words) {
-  for (const form of $$("form[data-verb]", page)) form.hidden = !frame.actions.includes(form.dataset.verb);
+  for (const button of $$("[data-verb]", page)) button.hidden = !frame.actions.includes(button.dataset.verb);
   $("#download summary").classList.toggle("primary", frame.state === "finished");
   if (frame.started && $("#began").dateTime !== frame.started) {
     $("#began").dateTime = frame.started;
@@ -185,6 +187,8 @@ function take(frame) {
   const snapshot = frame.from === frame.seq && frame.rows.length;
   newest = snapshot ? frame.rows.slice(0, NEWEST) : merged(newest, frame.rows, NEWEST);
   if (frame.state !== current.state || frame.total !== current.total) items.look();
+  // The report and the trial are parts of the page that the server writes.
+  if (frame.state !== current.state) setTimeout(() => window.htmx?.trigger("#setup", "look"), Math.random() * 300);
   if (frame.state !== current.state) setTimeout(lookAtActivity, 300 + Math.random() * 2700);
   line.news();
   paint(frame);

@@ -3,6 +3,7 @@
 
 import { useRows } from "./choosing.js";
 import { number } from "./format.js";
+import { hint } from "./hints.js";
 import { HEAD, clear, looked, showUse } from "./looking.js";
 import { discard, send } from "./sending.js";
 import { $, $$, announce, localTimes, toast } from "./shell.js";
@@ -123,6 +124,7 @@ function summarise() {
   };
   for (const [name, text] of Object.entries(facts)) $(`[data-fact="${name}"]`).textContent = text || "–";
   showUse();
+  hint(form().dataset.hints, token());
 }
 
 // Another processor: its fields, and how hard it likes to be tried, unless the person has said otherwise

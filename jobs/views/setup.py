@@ -1,0 +1,38 @@
+"""What stands between a file that was read and the start: the report on it, and the trial of some rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from jobs import numbers, trials
+from jobs.advice import advice
+from jobs.hints import about
+from jobs.models import Job, JobState
+from jobs.views.access import job_for
+from jobs.views.items import shown
+
+
+def context(job: Job) -> dict[str, Any]:
+    """What the partial shows; a person is `deciding` also while rows are tried, and `trying` is how many these are."""
+    trying = numbers.trying(job)
+    trial = trials.summary(job) if job.state == JobState.READY else None
+    return {
+        "deciding": job.state == JobState.READY or trying,
+        "trying": trying,
+        "report": advice(job.report, job.columns) if job.state != JobState.LOADING else None,
+        "used": set(job.mapping.values()),
+        "trial": trial,
+        "takes": about(trial.whole) if trial and trial.whole is not None else "",
+        "tried": [shown(item, job) for item in trial.items] if trial else [],
+    }
+
+
+@require_safe
+def setup(request: HttpRequest, code: str) -> HttpResponse:
+    """The report and the trial by themselves, for the page that is open already."""
+    job = job_for(request, code)
+    return render(request, "jobs/_setup.html", {"job": job, "frame": numbers.stats(job, rows=[]), **context(job)})

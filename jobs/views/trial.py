@@ -1,0 +1,58 @@
+"""Trying some rows before all are started."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from jobs import dispatch, trials
+from jobs.hints import counted
+from jobs.models.job import Refused
+from jobs.views.access import job_for, person
+
+
+class TrialForm(forms.Form):
+    """Which rows to try."""
+
+    rows = forms.ChoiceField(choices=[(name, name) for name in ("first", "random", "chosen")], initial="first")
+    count = forms.IntegerField(min_value=1, max_value=trials.MOST, required=False)
+    chosen = forms.CharField(max_length=2_000, required=False)
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("rows") == "chosen" and "chosen" in data:
+            try:
+                data["chosen"] = trials.row_numbers(data["chosen"])
+            except ValueError as error:
+                self.add_error("chosen", str(error))
+        else:
+            data["chosen"] = []
+        return data
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with it, in a sentence."""
+        if "count" in self.errors:
+            return f"A trial takes from 1 to {trials.MOST} rows."
+        return next((str(error) for errors in self.errors.values() for error in errors), "")
+
+
+@require_POST
+def try_rows(request: HttpRequest, code: str) -> HttpResponse:
+    """Works on a few rows of a job that is ready; what came of the order is said on the job's page."""
+    job, form = job_for(request, code), TrialForm(request.POST)
+    try:
+        if not form.is_valid():
+            raise Refused(form.trouble)
+        asked = form.cleaned_data
+        count = dispatch.trial(job, person(request), asked["rows"], asked["count"] or 10, asked["chosen"])
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, f"Trying {counted(count)}.")
+    return redirect(job)

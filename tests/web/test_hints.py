@@ -1,0 +1,161 @@
+"""What the settings mean for a file: the sentences, what they are reckoned from, and the answer to the form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.test import Client
+
+from jobs import histogram
+from jobs.engine import Policy
+from jobs.hints import FIELDS, about, hints, whole
+from jobs.limits import Limit
+from jobs.models import Shard
+from jobs.numbers import typical_seconds
+from tests.base import People, csv_of, worked
+
+URL = "/jobs/hints/"
+
+
+def told(
+    field: str, rows: int | None = 5_000, seconds: float | None = 1.0, limit: Limit | None = None, **policy: Any
+) -> str:
+    return hints(rows, seconds, Policy(**policy), limit)[field]
+
+
+def test_it_says_how_long_the_file_takes() -> None:
+    assert told("workers") == "About 8 minutes for 5,000 rows, at the 1.0 s that one takes."
+
+
+def test_it_says_what_it_takes_for_granted_without_earlier_jobs() -> None:
+    assert told("workers", seconds=None) == "If one takes 1 s: about 8 minutes for 5,000 rows."
+
+
+def test_it_says_how_many_a_second_without_a_file() -> None:
+    assert told("workers", rows=None, seconds=None) == "10 a second at most, if one takes 1 s."
+
+
+def test_it_says_that_the_rate_decides() -> None:
+    assert told("workers", rate=1) == "The starts per second decide: about 83 minutes for 5,000 rows."
+
+
+def test_it_reckons_in_full_turns() -> None:
+    assert whole(11, 1.0, Policy(workers=10)) == 2.0
+
+
+def test_it_says_how_long_the_starts_take() -> None:
+    assert told("rate", rate=10) == "5,000 starts take at least 8 minutes."
+
+
+def test_it_says_that_a_rate_is_no_matter_for_few_rows() -> None:
+    assert told("rate", rows=2, rate=10) == "So few rows start in a few seconds."
+
+
+def test_it_says_the_waits_and_the_longest_that_one_row_takes() -> None:
+    assert told("attempts", attempts=3, timeout=20) == (
+        "Waits up to 1 s, 2 s between the attempts; one row can take up to 1 min 3 s."
+    )
+
+
+def test_it_names_only_the_first_waits() -> None:
+    assert told("attempts", attempts=9).startswith("Waits up to 1 s, 2 s, 4 s, 8 s and so on between")
+
+
+def test_it_warns_of_a_timeout_that_most_would_reach() -> None:
+    assert told("timeout", timeout=0.5) == "Too short: one takes 1.0 s, so most would fail."
+
+
+def test_it_says_what_a_hanging_row_costs() -> None:
+    assert told("timeout", seconds=None) == "A row that hangs holds one of 10 places for ever."
+    assert told("timeout", timeout=90.0) == "A row that hangs holds one of 10 places for 1 min 30 s. One takes 1.0 s."
+
+
+def test_it_says_when_a_share_pauses_the_job() -> None:
+    assert told("limit_share", limit=Limit(share=5)) == (
+        "Pauses at the soonest when 2 of the first 20 fail; in the end up to 250 of 5,000 may."
+    )
+
+
+def test_it_says_that_a_limit_is_never_reached() -> None:
+    never = "The file has only 10 rows, so this never pauses it."
+    assert told("limit_share", rows=10, limit=Limit(share=5)) == never
+    assert told("limit_count", rows=10, limit=Limit(count=11)) == never
+
+
+def test_it_says_what_part_of_the_file_a_number_is() -> None:
+    assert told("limit_count", limit=Limit(count=100)) == "Pauses when 100 of 5,000 rows failed (2 %)."
+
+
+def test_it_says_what_comes_after_a_streak() -> None:
+    assert told("limit_streak", limit=Limit(streak=1)).startswith("Pauses at the first failure; up to 10 more")
+
+
+def test_it_says_nothing_of_limits_that_are_off() -> None:
+    assert {told(field) for field in FIELDS if field.startswith("limit_")} == {""}
+
+
+def test_it_tells_times_coarsely() -> None:
+    times = (1, 14, 64, 120, 5_000, 7_200, 86_400, 200_000)
+    assert [about(seconds) for seconds in times] == [
+        "a few seconds", "about 15 seconds", "about 60 seconds", "about 2 minutes", "about 83 minutes", "about 2 hours",
+        "about 24 hours", "about 2 days",
+    ]  # fmt: skip
+
+
+class HintViewTests(People):
+    def setUp(self) -> None:
+        self.client.force_login(self.alice)
+
+    def ask(self, **fields: Any) -> dict[str, str]:
+        answer = self.client.post(URL, {"processor": "simulate"} | fields)
+        assert answer.status_code == 200
+        return dict(answer.json())
+
+    def timed(self, owner: User, seconds: float) -> None:
+        """A finished job of the person whose attempts took so long."""
+        job = worked(owner, csv_of(3))
+        told = histogram.add(histogram.empty(), [seconds] * 3)
+        Shard.objects.filter(job=job).update(histogram=told.tobytes())
+
+    def test_it_answers_with_a_sentence_for_each_field(self) -> None:
+        answer = self.ask(rows="5000", workers="10", rate="10", attempts="3", timeout="20", limit_count="50")
+        assert set(answer) == set(FIELDS)
+        assert answer["limit_count"] == "Pauses when 50 of 5,000 rows failed (1 %)."
+
+    def test_it_takes_the_usual_settings_for_what_is_not_sent(self) -> None:
+        assert self.ask()["timeout"] == "A row that hangs holds one of 10 places for 1 min."
+
+    def test_it_takes_an_empty_timeout_for_none(self) -> None:
+        assert self.ask(timeout="")["timeout"].endswith("for ever.")
+
+    def test_it_leaves_out_a_field_that_makes_no_sense(self) -> None:
+        answer = self.ask(workers="0", rows="many", attempts="2")
+        assert "workers" not in answer
+        assert answer["attempts"].startswith("Waits up to 1 s between")
+
+    def test_it_reckons_with_the_persons_earlier_jobs(self) -> None:
+        self.timed(self.alice, 2.0)
+        assert self.ask(rows="5000", workers="10")["workers"].startswith(
+            "About 18 minutes for 5,000 rows, at the 2.1 s"
+        )
+
+    def test_it_knows_nothing_of_others_jobs(self) -> None:
+        self.timed(self.bob, 2.0)
+        assert typical_seconds("simulate", self.alice) is None
+
+    def test_it_knows_nothing_of_other_processors(self) -> None:
+        self.timed(self.alice, 2.0)
+        assert typical_seconds("fetch-url", self.alice) is None
+
+    def test_it_is_asked_by_post_only(self) -> None:
+        assert self.client.get(URL).status_code == 405
+
+    def test_it_refuses_a_request_without_the_token(self) -> None:
+        strict = Client(enforce_csrf_checks=True)
+        strict.force_login(self.alice)
+        assert strict.post(URL, {}).status_code == 403
+
+    def test_it_answers_nobody_who_is_not_signed_in(self) -> None:
+        self.client.logout()
+        assert self.client.post(URL, {}).status_code == 302
