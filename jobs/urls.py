@@ -1,17 +1,20 @@
 from django.urls import path
 
-from jobs.views import downloads, hints, items, jobs, new, setup, trial
+from jobs.views import downloads, hints, items, jobs, new, preview, setup, trial, uploads
 
 app_name = "jobs"
 urlpatterns = [
     path("", jobs.index, name="list"),
     path("jobs/new/", new.new, name="new"),
-    path("jobs/preview/", new.preview, name="preview"),
-    path("jobs/processor/", new.processor_fields, name="processor_fields"),
+    path("jobs/preview/", preview.preview, name="preview"),
+    path("jobs/processor/", preview.processor_fields, name="processor_fields"),
+    path("jobs/uploads/", uploads.uploads, name="uploads"),
+    path("jobs/uploads/<int:key>/", uploads.upload, name="upload"),
     path("jobs/hints/", hints.hint, name="hints"),
     path("jobs/sample/", new.sample, name="sample"),
     path("jobs/list.json", jobs.list_snapshot, name="list_snapshot"),
     path("jobs/<str:code>/", jobs.detail, name="detail"),
+    path("jobs/<str:code>/change/", new.change, name="change"),
     path("jobs/<str:code>/snapshot.json", jobs.snapshot, name="snapshot"),
     path("jobs/<str:code>/setup/", setup.setup, name="setup"),
     path("jobs/<str:code>/try/", trial.try_rows, name="try"),

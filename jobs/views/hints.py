@@ -40,6 +40,18 @@ class Settings(forms.Form):
 @require_POST
 def hint(request: HttpRequest) -> JsonResponse:
     """Field → sentence. Wants `processor`, `rows` where known, and the fields of the policy and the failure limit."""
-    form = Settings(request.POST)
+    return JsonResponse(sentences(request, request.POST))
+
+
+def sentences(request: HttpRequest, data: Any) -> dict[str, str]:
+    """Field → sentence, for what stands in the form."""
+    form = Settings(data)
     form.is_valid()
-    return JsonResponse(form.sentences(numbers.typical_seconds(form.processor.name, person(request))))
+    return form.sentences(numbers.typical_seconds(form.processor.name, person(request)))
+
+
+def of_form(request: HttpRequest, form: JobForm, rows: int | None) -> dict[str, str]:
+    """The same for a form that is about to be shown; empty for a field that has none."""
+    values = {name: form[name].value() for name in (*POLICY, *LIMIT)} | {"rows": rows, "processor": form.chosen.name}
+    data = {name: "" if value is None else value for name, value in values.items()}
+    return dict.fromkeys((*POLICY, *LIMIT), "") | sentences(request, data)

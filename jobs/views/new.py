@@ -1,10 +1,8 @@
-"""Making a job: the form, the preview of the file, the fields of a processor, the samples."""
+"""Making a job: the form, the same filled in from another job, the samples."""
 
 from __future__ import annotations
 
 import contextlib
-from io import BytesIO
-from itertools import islice
 from typing import Any, Final
 
 from django.conf import settings
@@ -14,57 +12,135 @@ from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.crypto import salted_hmac
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST
 
-from jobs import dispatch, files, processors, samples, sources
-from jobs.forms import LIMIT, POLICY, JobForm, defaults, guess
+from jobs import dispatch, processors, samples, sources
+from jobs.forms import LIMIT, NAMES, POLICY, JobForm, defaults, filled_in, guess, options_of
 from jobs.models import Job, Upload
-from jobs.models.job import ALPHABET, new_code
+from jobs.models.job import ALPHABET, VERBS, Refused, new_code
 from jobs.quotas import OverQuota
-from jobs.views.access import person
+from jobs.views.access import job_for, person
+from jobs.views.hints import of_form
+from jobs.views.preview import shown
+from jobs.views.uploads import same_content
 
-PREVIEW_ROWS: Final = 5
-HEAD: Final = 256 * 1024  # bytes that are enough to recognise a file
+PRUNED: Final = "The file of that job was removed. Choose it again; the rest is filled in."
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
-    """The form, and the job that it makes."""
+    """The form, and the job that it makes; with `?again=CODE` filled in from that job."""
     if request.method != "POST":
-        return render(request, "jobs/new.html", context(JobForm(owner=person(request))))
+        before = job_for(request, request.GET["again"]) if request.GET.get("again") else None
+        return page(request, blank(request, before), like=before)
     form = JobForm(request.POST, request.FILES, owner=person(request))
     if "refresh" in request.POST:
         return refreshed(request, form)
-    valid = form.is_valid()
-    upload = form.keep_upload()
-    if not valid or upload is None:
-        return render(request, "jobs/new.html", context(form) | first_part(form), status=422)
+    upload = checked(form)
+    if upload is None:
+        return page(request, form, status=422)
     try:
-        url = submitted(request, upload, form.job()).get_absolute_url()
-    except OverQuota as error:
-        form.add_error(None, str(error))
-        return render(request, "jobs/new.html", context(form) | first_part(form), status=422)
+        job = submitted(request, upload, form.job(), start=starts(request))
+    except OverQuota as refusal:
+        form.add_error(None, str(refusal))
+        return page(request, form, status=422)
+    return gone_on(request, job)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def change(request: HttpRequest, code: str) -> HttpResponse:
+    """The same form with the settings of a job that has not begun, and the job with other ones."""
+    job = job_for(request, code)
+    if not job.allows("change"):
+        messages.error(request, VERBS["change"][1])
+        return redirect(job)
+    if request.method != "POST":
+        return page(request, blank(request, job), changed=job)
+    form = JobForm(request.POST, request.FILES, owner=person(request))
+    if "refresh" in request.POST:
+        return refreshed(request, form, changed=job)
+    upload = checked(form)
+    if upload is None:
+        return page(request, form, status=422, changed=job)
+    other = {} if upload == job.upload else {"upload": upload}
+    try:
+        dispatch.change(job, request.user, start=starts(request), **form.job(), **other)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return gone_on(request, job)
+
+
+def starts(request: HttpRequest) -> bool:
+    """Whether the job goes on by itself once its file is read."""
+    return request.POST.get("then") != "check"
+
+
+def checked(form: JobForm) -> Upload | None:
+    """The stored file of a form in which nothing is wrong."""
+    form.is_valid()
+    upload = form.keep_upload()
+    return upload if form.is_valid() else None
+
+
+def gone_on(request: HttpRequest, job: Job) -> HttpResponse:
+    url = job.get_absolute_url()
     return JsonResponse({"url": url}) if wants_json(request) else redirect(url)
 
 
-def refreshed(request: HttpRequest, form: JobForm) -> HttpResponse:
-    """The form for another processor, for those without scripts: what was typed stays, nothing is checked yet."""
+def blank(request: HttpRequest, before: Job | None) -> JobForm:
+    """A form that nobody has sent yet, filled in from a job where there is one."""
+    if before is None:
+        return JobForm(owner=person(request))
+    known = before.columns if before.upload.file else ()
+    form = JobForm(owner=person(request), columns=known, chosen=before.processor, initial=filled_in(before))
+    if before.upload.file:
+        form.kept, form.shape = before.upload, before.file_shape
+    return form
+
+
+def refreshed(request: HttpRequest, form: JobForm, **about: Any) -> HttpResponse:
+    """The form for another file or processor, for those without scripts: what was typed stays, nothing is checked."""
     form.recognise()
     form.keep_upload()
-    typed = {name: form.data[name] for name in ("name", *POLICY, *LIMIT) if name in form.data}
+    names = ("name", *NAMES, *POLICY, *LIMIT)
+    typed = {name: form.data[name] for name in names if name in form.data} | options_of(form.data)
     columns = form.shape.columns if form.shape else ()
     fresh = JobForm(owner=form.owner, columns=columns, chosen=form.chosen.name, initial=typed)
     fresh.kept, fresh.shape = form.kept, form.shape
-    trouble = {"trouble": form.trouble} if form.files else {}
-    return render(request, "jobs/new.html", context(fresh) | first_part(fresh) | trouble)
+    fresh.blame(form.wrong)
+    return page(request, fresh, trouble=form.trouble if form.sent else "", **about)
 
 
-def submitted(request: HttpRequest, upload: Upload, fields: dict[str, Any]) -> Job:
+def page(
+    request: HttpRequest, form: JobForm, *, status: int = 200, trouble: str = "", like: Job | None = None,
+    changed: Job | None = None,
+) -> HttpResponse:  # fmt: skip
+    """The page with this form: of a new job, of one `like` another, or of the one to be `changed`."""
+    job = like or changed
+    fresh = form.kept if form.kept and not (job and job.upload == form.kept) else None
+    preview = shown(form)
+    context = {
+        "form": form,
+        "processors": processors.all_processors(),
+        "chosen": form.chosen,
+        "limit": settings.JOBS_MAX_UPLOAD_BYTES,
+        "kept": form.kept,
+        "changed": changed,
+        "same": same_content(fresh) if fresh else None,
+        "pruned": PRUNED if job and not job.upload.file else "",
+        "trouble": trouble,
+        "preview": preview,
+        "hints": of_form(request, form, preview.amount if preview else None),
+    }
+    return render(request, "jobs/new.html", context, status=status)
+
+
+def submitted(request: HttpRequest, upload: Upload, fields: dict[str, Any], start: bool = True) -> Job:
     """The job that was asked for, made once however often the same form is sent."""
     owner, code = person(request), once(request, upload)
     with contextlib.suppress(IntegrityError), transaction.atomic():
         made = Job.objects.filter(code=code, owner=owner).first()
-        return made or dispatch.submit(upload, owner, code=code, **fields)
+        return made or dispatch.submit(upload, owner, start=start, code=code, **fields)
     return Job.objects.get(code=code, owner=owner)
 
 
@@ -82,66 +158,6 @@ def once(request: HttpRequest, upload: Upload) -> str:
 
 def wants_json(request: HttpRequest) -> bool:
     return request.headers.get("Accept", "").startswith("application/json")
-
-
-def context(form: JobForm) -> dict[str, Any]:
-    return {
-        "form": form,
-        "processors": processors.all_processors(),
-        "chosen": form.chosen,
-        "samples": samples.SAMPLES,
-        "limit": settings.JOBS_MAX_UPLOAD_BYTES,
-        "kept": form.kept,
-    }
-
-
-def first_part(form: JobForm) -> dict[str, Any]:
-    """The first rows of the file that a form came back with."""
-    if not form.kept or not form.shape:
-        return {}
-    with contextlib.closing(form.kept.file.open("rb")) as stream:
-        return first_rows(stream, form.shape)
-
-
-def first_rows(stream: files.Readable, shape: files.Shape, complete: bool = True) -> dict[str, Any]:
-    """The shape and the first rows as cells. The last row of a part of a file may be cut, and is left out."""
-    rows: list[files.Row] = []
-    try:
-        rows.extend(islice(sources.read(stream, shape), PREVIEW_ROWS + 1))
-    except files.Unreadable:
-        complete = True  # the row that is cut could not be read and is not among them
-    whole = rows if complete else rows[:-1]
-    cells = [
-        ([] if row.reason else files.cells(row.payload, shape, shape.columns), row.reason)
-        for row in whole[:PREVIEW_ROWS]
-    ]
-    return {"shape": shape, "columns": shape.columns, "rows": cells}
-
-
-@require_POST
-def preview(request: HttpRequest) -> HttpResponse:
-    """What was understood of the first part of a file."""
-    head = request.FILES.get("head")
-    data = head.read(HEAD) if head else b""
-    size = request.POST.get("size", "")
-    complete = size.isdecimal() and len(size) < 20 and int(size) <= len(data)
-    try:
-        shape = sources.sniff(data, request.POST.get("name", "")[:255], complete=complete)
-    except files.Unreadable as error:
-        return render(request, "jobs/new.html#preview", {"trouble": str(error)})
-    form = JobForm(owner=person(request), columns=shape.columns, chosen=request.POST.get("processor", ""))
-    shown = first_rows(BytesIO(data), shape, complete)
-    return render(request, "jobs/new.html#preview", shown | {"form": form, "chosen": form.chosen})
-
-
-@require_safe
-def processor_fields(request: HttpRequest) -> HttpResponse:
-    """The mapping and the parameters of one processor."""
-    columns = request.GET.getlist("column")[: sources.limits().columns]
-    form = JobForm(owner=person(request), columns=columns, chosen=request.GET.get("processor", ""))
-    return render(
-        request, "jobs/new.html#processor", {"form": form, "chosen": form.chosen, "columns": columns, "swapped": True}
-    )
 
 
 @require_POST
@@ -162,8 +178,7 @@ def sample(request: HttpRequest) -> HttpResponse:
     try:
         upload = Upload.keep(ContentFile(data, name=found.name), found.name, person(request))
         job = submitted(request, upload, fields | defaults(processor))
-    except OverQuota as error:
-        trouble = {"trouble": str(error)}
-        return render(request, "jobs/new.html", context(JobForm(owner=person(request))) | trouble, status=422)
+    except OverQuota as refusal:
+        return page(request, JobForm(owner=person(request)), status=422, trouble=str(refusal))
     messages.success(request, f"Started {found.title}.")
     return redirect(job)

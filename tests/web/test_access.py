@@ -15,7 +15,7 @@ from tests.base import People, csv_of, worked
 VERBS = ("start", "try", "pause", "resume", "cancel", "retry", "delete")
 OF_A_JOB = ("detail", "snapshot", "items", "item", "results", "failed", "problems", "setup")
 OF_A_PERSON = ("list", "new", "processor_fields", "list_snapshot")
-POSTED = ("preview", "sample", "hints")
+POSTED = ("preview", "uploads", "sample", "hints")
 OPEN = ("healthz", "readyz", "enter", "login", "logout", "password_reset", "password_reset_done",
         "password_reset_complete", "password_reset_confirm")  # fmt: skip
 OWN = ("password_change", "password_change_done")
@@ -46,20 +46,23 @@ class AccessTests(People):
 
     def path(self, name: str) -> str:
         more: list[Any] = {"item": [1], "results": ["csv"]}.get(name, [])  # type: ignore[assignment]
-        return reverse(f"jobs:{name}", args=[self.job.code, *more] if name in (*OF_A_JOB, *VERBS) else [])
+        return reverse(f"jobs:{name}", args=[self.job.code, *more] if name in (*OF_A_JOB, *VERBS, "change") else [])
 
     def test_it_covers_every_address(self) -> None:
-        known = {f"jobs:{name}" for name in (*VERBS, *OF_A_JOB, *OF_A_PERSON, *POSTED)} | {*OPEN, *OWN}
+        known = {f"jobs:{name}" for name in (*VERBS, *OF_A_JOB, *OF_A_PERSON, *POSTED, "upload", "change")} | {
+            *OPEN,
+            *OWN,
+        }
         assert set(names()) == known
 
     def test_it_sends_whoever_is_not_signed_in_to_the_form(self) -> None:
-        for name in (*OF_A_JOB, *OF_A_PERSON):
+        for name in (*OF_A_JOB, *OF_A_PERSON, "change"):
             answer = self.as_(None).get(self.path(name))
             assert answer.status_code == 302, name
             assert answer["Location"] == f"/accounts/login/?next={self.path(name)}"
 
     def test_it_lets_nobody_act_without_signing_in(self) -> None:
-        for name in (*VERBS, *POSTED, "new"):
+        for name in (*VERBS, *POSTED, "new", "change"):
             answer = self.as_(None).post(self.path(name))
             assert answer.status_code == 302, name
             assert answer["Location"].startswith("/accounts/login/?next=/"), name
@@ -84,7 +87,7 @@ class AccessTests(People):
         assert answer["Location"] == "/accounts/login/?next=/"
 
     def test_it_hides_the_jobs_of_others(self) -> None:
-        for name in OF_A_JOB:
+        for name in (*OF_A_JOB, "change"):
             assert self.as_(self.bob).get(self.path(name)).status_code == 404, name
         for name in VERBS:
             assert self.as_(self.bob).post(self.path(name)).status_code == 404, name
@@ -118,7 +121,7 @@ class AccessTests(People):
             assert self.as_(self.alice).get(self.path(name)).status_code == 405, name
 
     def test_it_acts_on_no_forged_form(self) -> None:
-        for name in (*VERBS, *POSTED, "new"):
+        for name in (*VERBS, *POSTED, "new", "change"):
             answer = self.as_(self.alice, enforce_csrf_checks=True).post(self.path(name))
             assert answer.status_code == 403, name
             assert "The form is too old" in answer.content.decode()

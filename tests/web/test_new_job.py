@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import random
-from io import BytesIO
 from typing import Any
 from unittest.mock import patch
 
@@ -16,12 +15,11 @@ from django.test import Client, override_settings
 
 from jobs import samples
 from jobs.engine import Policy
-from jobs.files import sniff
 from jobs.forms import JobForm, defaults, guess
 from jobs.models import Job, JobState, Upload
+from jobs.preview import HEAD
 from jobs.processors import Input, Parameter, ParameterError, Processor, all_processors, get
-from jobs.views.new import HEAD, first_rows
-from tests.base import People, csv_of
+from tests.base import People
 from tests.files.corpus import workbook
 
 URL = "/jobs/new/"
@@ -82,7 +80,7 @@ class NewJobTests(FormCase):
     def test_it_shows_the_form(self) -> None:
         answer = self.client.get(URL)
         assert answer.status_code == 200
-        assert "Start job" in answer.content.decode()
+        assert "Check the file" in answer.content.decode()
 
     def test_it_says_that_the_disk_is_full(self) -> None:
         stored: list[Any] = []
@@ -152,8 +150,8 @@ class WorkersTests(FormCase):
         super().setUp()
         every = (*all_processors(), Computing())
         for patched in (
-            patch("jobs.forms.cores", return_value=6),
-            patch("jobs.forms.processors.all_processors", return_value=every),
+            patch("jobs.forms.policy.cores", return_value=6),
+            patch("jobs.forms.job.processors.all_processors", return_value=every),
         ):
             patched.start()
             self.addCleanup(patched.stop)
@@ -342,69 +340,6 @@ class OnceTests(FormCase):
         code = self.made(csrfmiddlewaretoken=token).code
         self.client.force_login(self.bob)
         assert self.made(csrfmiddlewaretoken=token).code != code
-
-
-class PreviewTests(FormCase):
-    def preview(self, data: str | bytes, size: int | str | None = None, **fields: Any) -> HttpResponse:
-        data = data.encode() if isinstance(data, str) else data
-        size = len(data) if size is None else size
-        form = {"head": file(data, "head"), "name": "rows.csv", "size": size, "processor": "simulate"} | fields
-        return self.client.post("/jobs/preview/", form)  # type: ignore[return-value]
-
-    def rows(self, data: str | bytes, complete: bool = True) -> list[Any]:
-        data = data.encode() if isinstance(data, str) else data
-        return list(first_rows(BytesIO(data), sniff(data, "rows.csv", complete=complete), complete)["rows"])
-
-    def test_it_shows_the_first_rows(self) -> None:
-        assert [cells for cells, _ in self.rows(csv_of(9))] == [[f"item {at}", "ok"] for at in range(5)]
-
-    def test_it_shows_every_row_of_a_small_file(self) -> None:
-        assert len(self.rows("a,b\n1,2\n3,4")) == 2
-
-    def test_it_leaves_out_a_row_that_may_be_cut(self) -> None:
-        assert [cells for cells, _ in self.rows('a,b\n1,2\n3,"fo', complete=False)] == [["1", "2"]]
-
-    def test_it_leaves_out_half_of_a_letter(self) -> None:
-        cut = "a,b\n1,2\n3,ä".encode()[:-1]
-        assert [cells for cells, _ in self.rows(cut, complete=False)] == [["1", "2"]]
-
-    def test_it_shows_why_a_row_is_bad(self) -> None:
-        assert self.rows("a,b\n1,2,3\n")[0][1]
-
-    def test_it_says_what_was_understood(self) -> None:
-        body = self.preview("a;b\n1;2\n").content.decode()
-        assert "<th" in body
-        assert 'name="column" value="b"' in body
-
-    def test_it_says_why_a_file_cannot_be_used(self) -> None:
-        for data in (b"", b"\x89PNG\r\n\x1a\n\0"):
-            answer = self.preview(data)
-            assert answer.status_code == 200
-            assert "note error" in answer.content.decode()
-
-    def test_it_survives_odd_questions(self) -> None:
-        for size in ("", "x", "-1", "9" * 5_000):
-            assert self.preview("a,b\n1,2\n", size=size).status_code == 200
-        assert self.client.post("/jobs/preview/", {}).status_code == 200
-
-    def test_it_shows_markup_as_text(self) -> None:
-        body = self.preview("<script>alert(1)</script>,b\n<img src=x onerror=y>,2\n").content.decode()
-        assert "<script>alert" not in body
-        assert "<img src=x" not in body
-
-    def test_it_reads_no_more_than_the_head(self) -> None:
-        answer = self.preview("a,b\n" + "1,2\n" * HEAD)
-        assert "The first 5 rows" in answer.content.decode()
-
-    def test_it_offers_the_fields_of_a_processor(self) -> None:
-        answer = self.client.get("/jobs/processor/", {"processor": "simulate", "column": ["name", "simulate"]})
-        body = answer.content.decode()
-        assert '<option value="simulate" selected>' in body
-        assert 'name="param_seconds"' in body
-        assert "<html" not in body
-
-    def test_it_falls_back_to_the_first_processor(self) -> None:
-        assert self.client.get("/jobs/processor/", {"processor": "nonsense"}).status_code == 200
 
 
 class SampleTests(FormCase):

@@ -1,150 +1,203 @@
-// A new job. Without this script the form works as a plain one; with it the file is previewed at once and sent with a
-// progress bar.
+// A new job. Without this script the form works as a plain one; with it the file is looked at and sent while the rest of
+// the form is filled in, and the form itself names only the stored file.
 
+import { useRows } from "./choosing.js";
 import { number } from "./format.js";
-import { $, $$, announce } from "./shell.js";
+import { hint } from "./hints.js";
+import { HEAD, clear, looked, showUse } from "./looking.js";
+import { discard, send } from "./sending.js";
+import { $, $$, announce, localTimes, toast } from "./shell.js";
 
-const HEAD = 256 * 1024; // bytes of the file that are enough for the preview
+const SHOWN = 80; // characters of a file's name
 
 const form = () => $("#new-form");
+const token = () => $('[name="csrfmiddlewaretoken"]', form()).value;
 const megabytes = (bytes) => (bytes < 1e6 ? `${number(Math.ceil(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+const shortened = (name) => (name.length > SHOWN ? `${name.slice(0, SHOWN - 1)}…` : name);
 const chosen = () => $("#id_file").files[0];
+const stored = () => $("#id_upload").value;
 
-/** Takes HTML that our own server rendered, and starts what is in it. */
-function put(target, html) {
-  target.innerHTML = html;
-  window.htmx?.process(target);
+let sending = null; // what is on its way, with stop()
+let waiting = ""; // which button was pressed meanwhile
+let posting = false;
+let ours = ""; // the stored file that no job was made of yet
+
+// The file: shown at once and sent behind the form
+
+function forget() {
+  sending?.stop();
+  if (ours) discard(form().dataset.uploads, ours, token());
+  [sending, ours, $("#id_upload").value] = [null, "", ""];
+  for (const id of ["sending", "not-sent", "same"]) $(`#${id}`).hidden = true;
+  wait("");
 }
 
-// The preview
-
-async function preview() {
+function take() {
   const file = chosen();
-  $("#chosen").hidden = !file;
   if (!file) return;
-  $("#id_upload").value = "";
-  $("#chosen-name").textContent = file.name;
+  forget();
+  $("#chosen").hidden = false;
+  $("#chosen-name").textContent = shortened(file.name);
+  $("#chosen-name").title = file.name;
   $("#chosen-size").textContent = megabytes(file.size);
-  if (file.size > Number(form().dataset.limit)) {
-    complain(`This file has ${megabytes(file.size)}; up to ${megabytes(Number(form().dataset.limit))} can be sent here.`);
-    return;
-  }
-  await ask(file);
-  // The columns to choose from follow from the file.
-  $('[name="processor"]:checked').dispatchEvent(new Event("change", { bubbles: true }));
+  if (!fits(file)) return clear();
+  for (const field of $$('#options [name^="file_"]')) field.value = "";
+  look(true);
+  begin();
 }
 
-async function ask(file) {
-  const data = new FormData();
-  data.set("head", file.slice(0, HEAD), "head");
-  data.set("name", file.name);
-  data.set("size", file.size);
-  data.set("processor", $('[name="processor"]:checked').value);
-  data.set("csrfmiddlewaretoken", $('[name="csrfmiddlewaretoken"]', form()).value);
-  try {
-    const answer = await fetch(form().dataset.preview, { method: "POST", body: data });
-    if (!answer.ok) throw new Error(String(answer.status));
-    if (chosen() !== file) return;
-    put($("#preview"), await answer.text());
-    announce($("#preview .note, #preview .chips")?.innerText ?? "");
-  } catch {
-    complain("The preview could not be made. You can start the job all the same.");
-  }
+function fits(file) {
+  const limit = Number(form().dataset.limit);
+  if (file.size <= limit) return true;
+  notSent(`This file has ${megabytes(file.size)}; up to ${megabytes(limit)} can be sent here.`, false);
+  return false;
 }
 
-function complain(text) {
-  const note = document.createElement("p");
-  note.className = "note error";
-  note.textContent = text;
-  $("#preview").replaceChildren(note);
+async function look(fresh = false) {
+  await looked({ url: form().dataset.preview, token: token(), file: chosen(), upload: stored(), fresh });
+  summarise();
 }
 
-// Dropping and pasting give the file to the input, as if it had been chosen
-
-function give(file) {
-  const transfer = new DataTransfer();
-  transfer.items.add(file);
-  $("#id_file").files = transfer.files;
-  preview();
+function begin() {
+  $("#not-sent").hidden = true;
+  $("#sending").hidden = false;
+  progress(0, chosen().size || 1);
+  const told = { progress, done: arrived, failed: (text) => notSent(text, true) };
+  sending = send({ url: form().dataset.uploads, token: token(), file: chosen(), ...told });
 }
 
-function pasted(event) {
-  if (event.target.closest("input, textarea, select")) return;
-  const file = event.clipboardData.files[0];
-  const text = event.clipboardData.getData("text/plain");
-  if (file) give(file);
-  else if (text.trim()) give(new File([text], "pasted rows.txt", { type: "text/plain" }));
+function progress(sent, total) {
+  $("#sending progress").value = (sent / total) * 100;
+  $("#sent").textContent = sent < total ? `Sent ${megabytes(sent)} of ${megabytes(total)}` : "Storing the file…";
 }
 
-function dragged(event) {
-  const over = event.type === "dragenter" || event.type === "dragover";
-  if (![...event.dataTransfer.types].includes("Files")) return;
-  event.preventDefault();
-  $("#drop").classList.toggle("over", over);
-  if (event.type === "drop" && event.dataTransfer.files[0]) give(event.dataTransfer.files[0]);
+function arrived({ upload, same }) {
+  [sending, ours, $("#id_upload").value] = [null, String(upload), upload];
+  $("#sending").hidden = true;
+  showSame(same);
+  if (waiting) post(waiting);
+  else if (chosen().size > HEAD) look();
 }
 
-// What the columns and the summary show
+function notSent(text, again) {
+  sending = null;
+  wait("");
+  $("#sending").hidden = true;
+  $("#not-sent").hidden = false;
+  $("#not-sent p").textContent = text;
+  $("#send-again").hidden = !again;
+  announce(text);
+}
+
+function stopSending() {
+  const [name, focused] = [shortened(chosen().name), document.activeElement === $("#stop-sending")];
+  forget();
+  notSent(`Stopped sending ${name}. Nothing of it was stored.`, true);
+  if (focused) $("#send-again").focus();
+}
+
+function showSame(same) {
+  const note = $("#same");
+  note.hidden = !same;
+  if (!same) return;
+  $("[data-same=name]", note).textContent = shortened(same.name);
+  $("[data-same=url]", note).href = same.url;
+  $("[data-same=again]", note).href = same.again;
+  $("time", note).dateTime = same.created;
+  localTimes(note);
+  announce(note.innerText);
+}
+
+// The summary
 
 const option = (select) => select.selectedOptions[0]?.value ?? "";
-
-function label(control) {
-  return $(`label[for="${CSS.escape(control.id)}"]`)?.textContent.trim() ?? "";
-}
-
-function showUse() {
-  const selects = $$('select[name^="map_"]');
-  for (const head of $$("th[data-column]")) {
-    const users = selects.filter((select) => option(select) === head.dataset.column).map(label);
-    head.toggleAttribute("data-used", users.length > 0);
-    $("small", head).textContent = users.join(", ");
-  }
-}
 
 function summarise() {
   const uses = $$('select[name^="map_"]').map(option).filter(Boolean);
   const [workers, attempts] = [$("#id_workers").value, Number($("#id_attempts").value)];
   const facts = {
-    file: chosen()?.name ?? $("#chosen-name").textContent,
+    file: $("#chosen-name").textContent,
+    rows: $("#preview [data-said]")?.dataset.said,
     processor: $("#processor").dataset.label,
-    uses: uses.join(", "),
+    uses: [...new Set(uses)].join(", "),
     runs: `${workers || "?"} at a time, ${attempts || "?"} attempt${attempts === 1 ? "" : "s"}`,
   };
   for (const [name, text] of Object.entries(facts)) $(`[data-fact="${name}"]`).textContent = text || "–";
   showUse();
+  hint(form().dataset.hints, token());
 }
 
 // Another processor: its fields, and how hard it likes to be tried, unless the person has said otherwise
 
 const typed = new Set();
+const USUAL = ["workers", "attempts"];
 let kept = {};
 
 function keep() {
-  kept = Object.fromEntries($$('#processor [name^="param_"]').map((field) => [field.name, field.value]));
+  const fields = $$('#processor :is([name^="param_"], [name$="_column"])');
+  kept = Object.fromEntries(fields.map((field) => [field.name, field.value]));
   kept.label = $("#processor").dataset.label;
 }
 
 function restore() {
   const { dataset } = $("#processor");
-  if (dataset.label === kept.label) {
-    for (const field of $$('#processor [name^="param_"]:not([type="checkbox"])')) field.value = kept[field.name] ?? field.value;
-  }
-  for (const name of ["workers", "attempts"]) {
+  const again = dataset.label === kept.label ? ', [name^="param_"]:not([type="checkbox"])' : "";
+  for (const field of $$(`#processor :is([name$="_column"]${again})`)) field.value = kept[field.name] ?? field.value;
+  for (const name of USUAL) {
     if (!typed.has(`id_${name}`)) $(`#id_${name}`).value = dataset[name];
   }
   summarise();
 }
 
-// Sending
+// The form
 
-function sending(on) {
-  $("#sending").hidden = !on;
-  $("#start").disabled = on;
+function busy(on) {
+  for (const button of $$(".submits button")) button.setAttribute("aria-busy", on);
 }
 
-function progress({ loaded, total }) {
-  $("#sending progress").value = (loaded / total) * 100;
-  $("#sent").textContent = loaded < total ? `Sent ${megabytes(loaded)} of ${megabytes(total)}` : "Storing the file…";
+/** Says that the pressed button does its work once the file is here; with nothing, that no button was pressed. */
+function wait(then) {
+  waiting = then;
+  $("#waits").hidden = !then;
+  busy(Boolean(then));
+  if (then) announce($("#waits").innerText);
+}
+
+function submitted(event) {
+  event.preventDefault();
+  if (posting) return;
+  const then = event.submitter?.value || "check";
+  if (!stored() && !sending && chosen() && fits(chosen())) begin();
+  else if (!stored() && !sending && !chosen()) useRows();
+  if (sending) wait(then);
+  else if (!chosen() || stored()) post(then);
+}
+
+async function post(then) {
+  const data = new FormData(form());
+  for (const name of ["file", "pasted"]) data.delete(name);
+  data.set("then", then);
+  posting = true;
+  busy(true);
+  try {
+    await answered(await fetch(form().action, { method: "POST", body: data, headers: { Accept: "application/json" } }));
+  } catch {
+    failed("The server cannot be reached. Try again in a moment; a job is made once however often you press.");
+  }
+}
+
+function failed(text) {
+  posting = false;
+  wait("");
+  toast(text, "error");
+}
+
+async function answered(answer) {
+  const json = answer.headers.get("Content-Type")?.startsWith("application/json");
+  if (answer.ok && json) location.assign((await answer.json()).url);
+  else if (answer.status === 422) show(await answer.text());
+  else if (answer.status === 401) failed("You are signed out. Sign in in another tab, then reload this page.");
+  else failed("The job could not be made. Reload the page and try it again.");
 }
 
 /** The form came back: what is wrong stands in it. */
@@ -152,57 +205,44 @@ function show(html) {
   const page = new DOMParser().parseFromString(html, "text/html");
   $("#new-job").replaceWith(document.adoptNode($("#new-job", page)));
   window.htmx?.process($("#new-job"));
+  posting = false;
+  localTimes($("#new-job"));
   open();
   $("#errors")?.focus();
 }
 
-function answered(request) {
-  sending(false);
-  if (request.status === 200 && request.getResponseHeader("Content-Type").startsWith("application/json")) {
-    location.assign(JSON.parse(request.responseText).url);
-  } else if (request.status === 422) {
-    show(request.responseText);
-  } else if (request.status === 413) {
-    complain("The file is larger than this server accepts.");
-  } else if (request.status === 507) {
-    complain("The server has no room left for this file. Nothing was stored.");
-  } else {
-    complain("The job could not be made. Reload the page and try it again.");
-  }
+function changed({ target }) {
+  if (target.id === "id_file") take();
+  else if (target.closest("#options")) look();
 }
 
-function send(event) {
-  event.preventDefault();
-  const request = new XMLHttpRequest();
-  request.open("POST", form().action);
-  request.setRequestHeader("Accept", "application/json");
-  request.upload.onprogress = progress;
-  request.onload = () => answered(request);
-  request.onerror = () => {
-    sending(false);
-    complain("The connection was lost while the file was sent. Nothing was made; try it again.");
-  };
-  request.onabort = () => sending(false);
-  $("#stop-sending").onclick = () => request.abort();
-  request.send(new FormData(form()));
-  sending(true);
-  announce("Sending the file.");
+function input({ target }) {
+  typed.add(target.id);
+  if (target.id === "id_file_delimiter_other") look();
+  summarise();
 }
 
 /** Everything that hangs on elements of the form, which is replaced when it comes back with errors. */
 function open() {
-  form().addEventListener("submit", send);
-  form().addEventListener("input", (event) => {
-    typed.add(event.target.id);
-    summarise();
-  });
-  $("#id_file").addEventListener("change", preview);
+  for (const name of USUAL) {
+    if ($(`#id_${name}`).value !== $("#processor").dataset[name]) typed.add(`id_${name}`);
+  }
+  form().addEventListener("submit", submitted);
+  form().addEventListener("input", input);
+  form().addEventListener("change", changed);
+  $("#stop-sending").addEventListener("click", stopSending);
+  $("#send-again").addEventListener("click", begin);
+  $("#use-rows").addEventListener("click", () => useRows() || $("#id_pasted").focus());
   summarise();
 }
 
-for (const type of ["dragenter", "dragover", "dragleave", "drop"]) document.addEventListener(type, dragged);
-document.addEventListener("paste", pasted);
 document.addEventListener("htmx:beforeSwap", keep);
 document.addEventListener("htmx:afterSettle", restore);
+// Whoever comes back to the page finds its buttons at rest.
+window.addEventListener("pageshow", ({ persisted }) => {
+  if (!persisted) return;
+  posting = false;
+  wait("");
+});
 open();
-if (chosen()) preview();
+if (chosen()) take();

@@ -1,0 +1,24 @@
+"""The form of a new job. What it asks for beyond the file follows from the file and the processor."""
+
+from jobs.forms.again import filled_in
+from jobs.forms.guessing import guess
+from jobs.forms.job import NAMES, JobForm, chosen_one
+from jobs.forms.policy import LIMIT, POLICY, defaults, filled
+from jobs.forms.source import GONE, given_by, options_of, understood, upload_for
+
+__all__ = [
+    "GONE",
+    "LIMIT",
+    "NAMES",
+    "POLICY",
+    "JobForm",
+    "chosen_one",
+    "defaults",
+    "filled",
+    "filled_in",
+    "given_by",
+    "guess",
+    "options_of",
+    "understood",
+    "upload_for",
+]

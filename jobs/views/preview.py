@@ -1,0 +1,88 @@
+"""What the form of a job shows before it is sent: the first rows of the file, the fields of a processor, the hints."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any, cast
+
+from django.core.files.base import ContentFile
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_POST, require_safe
+
+from jobs import files, sources
+from jobs import preview as previews
+from jobs.forms import GONE, JobForm, given_by, options_of, understood, upload_for
+from jobs.preview import HEAD, Preview
+from jobs.views.access import person
+
+LATER = "The preview comes when the file is here."
+
+
+def shown(form: JobForm) -> Preview | None:
+    """The first rows of the file that a form came back with."""
+    if not form.kept or not form.shape:
+        return None
+    try:
+        with closing(form.kept.file.open("rb")) as stream:
+            form.offer_sheets(stream)
+            return previews.of_file(stream, form.shape, form.kept.size)
+    except (files.Unreadable, FileNotFoundError):
+        return None
+
+
+@require_POST
+def preview(request: HttpRequest) -> HttpResponse:
+    """What was understood of a stored file, or of the first part of one that is still being sent."""
+    chosen = request.POST.get("processor", "")
+    form = JobForm(owner=person(request), chosen=chosen, initial=options_of(request.POST))
+    try:
+        found = of_upload(request, form) if request.POST.get("upload") else of_head(request, form)
+    except files.Partial:
+        return fragments(request, form, {"later": LATER})
+    except FileNotFoundError:
+        return fragments(request, form, {"trouble": GONE})
+    except files.Unreadable as error:
+        return fragments(request, form, {"trouble": str(error)})
+    form.set_columns(found.columns)
+    return fragments(request, form, {"preview": found})
+
+
+def fragments(request: HttpRequest, form: JobForm, more: dict[str, Any]) -> HttpResponse:
+    """The file's part of the page and the processor's, whose columns follow from it."""
+    context = more | {"form": form, "chosen": form.chosen}
+    names = ("preview", "processor")
+    return HttpResponse("".join(render_to_string(f"jobs/new.html#{name}", context, request) for name in names))
+
+
+def of_head(request: HttpRequest, form: JobForm) -> Preview:
+    """Raises Unreadable, and Partial where all of the file is needed."""
+    head = request.FILES.get("head")
+    data = head.read(HEAD) if head else b""
+    name, said = request.POST.get("name", "")[:255], request.POST.get("size", "")
+    size = int(said) if said.isdecimal() and len(said) < 20 else len(data) + 1
+    complete = size <= len(data)
+    shape, wrong = understood(
+        lambda given: sources.sniff(data, name, complete=complete, **given), given_by(request.POST)
+    )
+    form.take(shape, wrong, ContentFile(data))
+    return previews.of_head(data, shape, size)
+
+
+def of_upload(request: HttpRequest, form: JobForm) -> Preview:
+    """Raises Unreadable; 404 for a file that is not this person's to look into."""
+    found = upload_for(person(request), request.POST["upload"])
+    if found is None:
+        raise Http404("There is no such file.")
+    with closing(found.file.open("rb")) as stream:
+        form.look(stream, found.name, request.POST)
+        return previews.of_file(stream, cast(files.Shape, form.shape), found.size)
+
+
+@require_safe
+def processor_fields(request: HttpRequest) -> HttpResponse:
+    """The mapping and the parameters of one processor."""
+    columns = request.GET.getlist("column")[: sources.limits().columns]
+    form = JobForm(owner=person(request), columns=columns, chosen=request.GET.get("processor", ""))
+    return render(request, "jobs/new.html#processor", {"form": form, "chosen": form.chosen, "swapped": True})
