@@ -155,6 +155,10 @@ class ReportTests(People):
         assert 'id="download" data-show="results" hidden' in self.page(self.ready())
         assert 'id="download" data-show="results">' in self.page(worked(self.alice))
 
+    def test_it_offers_to_run_it_again_once_it_ran(self) -> None:
+        assert 'data-show="again" hidden' in self.page(self.ready())
+        assert 'data-show="again">' in self.page(worked(self.alice))
+
     def test_it_shows_how_many_rows_were_read_so_far(self) -> None:
         job = loaded(self.alice, csv_of(30), start=False)
         Job.objects.filter(pk=job.pk).update(state="loading")
