@@ -11,14 +11,14 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from jobs import dispatch, trials
-from jobs.hints import counted
 from jobs.models.job import Refused
 from jobs.picks import MOST
+from jobs.templatetags.display import counted
 from jobs.views.access import job_for, person
 
 
 class TrialForm(forms.Form):
-    """Which rows to try."""
+    """Which rows to try: the first ten unless something else was asked for."""
 
     rows = forms.ChoiceField(choices=[(name, name) for name in ("first", "random", "chosen")], required=False)
     count = forms.IntegerField(min_value=1, max_value=MOST, required=False)

@@ -50,6 +50,8 @@ function shows(frame, words) {
     alone: words.alone,
     any: frame.total > 0,
     results: frame.total > 0 && !words.untouched,
+    // What has not run is changed, not run again.
+    again: frame.state !== "ready",
     any_failed: frame.counts.failed > 0,
     any_fallback: frame.counts.fallback > 0,
     any_retrying: frame.counts.retrying > 0,
