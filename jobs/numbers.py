@@ -99,7 +99,8 @@ def queued_again(count: int) -> str:
 def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     """One frame with absolute numbers, from number `since` (its own number for a snapshot) to the job's present one.
 
-    All counts come from one reading of the shards, so that they add up also while a worker writes.
+    All counts come from one reading of the shards, so that they add up also while a worker writes. A page that finds
+    another number in `run` (0 before the first) or `readings` missed something, though the state may be the same.
     """
     shards = list(job.shards.values("histogram", "rate", "token", *COUNTS))
     stored = {name: sum(shard[name] for shard in shards) for name in COUNTS}
@@ -116,6 +117,8 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
         "label": label(job, counts),
         "reason": job.reason,
         "trial": trying(job),
+        "run": job.run.number if job.run else 0,
+        "readings": job.readings,
         "counts": counts,
         "total": sum(stored[name] for name in ITEMS),
         **pace(job, counts, rate),

@@ -62,6 +62,36 @@ def test_it_takes_all_problems_home(page: Page, system: System, tmp_path: Path) 
     ]  # fmt: skip
 
 
+# A line that says nothing, until `news` has it say that the page is behind.
+DEAF = """WebSocket = class {
+  constructor() { setInterval(() => this.onmessage?.({ data: JSON.stringify({ t: window.news ?? "" }) }), 200); }
+  send() {}
+  close() {}
+}"""
+
+
+def test_it_shows_what_went_by_unseen(page: Page, system: System, tmp_path: Path) -> None:
+    """Other settings, another reading, and the job is ready again: all in one step for who was not told meanwhile."""
+    code = checked(page, system, tmp_path)
+    page.add_init_script(DEAF)
+    page.reload()
+    other = page.context.new_page()
+    other.goto(f"/jobs/{code}/change/")
+    other.locator("#id_name").fill("Tea")
+    other.locator("#id_workers").fill("7")
+    other.locator("#options summary").click()
+    other.locator("#id_file_delimiter").select_option("Semicolon")
+    other.locator("#check").click()
+    expect(other.locator("#report")).to_contain_text("Nothing is wrong", timeout=20_000)
+    expect(page.locator("#badge")).to_have_text("Ready")
+    expect(page.locator("h1")).not_to_have_text("Tea")
+    page.evaluate("window.news = 'resync'")
+    expect(page.locator("#report")).to_contain_text("Nothing is wrong")
+    expect(page.locator("h1")).to_have_text("Tea")
+    expect(page.locator("#job .meta")).to_contain_text("7 at a time")
+    expect(page).to_have_title("Ready · Tea")
+
+
 def test_it_goes_the_whole_road(page: Page, system: System) -> None:
     """A file read otherwise, checked, tried, changed, tried again, and then all of it."""
     page.goto("/jobs/new/")

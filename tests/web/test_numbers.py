@@ -7,13 +7,14 @@ import re
 import sys
 import time
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobs import dispatch, numbers
+from jobs import dispatch, numbers, tasks
 from jobs.models import Job, JobState, Shard, Worker
 from tests.base import People, csv_of, loaded, make_job, worked
 
@@ -77,10 +78,25 @@ class FrameTests(People):
     def test_it_has_the_shape_that_pages_expect(self) -> None:
         frame = numbers.stats(worked(self.alice, csv_of(6, mixed)))
         assert list(frame) == [
-            "t", "job", "from", "seq", "state", "label", "reason", "trial", "counts", "total", "rate", "eta", "why",
-            "elapsed", "p50", "p95", "attempts", "started", "rows", "causes", "actions",
+            "t", "job", "from", "seq", "state", "label", "reason", "trial", "run", "readings", "counts", "total",
+            "rate", "eta", "why", "elapsed", "p50", "p95", "attempts", "started", "rows", "causes", "actions",
         ]  # fmt: skip
         json.dumps(frame, allow_nan=False)
+
+    def test_it_tells_which_run_and_which_reading_it_is_of(self) -> None:
+        job, seen = loaded(self.alice, start=False), []
+        first = partial(dispatch.trial, job, count=1)
+        for step in (first, first, partial(dispatch.change, job)):
+            seen.append(self.told(job))
+            step()
+            tasks.work()
+        tasks.load_file(job.pk)
+        assert [*seen, self.told(job)] == [("ready", 0, 0), ("ready", 1, 0), ("ready", 2, 0), ("ready", 0, 1)]
+
+    def told(self, job: Job) -> tuple[str, int, int]:
+        job.refresh_from_db()
+        frame = numbers.stats(job)
+        return frame["state"], frame["run"], frame["readings"]
 
     def test_it_lists_causes_most_frequent_first(self) -> None:
         causes = numbers.stats(worked(self.alice, csv_of(6, mixed)))["causes"]

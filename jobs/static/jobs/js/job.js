@@ -185,9 +185,8 @@ function speak(frame, words) {
 
 const items = new Items();
 
-/** Whether the job has another state. A trial of quick rows is over before anybody sees that it runs. */
-const moved = (frame, before) =>
-  frame.state !== before.state || (frame.state === "ready" && frame.started !== before.started);
+/** Whether what the server wrote is old. A trial, or a reading of the file, may be over before anybody sees it. */
+const moved = (frame, before) => ["state", "run", "readings"].some((name) => frame[name] !== before[name]);
 
 function take(frame) {
   const snapshot = frame.from === frame.seq && frame.rows.length;
@@ -195,7 +194,7 @@ function take(frame) {
   if (moved(frame, current) || frame.total !== current.total) items.look();
   // The report and the trial are parts of the page that the server writes.
   if (moved(frame, current)) setTimeout(() => window.htmx?.trigger("#setup", "look"), Math.random() * 300);
-  if (moved(frame, current)) setTimeout(lookAtActivity, 300 + Math.random() * 2700);
+  if (moved(frame, current)) setTimeout(lookAtPage, 300 + Math.random() * 2700);
   line.news();
   paint(frame);
 }
@@ -216,30 +215,41 @@ const live = new Live({
 });
 const line = pill(page, () => live.connect());
 
-/** Who did what is not in the frames; the page is asked for it, not by all viewers at once. */
-async function lookAtActivity() {
-  if (document.hidden) return;
+let behind = false;
+
+/** Who did what, and with which settings, is not in the frames; the page is asked for it, not by all viewers at once. */
+async function lookAtPage() {
+  behind = document.hidden;
+  if (behind) return;
   try {
     const answer = await fetch(location.href);
-    if (answer.ok) showActivity(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    if (answer.ok) showPage(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {
     // The next change of state brings it.
   }
 }
 
-function showActivity(from) {
-  const activity = $("#activity", from);
-  if (activity) $("#activity").replaceWith(document.adoptNode(activity));
-  localTimes($("#activity"));
+function showPage(from) {
+  if (!$("#job", from)) return;
+  for (const part of ["#job .meta", "#activity"]) {
+    $(part).replaceWith(document.adoptNode($(part, from)));
+    localTimes($(part));
+  }
+  page.dataset.name = $("#job", from).dataset.name;
+  setText($("h1", page), page.dataset.name);
+  paint(current);
 }
 
 // A button was pressed: the page that answered knows the newest numbers and who did what.
 document.addEventListener("acted", ({ detail }) => {
-  showActivity(detail);
+  showPage(detail);
   live.refresh();
 });
 
-document.addEventListener("visibilitychange", () => paint(current));
+document.addEventListener("visibilitychange", () => {
+  paint(current);
+  if (behind) lookAtPage();
+});
 
 listed = newest = newest.slice(0, NEWEST);
 paint(current);
