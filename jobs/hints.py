@@ -14,6 +14,7 @@ FIELDS: Final = ("workers", "rate", "attempts", "timeout", "limit_share", "limit
 ASSUMED: Final = 1.0  # seconds that an item takes where nobody knows
 SHORT: Final = 3  # seconds that are no matter
 WAITS: Final = 4  # waits that are named one by one
+MOST: Final = 1e12  # no larger number is written, whatever somebody sets
 
 # Up to so many seconds a time is told in this unit, rounded to a multiple of the step.
 UNITS: Final = (
@@ -49,6 +50,7 @@ def about(seconds: float) -> str:
 
 def span(seconds: float) -> str:
     """The time without the word before it: 20 seconds, 8 minutes, 3 hours, 2 days."""
+    seconds = min(seconds, MOST)
     _, size, step, unit = next(found for found in UNITS if seconds < found[0])
     count = max(step, half_up(seconds / size / step) * step)
     return f"{count:,} {unit}{'s' if count != 1 else ''}"
@@ -56,15 +58,18 @@ def span(seconds: float) -> str:
 
 def given(seconds: float) -> str:
     """A time that somebody has set, without the digit that a measured one has: 1 s, 0.5 s, 1 min."""
-    return f"{seconds:g} s" if seconds < 60 else duration(seconds)
+    return f"{seconds:g} s" if seconds < 60 else duration(min(seconds, MOST))
+
+
+def many(count: float) -> str:
+    """A number without the digits behind its point, but for a small one: 3.4, 1,200."""
+    return f"{half_up(min(count, MOST)):,}" if count >= 10 else f"{count:.2g}"
 
 
 def _workers(rows: int | None, seconds: float | None, policy: Policy) -> str:
     each = seconds or ASSUMED
     if rows is None:
-        pace = policy.workers / each
-        many = f"{half_up(pace):,}" if pace >= 10 else f"{pace:.2g}"
-        return f"{many} a second at most, {_basis(seconds)}."
+        return f"{many(policy.workers / each)} a second at most, {_basis(seconds)}."
     if policy.rate and (rows - 1) / policy.rate > -(-rows // policy.workers) * each:
         return f"The starts per second decide: {about(whole(rows, each, policy))} for {counted(rows)}."
     time = about(whole(rows, each, policy))
@@ -81,7 +86,7 @@ def _rate(rows: int | None, policy: Policy) -> str:
     if not policy.rate:
         return f"No limit: whenever one of {policy.workers:,} places is free, the next row starts."
     if rows is None:
-        return f"{half_up(policy.rate * 3_600):,} starts an hour at most, further attempts included."
+        return f"{many(policy.rate * 3_600)} starts an hour at most, further attempts included."
     least = (rows - 1) / policy.rate
     return f"{rows:,} starts take at least {span(least)}." if least >= SHORT else "So few rows start in a few seconds."
 

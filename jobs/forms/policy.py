@@ -15,6 +15,7 @@ from jobs.limits import SAMPLE
 from jobs.processors import Processor
 
 TIMEOUT: Final = 60  # seconds for an attempt unless the person says otherwise
+FASTEST: Final = 1_000_000  # starts per second that may be asked for
 POLICY: Final = ("workers", "attempts", "timeout", "rate")
 LIMIT: Final = ("limit_share", "limit_sample", "limit_count", "limit_streak")
 
@@ -68,8 +69,9 @@ class PolicyFields(forms.Form):
         help_text="An attempt that takes longer counts as failed. Empty: no limit.",
     )  # fmt: skip
     rate = forms.FloatField(
-        min_value=0.001, required=False, label="Starts per second", help_text="Empty: as fast as it goes."
-    )
+        min_value=0.001, max_value=FASTEST, required=False, label="Starts per second",
+        help_text="Empty: as fast as it goes.",
+    )  # fmt: skip
 
     limit_share = forms.FloatField(
         min_value=0, max_value=99.9, required=False, label="Share of failures (%)",

@@ -182,7 +182,8 @@ class RefusedTests(SubmitCase):
             (["--attempts", "21"], "--attempts must be from 1 to 20, not 21."),
             (["--timeout", "-1"], "--timeout must be 0 or more, not -1."),
             (["--timeout", "nan"], "--timeout must be 0 or more, not nan."),
-            (["--rate", "0"], "--rate must be above 0, not 0."),
+            (["--rate", "0"], "--rate must be above 0 and up to 1,000,000, not 0."),
+            (["--rate", "1e306"], "--rate must be above 0 and up to 1,000,000, not 1e+306."),
         ):
             assert self.refused(self.file(), *arguments) == sentence
 

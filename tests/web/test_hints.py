@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
@@ -103,6 +104,14 @@ def test_it_tells_times_coarsely() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("rows", [None, 1, 5_000])
+@pytest.mark.parametrize("extreme", [1e-306, 1e306])
+def test_it_has_a_sentence_for_any_numbers(rows: int | None, extreme: float) -> None:
+    policy = Policy(rate=extreme, timeout=extreme, attempts=20, backoff=extreme, backoff_max=extreme)
+    for seconds in (None, extreme):
+        assert all(hints(rows, seconds, policy, Limit(99.9, 1, 1, 1)).values())
+
+
 class HintViewTests(People):
     def setUp(self) -> None:
         self.client.force_login(self.alice)
@@ -133,6 +142,14 @@ class HintViewTests(People):
         answer = self.ask(workers="0", rows="many", attempts="2")
         assert "workers" not in answer
         assert answer["attempts"].startswith("Waits up to 1 s between")
+
+    def test_it_says_nothing_of_a_rate_that_no_form_takes(self) -> None:
+        assert "rate" not in self.ask(rate="1e306")
+
+    def test_it_shows_the_form_again_for_such_a_rate(self) -> None:
+        answer = self.client.post("/jobs/new/", {"processor": "simulate", "rate": "1e306"})
+        assert answer.status_code == 422
+        assert "less than or equal to 1000000" in answer.content.decode()
 
     def test_it_reckons_with_the_persons_earlier_jobs(self) -> None:
         self.timed(self.alice, 2.0)

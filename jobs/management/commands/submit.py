@@ -16,6 +16,7 @@ from django.core.management.base import CommandError
 from jobs import dispatch, files, sources, terminal
 from jobs.files.shape import Given
 from jobs.forms import LIMIT, POLICY, defaults
+from jobs.forms.policy import FASTEST
 from jobs.limits import SAMPLE
 from jobs.management import options as asked
 from jobs.models import Job, JobState, Upload
@@ -123,8 +124,8 @@ def policy_of(processor: Processor, options: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"--attempts must be from 1 to 20, not {attempts}.")
     if not 0 <= timeout < math.inf:
         raise ValueError(f"--timeout must be 0 or more, not {timeout:g}.")
-    if rate is not None and not 0 < rate < math.inf:
-        raise ValueError(f"--rate must be above 0, not {rate:g}.")
+    if rate is not None and not 0 < rate <= FASTEST:
+        raise ValueError(f"--rate must be above 0 and up to {FASTEST:,}, not {rate:g}.")
     return policy | {"timeout": timeout or None}
 
 
