@@ -74,11 +74,6 @@ class Advice:
     parts: Sequence[tuple[str, Sequence[Group]]]
     columns: Sequence[tuple[str, str]]
 
-    @property
-    def problems(self) -> int:
-        """Rows that there is something to say about."""
-        return sum(group.more + len(group.first) for _, groups in self.parts for group in groups)
-
 
 def advice(report: Mapping[str, Any], columns: Sequence[str]) -> Advice | None:
     """What to say of a job's stored report; None where there is none."""

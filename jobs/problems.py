@@ -9,28 +9,51 @@ from typing import Final
 from jobs import files, loading, sources
 from jobs.models import Job
 
-CHUNK: Final = 500  # problems
+CHUNK: Final = 500  # rows of the file
 COLUMNS: Final = ("row", "kind", "reason")
+BLANK: Final = "blank line"
 
 
 def chunks(job: Job) -> Iterator[str]:
     """Each problem as a record of CSV, in the order of the rows. Wants the stored file to be there.
 
+    There is a chunk for so many rows of the file, often an empty one, so that whoever sends them can stop in between.
     Where the file as a whole cannot be read, the last record says why.
     """
     yield files.csv_line(COLUMNS)
+    found = records(job)
+    while some := list(islice(found, CHUNK)):
+        yield "".join(some)
+
+
+def records(job: Job) -> Iterator[str]:
+    """What is to be written of each row; nothing of most."""
     try:
         with job.upload.file.open("rb") as stream:
-            yield from records(job, stream)
+            for found in problems(job, sources.read(stream, job.file_shape)):
+                yield "".join(map(files.csv_line, found))
     except files.Unreadable as error:
         yield files.csv_line(["", "unreadable", str(error)])
     except FileNotFoundError:
         yield files.csv_line(["", "unreadable", "The stored file is gone."])
 
 
-def records(job: Job, stream: files.Readable) -> Iterator[str]:
-    """The problems of the stream, some at a time."""
-    reader = sources.read(stream, job.file_shape)
-    found = files.Preflight(reader, (job.key_column, *files.KEY_COLUMNS), loading.check(job))
-    while problems := list(islice(found, CHUNK)):
-        yield "".join(files.csv_line([str(row), kind, reason]) for row, kind, reason in problems)
+def problems(job: Job, reader: files.Reader) -> Iterator[list[list[str]]]:
+    """The cells of what there is to say about each row: the blank lines before it, and its own problems."""
+    preflight = files.Preflight(reader, (job.key_column, *files.KEY_COLUMNS), loading.check(job))
+    known = 0
+    for found in preflight.by_row():
+        cells = [[str(row), kind, reason] for row, kind, reason in found]
+        if reader.blank > known:
+            cells.insert(0, blank(reader.blank - known, before=reader.rows))
+            known = reader.blank
+        yield cells
+    if reader.blank > known:
+        yield [blank(reader.blank - known, after=reader.rows)]
+
+
+def blank(count: int, *, before: int = 0, after: int = 0) -> list[str]:
+    """Blank lines are no rows, so they stand between two of them. Numbers of rows are from 1."""
+    place = f"between rows {before - 1:,} and {before:,}"
+    place = f"after row {after:,}" if after else "before row 1" if before == 1 else place
+    return ["", BLANK, f"{count:,} lines {place}" if count > 1 else place]

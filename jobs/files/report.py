@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
@@ -164,15 +165,16 @@ class Preflight(Iterator[Problem]):
         self.reader = reader
         self._name = naming(reader.shape, "", keys)
         self._findings = Findings(check)
-        self._problems = self._find()
+        self._problems = chain.from_iterable(self.by_row())
 
     def __next__(self) -> Problem:
         return next(self._problems)
 
-    def _find(self) -> Iterator[Problem]:
+    def by_row(self) -> Iterator[Sequence[Problem]]:
+        """The problems of each row, of most of them none: for who also wants to know how far it is."""
         for number, row in enumerate(self.reader, 1):
             key = "" if row.reason else self._name(row.value)[1]
-            yield from self._findings.look(number, row, key)
+            yield self._findings.look(number, row, key)
 
     def report(self) -> Report:
         """What was met up to now."""

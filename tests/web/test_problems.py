@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import patch
 
-from jobs import files, problems
+from django.core.files.base import ContentFile
+
+from jobs import problems
 from jobs.models import Job, JobState, Upload
 from tests.base import loaded, make_job
 from tests.web.test_downloads import DownloadCase
@@ -23,7 +25,7 @@ class ProblemTests(DownloadCase):
     def test_it_lists_every_problem_in_the_order_of_the_rows(self) -> None:
         rows = self.rows(self.ready(), "problems.csv")
         assert [(row["row"], row["kind"]) for row in rows] == [
-            ("2", "too few cells"), ("3", "too many cells"), ("5", "duplicate key")
+            ("2", "too few cells"), ("", "blank line"), ("3", "too many cells"), ("5", "duplicate key")
         ]  # fmt: skip
         assert rows[0]["reason"] == "has 1 cell, expected 2 (columns id, query)"
 
@@ -36,6 +38,25 @@ class ProblemTests(DownloadCase):
         with patch.object(problems, "CHUNK", 4):
             assert [row for row, _ in self.problems(job)] == [str(at + 1) for at in range(30)]
 
+    def test_it_tells_where_blank_lines_are(self) -> None:
+        job = self.ready("query\n\na\nb\n\n\nc\n\nd\n\n\n\n")
+        assert [(row["row"], row["reason"]) for row in self.rows(job, "problems.csv")] == [
+            ("", "before row 1"), ("", "2 lines between rows 2 and 3"), ("", "between rows 3 and 4"),
+            ("", "3 lines after row 4"),
+        ]  # fmt: skip
+        assert job.report["blank"] == 7
+
+    def test_it_stops_for_a_moment_also_where_nothing_is_wrong(self) -> None:
+        job = self.ready("query\n" + "a\n" * 10)
+        with patch.object(problems, "CHUNK", 4):
+            assert list(problems.chunks(job)) == ["row,kind,reason\r\n", "", "", ""]
+
+    def test_it_keeps_what_it_found_before_the_file_broke(self) -> None:
+        job = self.ready("query,id\na\n")
+        job.upload.file.storage.delete(str(job.upload.file.name))
+        job.upload.file.storage.save(str(job.upload.file.name), ContentFile(b'query,id\na\n"flights'))
+        assert self.problems(job) == [("1", "too few cells"), ("", "unreadable")]
+
     def test_it_takes_the_chosen_key(self) -> None:
         job = self.ready("query,note\na,x\nb,x\n", key_column="note")
         assert self.problems(job) == [("2", "duplicate key")]
@@ -47,7 +68,7 @@ class ProblemTests(DownloadCase):
         assert self.text(self.ready("query\nhotels\n"), "problems.csv") == "row,kind,reason\r\n"
 
     def test_it_guards_cells_against_formulas(self) -> None:
-        with patch.object(files, "Preflight", lambda *_: iter([(1, "refused", "=1+1")])):
+        with patch.object(problems, "problems", lambda *_: iter([[["1", "refused", "=1+1"]]])):
             assert self.rows(self.ready(), "problems.csv")[0]["reason"] == "'=1+1"
 
     def test_it_ends_with_why_the_file_cannot_be_read(self) -> None:
