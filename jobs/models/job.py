@@ -345,6 +345,7 @@ class Job(models.Model):
         removes them.
         """
         self.refuse_unless("change")
+        Upload.objects.filter(pk=self.upload_id).use()
         Attempt.objects.filter(job=self).delete()
         self.causes.all().delete()
         self.shards.all().delete()
