@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import Storage
 from django.db import IntegrityError, models, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs import quotas
@@ -27,7 +28,11 @@ class UploadQuerySet(models.QuerySet["Upload"]):
 
     def unreferenced(self, older_than: timedelta = timedelta(hours=1)) -> UploadQuerySet:
         """Uploads that no job refers to, and that nobody is likely to be filling in a form about."""
-        return self.filter(job=None, created__lt=timezone.now() - older_than)
+        return self.filter(job=None, used__lt=timezone.now() - older_than)
+
+    def use(self) -> int:
+        """Notes that somebody still wants them."""
+        return self.update(used=timezone.now())
 
     def stored(self) -> int:
         """How many bytes the files of these take, as far as they are still there."""
@@ -79,6 +84,7 @@ class Upload(models.Model):
     sha256 = models.CharField(max_length=64)
     state = models.CharField(max_length=10, choices=State, default=State.STORED)
     created = models.DateTimeField(default=timezone.now)
+    used = models.DateTimeField(default=timezone.now, db_default=Now(), help_text="When somebody last wanted it.")
 
     objects = UploadQuerySet.as_manager()
 

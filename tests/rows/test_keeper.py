@@ -225,7 +225,7 @@ def test_it_does_not_wait_for_a_broker_that_is_gone(monkeypatch: pytest.MonkeyPa
 
 def aged(alice: User, minutes: int) -> Upload:
     upload = Upload.keep(ContentFile(b"a\n1\n"), "old.csv", alice)
-    Upload.objects.filter(pk=upload.pk).update(created=timezone.now() - timedelta(minutes=minutes))
+    Upload.objects.filter(pk=upload.pk).update(used=timezone.now() - timedelta(minutes=minutes))
     return upload
 
 
@@ -245,7 +245,7 @@ def test_it_keeps_an_upload_that_somebody_may_be_filling_in_a_form_about(alice: 
 
 def test_it_keeps_the_upload_of_a_job(alice: User) -> None:
     job = make_job(alice, csv_of(2))
-    Upload.objects.update(created=timezone.now() - timedelta(days=2))
+    Upload.objects.update(used=timezone.now() - timedelta(days=2))
     keeper.tidy()
     assert Upload.objects.get().file.storage.exists(str(job.upload.file.name))
 
