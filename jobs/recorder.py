@@ -7,7 +7,6 @@ held when it died is known.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -19,6 +18,7 @@ from django.db import DataError, transaction
 from django.utils import timezone
 
 from jobs import engine, events, outcomes, sharing, sql, store
+from jobs.cores import cores
 from jobs.engine.progress import Feed
 from jobs.engine.types import Order
 from jobs.models import Job, Worker
@@ -42,7 +42,7 @@ LEASES: Final = 16  # shards held at once, where each has but a few items to do
 AWAY: Final = 600.0  # seconds for which results wait in memory for a database that is away
 LAST_CALL: Final = 3.0  # seconds that a worker which is to stop waits for what is in flight
 # Processes that compute: more of them than cores take memory and half a second of computing each, and gain nothing.
-CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES: Final = cores()
 BAD_VALUES: Final = (DataError, ValueError, OverflowError)
 
 

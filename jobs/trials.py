@@ -9,6 +9,8 @@ from itertools import chain
 from statistics import fmean, median
 from typing import Final
 
+from jobs import processors
+from jobs.cores import cores
 from jobs.engine import Policy
 from jobs.hints import whole
 from jobs.models import Item, ItemState, Job, Run
@@ -19,7 +21,7 @@ _ROWS: Final = re.compile(r"([0-9]{1,9})(?:\s*[-–]\s*([0-9]{1,9}))?")
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The latest rows that were tried, in their order. `typical` is the median of their seconds.
+    """The latest rows that were tried, in their order, with long texts cut. `typical` is the median of their seconds.
 
     `whole` is how many seconds all rows of the job will take at that pace. Both are None where nothing was timed.
     """
@@ -35,9 +37,9 @@ def summary(job: Job) -> Trial | None:
     if not runs:
         return None
     positions = list(chain.from_iterable(tried for _, tried in runs))
-    tried = Item.objects.filter(job=job, position__in=positions, run__in=[pk for pk, _ in runs])
+    tried = job.read_items().filter(position__in=positions, run__in=[pk for pk, _ in runs])
     latest = tried.exclude(state=ItemState.PENDING).order_by("-run", "position")[:MOST]
-    items = tuple(sorted(latest, key=lambda item: item.position))
+    items = tuple(sorted(latest.brief(), key=lambda item: item.position))
     return Trial(items, *_pace(job, items)) if items else None
 
 
@@ -46,9 +48,20 @@ def _pace(job: Job, items: tuple[Item, ...]) -> tuple[float | None, float | None
     timed = [(item.seconds, max(1, item.tries)) for item in items if item.seconds is not None]
     if not timed:
         return None, None
-    mean = fmean(seconds * tries for seconds, tries in timed)
+    mean, tries = fmean(seconds * tries for seconds, tries in timed), fmean(tries for _, tries in timed)
     rows = job.total - int(job.report.get("bad_total", 0))
-    return median(seconds for seconds, _ in timed), whole(rows, mean, Policy(workers=job.workers, rate=job.rate))
+    # Every try is a start, and the rate limits these.
+    policy = Policy(workers=_at_once(job), rate=job.rate and job.rate / tries)
+    return median(seconds for seconds, _ in timed), whole(rows, mean, policy)
+
+
+def _at_once(job: Job) -> int:
+    """How many rows it works on at a time: of what computes no more than there are cores."""
+    try:
+        computes = processors.get(job.processor).kind_of(job.parameters) == "cpu"
+    except processors.UnknownProcessor:
+        computes = False
+    return min(job.workers, cores()) if computes else job.workers
 
 
 def row_numbers(text: str) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from django import forms
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 
+from jobs.cores import cores
 from jobs.engine import Policy
 from jobs.limits import SAMPLE
 from jobs.processors import Processor
@@ -30,11 +30,6 @@ def defaults(processor: Processor) -> dict[str, Any]:
         "timeout": TIMEOUT,
         "rate": policy.rate,
     }
-
-
-def cores() -> int:
-    """How many of them this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def good_number(processor: Processor) -> str:

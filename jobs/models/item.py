@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import models
+from django.db.models import Case, F, Value, When
+from django.db.models.functions import Left
 
 from jobs.models.states import ItemState
+
+LONG: Final = ("payload", "result", "fallback", "error")  # texts of up to millions of characters,
+BRIEF: Final = 10_000  # of which a table needs no more
 
 
 class ItemQuerySet(models.QuerySet["Item"]):
@@ -10,6 +17,19 @@ class ItemQuerySet(models.QuerySet["Item"]):
 
     def failed(self) -> ItemQuerySet:
         return self.filter(state=ItemState.FAILED)
+
+    def brief(self, most: int = BRIEF) -> list[Item]:
+        """The items as tables list them: not to be saved, since long texts are cut to `most` characters on their way.
+
+        Where a label stands for the payload, nothing of it is fetched.
+        """
+        unlabelled = Case(When(label="", then=F("payload")), default=Value("", models.TextField()))
+        cut = {f"{name}_cut": Left(unlabelled if name == "payload" else F(name), most) for name in LONG}
+        found = list(self.defer(*LONG).annotate(**cut))
+        for item in found:
+            for name in LONG:
+                setattr(item, name, getattr(item, f"{name}_cut"))
+        return found
 
 
 class Item(models.Model):

@@ -43,9 +43,9 @@ def page_of_items(request: HttpRequest, job: Job) -> dict[str, Any]:
 def window(items: ItemQuerySet, before: int, after: int) -> tuple[list[Item], bool, bool]:
     """A page of the items, and whether there are earlier and later ones."""
     if before:
-        found = list(items.filter(position__lt=before - 1).order_by("-position")[: PAGE + 1])
+        found = items.filter(position__lt=before - 1).order_by("-position")[: PAGE + 1].brief()
         return found[:PAGE][::-1], len(found) > PAGE, True
-    found = list(items.filter(position__gte=after).order_by("position")[: PAGE + 1])
+    found = items.filter(position__gte=after).order_by("position")[: PAGE + 1].brief()
     return found[:PAGE], bool(after), len(found) > PAGE
 
 

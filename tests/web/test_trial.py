@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.contrib.messages import get_messages
 from django.test import Client
 
-from jobs import dispatch, numbers, tasks
+from jobs import dispatch, numbers, tasks, trials
 from jobs.models import Item, ItemState, Job, JobState, Run
 from jobs.trials import row_numbers, summary
 from jobs.waiting import Around
@@ -236,6 +237,39 @@ class SummaryTests(TrialCase):
         found = summary(job)
         assert found
         assert found.whole == 78.0
+
+    def test_it_reckons_with_a_start_for_each_try(self) -> None:
+        job = self.tried(self.ready(rate=0.5), count="2")
+        Item.objects.filter(job=job).exclude(state=ItemState.PENDING).update(seconds=0.1, tries=3)
+        found = summary(job)
+        assert found
+        assert found.whole == pytest.approx(234.0)
+
+    def test_it_reckons_with_no_more_workers_than_cores_where_they_compute(self) -> None:
+        job = self.tried(self.ready(workers=20), count="1")
+        Item.objects.filter(job=job).exclude(state=ItemState.PENDING).update(seconds=1.0)
+        job.parameters |= {"cpu": 0.1}
+        with patch.object(trials, "cores", lambda: 4):
+            found = summary(job)
+        assert found
+        assert found.whole == 10.0
+
+    def test_it_reckons_for_a_processor_that_is_gone(self) -> None:
+        job = self.tried(self.ready(workers=20), count="1")
+        Item.objects.filter(job=job).exclude(state=ItemState.PENDING).update(seconds=1.0)
+        job.processor = "gone"
+        found = summary(job)
+        assert found
+        assert found.whole == 2.0
+
+    def test_it_fetches_no_long_texts(self) -> None:
+        job = self.tried(self.ready(label_column="name"), count="1")
+        long = "x" * 50_000
+        Item.objects.filter(job=job, position=0).update(payload=long, result=long, fallback=long, error=long)
+        found = summary(job)
+        assert found
+        (item,) = found.items
+        assert [len(text) for text in (item.payload, item.result, item.fallback, item.error)] == [0, *[10_000] * 3]
 
     def test_it_knows_no_time_where_none_was_taken(self) -> None:
         job = self.tried(self.ready(), count="1")
