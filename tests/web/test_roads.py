@@ -35,11 +35,11 @@ def terminal(verb: str, job: Job, client: Client) -> str:
     return done.err or done.out
 
 
-# A job starts by itself or on its page, as it is changed; the terminal removes jobs by their age.
+# A job is changed on its page, and started there or in a terminal, which removes jobs by their age.
 ROADS: Final[dict[Road, set[str]]] = {
     page: set(TABLE) - {"change"},
     admin: set(TABLE) - {"start", "try", "change"},
-    terminal: set(TABLE) - {"start", "delete", "change"},
+    terminal: set(TABLE) - {"delete", "change"},
 }
 
 
