@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from jobs.templatetags.display import counted
+from jobs.limits import counted
 
 LEFT: Final = "Left out, unless you fix the file and choose it again"
 SETTINGS: Final = "Left out, and other settings may help"
@@ -83,7 +83,7 @@ def advice(report: Mapping[str, Any], columns: Sequence[str]) -> Advice | None:
     found = [(KINDS.get(group["kind"], UNKNOWN), group) for group in report["groups"]]
     groups = [(kind.heading, _group(kind, group, rows)) for kind, group in found]
     if report["blank"]:
-        groups.append((NOTHING, Group(_blank(report["blank"]), BLANK, harmless=True)))
+        groups.append((NOTHING, Group(counted(report["blank"], "blank line"), BLANK, harmless=True)))
     return Advice(rows, report["bad_total"], _parts(groups), list(zip(columns, types, strict=False)))
 
 
@@ -103,7 +103,3 @@ def _group(kind: Kind, group: Mapping[str, Any], rows: int) -> Group:
     if not harmless:
         said.append(KEPT if count > 1 else KEPT.replace("they stand", "it stands"))
     return Group(title, " ".join(said), first, count - len(first), harmless)
-
-
-def _blank(count: int) -> str:
-    return f"{count:,} blank line{'s' if count != 1 else ''}"

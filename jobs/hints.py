@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import islice
 from typing import Final
 
+from jobs.durations import half_up, written
 from jobs.engine import Policy
 from jobs.engine.backoff import ceiling
-from jobs.limits import Limit
-from jobs.templatetags.display import counted, duration, half_up
+from jobs.limits import Limit, counted
 
 FIELDS: Final = ("workers", "rate", "attempts", "timeout", "limit_share", "limit_count", "limit_streak")
 ASSUMED: Final = 1.0  # seconds that an item takes where nobody knows
@@ -58,7 +58,7 @@ def span(seconds: float) -> str:
 
 def given(seconds: float) -> str:
     """A time that somebody has set, without the digit that a measured one has: 1 s, 0.5 s, 1 min."""
-    return f"{seconds:g} s" if seconds < 60 else duration(min(seconds, MOST))
+    return f"{seconds:g} s" if seconds < 60 else written(min(seconds, MOST))
 
 
 def many(count: float) -> str:
@@ -74,12 +74,12 @@ def _workers(rows: int | None, seconds: float | None, policy: Policy) -> str:
         return f"The starts per second decide: {about(whole(rows, each, policy))} for {counted(rows)}."
     time = about(whole(rows, each, policy))
     if seconds:
-        return f"{time[0].upper()}{time[1:]} for {counted(rows)}, at the {duration(seconds)} that one takes."
+        return f"{time[0].upper()}{time[1:]} for {counted(rows)}, at the {written(seconds)} that one takes."
     return f"If one takes {given(each)}: {time} for {counted(rows)}."
 
 
 def _basis(seconds: float | None) -> str:
-    return f"at the {duration(seconds)} that one takes" if seconds else f"if one takes {given(ASSUMED)}"
+    return f"at the {written(seconds)} that one takes" if seconds else f"if one takes {given(ASSUMED)}"
 
 
 def _rate(rows: int | None, policy: Policy) -> str:
@@ -107,8 +107,8 @@ def _timeout(seconds: float | None, policy: Policy) -> str:
     if policy.timeout is None:
         return f"A row that hangs holds {places} for ever."
     if seconds and policy.timeout <= seconds:
-        return f"Too short: one takes {duration(seconds)}, so most would fail."
-    ordinary = f" One takes {duration(seconds)}." if seconds else ""
+        return f"Too short: one takes {written(seconds)}, so most would fail."
+    ordinary = f" One takes {written(seconds)}." if seconds else ""
     return f"A row that hangs holds {places} for {given(policy.timeout)}.{ordinary}"
 
 

@@ -92,4 +92,9 @@ class Limit:
 
 
 def items(count: int) -> str:
-    return f"{count:,} item{'s' if count != 1 else ''}"
+    return counted(count, "item")
+
+
+def counted(count: int, word: str = "row") -> str:
+    """1 row, 5,000 rows."""
+    return f"{count:,} {word}{'s' if count != 1 else ''}"

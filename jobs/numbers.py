@@ -8,10 +8,10 @@ from typing import Any, Final
 from django.db.models import Q, Sum
 
 from jobs import histogram
+from jobs.limits import counted
 from jobs.models import Batch, Job, JobState, Shard
 from jobs.models.job import COUNTS, JobQuerySet
 from jobs.models.states import UNFINISHED, WORKABLE
-from jobs.templatetags.display import counted
 from jobs.waiting import Around
 
 NEWEST: Final = 25

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import IO, Final
 
 from jobs import files, sources
+from jobs.limits import counted
 
 HEAD: Final = 256 * 1024  # bytes that are enough to recognise a file
 SHOWN: Final = 5  # rows
@@ -80,10 +81,6 @@ def estimated(rows: int, taken: int, size: int) -> int:
     amount = round(rows * size / taken)
     step = 10 ** max(0, len(str(amount)) - 2)
     return int(round(amount / step) * step)
-
-
-def counted(amount: int) -> str:
-    return f"{amount:,} row{'s' if amount != 1 else ''}"
 
 
 def made(shape: files.Shape, rows: list[files.Row], amount: int, said: str, trouble: str = "") -> Preview:

@@ -85,7 +85,7 @@ class JobQuerySet(models.QuerySet["Job"]):
     def of_same_content(self, upload: Upload) -> JobQuerySet:
         """The owner's jobs of files that hold the same bytes, newest first."""
         same = self.present().filter(owner=upload.owner_id, upload__sha256=upload.sha256)
-        return same.select_related("upload").order_by("-created", "-pk")
+        return same.order_by("-created", "-pk")
 
     def with_counts(self) -> JobQuerySet:
         """Each job with the sums of its shards as `sum_<count>`: one query for a whole page."""

@@ -15,7 +15,9 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from jobs.durations import half_up, units, written
 from jobs.files import Shape, encoding_title
+from jobs.limits import counted
 
 register = template.Library()
 
@@ -27,11 +29,6 @@ THINNEST: Final = 3  # units that one item in a million still gets
 TRIED: Final = 10  # rows that a trial takes unless the person says otherwise
 OTHERS_WAIT: Final = "The other rows wait until you have seen what comes of it."
 COUNTED: Final = ("succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted", "fallback")
-
-
-def half_up(value: float) -> int:
-    """Rounded as JavaScript does it."""
-    return math.floor(value + 0.5)
 
 
 @register.filter
@@ -82,23 +79,7 @@ def share(part: int, total: int) -> str:
 @register.filter
 def duration(seconds: float | Literal[""] | None) -> str:
     """11 ms, 4.2 s, 1 min 44 s, 2 h 5 min, 3 d 4 h."""
-    if seconds is None or seconds == "":
-        return NONE
-    if seconds < 1:
-        milliseconds = half_up(seconds * 1000)
-        return "<1 ms" if seconds and not milliseconds else f"{milliseconds} ms" if milliseconds else "0 s"
-    if seconds < 9.95:
-        return f"{half_up(seconds * 10) / 10:.1f} s"
-    return _units(half_up(seconds))
-
-
-def _units(seconds: int) -> str:
-    """The largest unit and the next smaller one, where that is not zero."""
-    for size, name, smaller, small_name in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
-        if seconds >= size:
-            rest = seconds % size // smaller
-            return f"{seconds // size} {name}" + (f" {rest} {small_name}" if rest else "")
-    return f"{seconds} s"
+    return NONE if seconds is None or seconds == "" else written(seconds)
 
 
 @register.filter
@@ -110,7 +91,7 @@ def left(eta: float | None) -> str:
         return "a few seconds left"
     for below, step in ((20, 5), (120, 10), (900, 60), (3_600, 300), (86_400, 600), (math.inf, 3_600)):
         if eta < below:
-            return f"about {_units(max(step, half_up(eta / step) * step))} left"
+            return f"about {units(max(step, half_up(eta / step) * step))} left"
     return ""
 
 
@@ -181,11 +162,6 @@ def before_start(counts: Mapping[str, int]) -> dict[str, str]:
     }
 
 
-def counted(count: int) -> str:
-    """1 row, 5,000 rows."""
-    return f"{count:,} row{'s' if count != 1 else ''}"
-
-
 @register.simple_tag
 def view(frame: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that the page of a job writes, as text, by the names that its elements carry as `data-v`."""
@@ -253,8 +229,7 @@ FORMATS: Final = {
 @register.filter
 def chips(shape: Shape) -> list[str]:
     """What was understood of a file, in a few words each."""
-    count = len(shape.columns)
-    words = [f"{count:,} column{'s' if count != 1 else ''}"]
+    words = [counted(len(shape.columns), "column")]
     words.append(DELIMITERS.get(shape.delimiter) or FORMATS.get(shape.format, shape.format))
     words += [f"sheet {shape.sheet}"] if shape.sheet else [encoding_title(shape.encoding)]
     words += [f"rows in {shape.path}"] if shape.path else []

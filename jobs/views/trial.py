@@ -11,9 +11,9 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from jobs import dispatch, trials
+from jobs.limits import counted
 from jobs.models.job import Refused
 from jobs.picks import MOST
-from jobs.templatetags.display import counted
 from jobs.views.access import job_for, person
 
 

@@ -12,11 +12,16 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from jobs import dispatch, processors, tasks
-from jobs.limits import End, Limit, Tally
+from jobs.limits import End, Limit, Tally, counted
 from jobs.models import Activity, Cause, Item, Job, JobState
 from jobs.models import job as job_module
 from tests.base import csv_of, loaded, states, worked
 from tests.rows.steps import die, failure, feed, recorder_for, success, wrong
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0 rows"), (1, "1 row"), (5_000, "5,000 rows")])
+def test_it_counts_in_words(count: int, said: str) -> None:
+    assert counted(count) == said
 
 
 def ends(text: str) -> list[End]:

@@ -5,6 +5,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from jobs import invariants, terminal
+from jobs.limits import counted
 from jobs.models import Job
 
 
@@ -26,7 +27,3 @@ class Command(terminal.Command):
         for difference in found:
             self.stdout.write(f"{job.code}: {difference}")
         return len(found)
-
-
-def counted(count: int, word: str) -> str:
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from jobs import dispatch, terminal, trials
+from jobs.limits import counted
 from jobs.models import Job
-from jobs.templatetags.display import counted
 from jobs.terminal import JobCommand
 
 
