@@ -10,7 +10,9 @@ from jobs.engine import Policy
 from jobs.engine.backoff import ceiling
 from jobs.limits import Limit, counted
 
-FIELDS: Final = ("workers", "rate", "attempts", "timeout", "limit_share", "limit_count", "limit_streak")
+FIELDS: Final = (
+    "workers", "rate", "attempts", "timeout", "limit_share", "limit_sample", "limit_count", "limit_streak"
+)  # fmt: skip
 ASSUMED: Final = 1.0  # seconds that an item takes where nobody knows
 SHORT: Final = 3  # seconds that are no matter
 WAITS: Final = 4  # waits that are named one by one
@@ -32,8 +34,9 @@ def hints(rows: int | None, seconds: float | None, policy: Policy, limit: Limit 
         "attempts": _attempts(policy),
         "timeout": _timeout(seconds, policy),
         "limit_share": _share(rows, limit),
+        "limit_sample": _sample(rows, limit),
         "limit_count": _count(rows, limit),
-        "limit_streak": _streak(policy, limit),
+        "limit_streak": _streak(rows, policy, limit),
     }
 
 
@@ -112,9 +115,16 @@ def _timeout(seconds: float | None, policy: Policy) -> str:
     return f"A row that hangs holds {places} for {given(policy.timeout)}.{ordinary}"
 
 
+def _unlimited(rows: int | None, limit: Limit, however: str) -> str:
+    if limit:
+        return "No limit of this kind."
+    many = f"all {rows:,} rows" if rows and rows > 1 else "all rows"
+    return f"No limit: {many} are tried, however {however}."
+
+
 def _share(rows: int | None, limit: Limit) -> str:
     if limit.share is None:
-        return ""
+        return _unlimited(rows, limit, "large a share fails")
     if rows is not None and rows < limit.sample:
         return f"The file has only {counted(rows)}, so this never pauses it."
     soonest = int(limit.share * limit.sample / 100) + 1
@@ -124,9 +134,18 @@ def _share(rows: int | None, limit: Limit) -> str:
     return f"{text}; in the end up to {int(limit.share * rows / 100):,} of {rows:,} may."
 
 
+def _sample(rows: int | None, limit: Limit) -> str:
+    if limit.share is None:
+        return "Says nothing without a share."
+    if rows is not None and rows < limit.sample:
+        return f"The file has only {counted(rows)}, so a share never counts."
+    of_all = "" if rows is None else f" of {rows:,}"
+    return f"Before {limit.sample:,}{of_all} were tried, a share does not count."
+
+
 def _count(rows: int | None, limit: Limit) -> str:
     if limit.count is None:
-        return ""
+        return _unlimited(rows, limit, "many fail")
     if rows is None:
         return f"Pauses at failure number {limit.count:,}."
     if limit.count > rows:
@@ -134,8 +153,8 @@ def _count(rows: int | None, limit: Limit) -> str:
     return f"Pauses when {limit.count:,} of {counted(rows)} failed ({100 * limit.count / rows:.2g} %)."
 
 
-def _streak(policy: Policy, limit: Limit) -> str:
+def _streak(rows: int | None, policy: Policy, limit: Limit) -> str:
     if limit.streak is None:
-        return ""
+        return _unlimited(rows, limit, "many in a row fail")
     row = f"when {limit.streak:,} in a row fail for one cause" if limit.streak > 1 else "at the first failure"
     return f"Pauses {row}; up to {policy.workers:,} more may be in flight then, and are recorded."

@@ -92,8 +92,29 @@ def test_it_says_what_comes_after_a_streak() -> None:
     assert told("limit_streak", limit=Limit(streak=1)).startswith("Pauses at the first failure; up to 10 more")
 
 
-def test_it_says_nothing_of_limits_that_are_off() -> None:
-    assert {told(field) for field in FIELDS if field.startswith("limit_")} == {""}
+def test_it_says_what_it_means_that_there_is_no_limit() -> None:
+    assert [told(field) for field in FIELDS if field.startswith("limit_")] == [
+        "No limit: all 5,000 rows are tried, however large a share fails.",
+        "Says nothing without a share.",
+        "No limit: all 5,000 rows are tried, however many fail.",
+        "No limit: all 5,000 rows are tried, however many in a row fail.",
+    ]
+
+
+def test_it_does_not_say_that_all_are_tried_where_another_limit_is_set() -> None:
+    assert told("limit_share", limit=Limit(count=5)) == "No limit of this kind."
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (5_000, "Before 20 of 5,000 were tried, a share does not count."),
+        (None, "Before 20 were tried, a share does not count."),
+        (10, "The file has only 10 rows, so a share never counts."),
+    ],
+)
+def test_it_says_from_when_on_a_share_counts(rows: int | None, sentence: str) -> None:
+    assert told("limit_sample", rows=rows, limit=Limit(share=5)) == sentence
 
 
 def test_it_tells_times_coarsely() -> None:
