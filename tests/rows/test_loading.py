@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import tracemalloc
@@ -23,6 +25,10 @@ NASTY = "\\ \\\\ \\N \\. \\n \\t 'x' %s {} $1 łódź 🐢 \u2028 \x7f"
 
 # One of each format, plain and in gzip.
 FORMATS = list({(case.name, case.data[:2]): case for case in cases() if len(case.values) > 2}.values())
+# All of them, but what is there plain not in gzip once more.
+FILES = [case for case in cases() if not case.label.endswith("gzip")] + [
+    case for case in FORMATS if case.label.endswith("gzip")
+]
 
 
 class Died(BaseException):
@@ -208,12 +214,17 @@ def test_it_goes_on_in_any_format(case: Case, alice: User, settings: Any, monkey
     assert ([json.loads(payload) for payload in found], wrong(job)) == (case.values, [])
 
 
-@pytest.mark.parametrize("case", FORMATS, ids=repr)
-def test_it_has_as_many_rows_in_the_result(case: Case, alice: User) -> None:
+@pytest.mark.parametrize("case", FILES, ids=repr)
+def test_it_has_as_many_rows_as_the_preflight_says_from_end_to_end(case: Case, alice: User) -> None:
+    said = files.preflight(io.BytesIO(case.data), case.name)
     job = loaded(alice, case.data, name=case.name)
-    written = "".join(results.chunks(job, "jsonl"))
+    written = "".join(results.chunks(job, "jsonl")).split("\n")[:-1]
+    table = list(csv.DictReader(io.StringIO("".join(results.chunks(job, "csv")), newline="")))
 
-    assert len([json.loads(line) for line in written.split("\n")[:-1]]) == len(case.values)
+    assert (said.rows, said.bad_total) == (len(case.values), 0)
+    assert [job.total, job.report["rows"], job.items.count()] == [said.rows] * 3
+    assert [json.loads(line)["row"] for line in written] == list(range(1, said.rows + 1))
+    assert [int(row["row"]) for row in table] == list(range(1, said.rows + 1))
 
 
 def test_it_gives_a_batch_line_back_under_its_id(alice: User) -> None:
