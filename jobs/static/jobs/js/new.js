@@ -4,7 +4,7 @@
 import { useRows } from "./choosing.js";
 import { number } from "./format.js";
 import { hint } from "./hints.js";
-import { HEAD, clear, looked, showUse } from "./looking.js";
+import { HEAD, clear, looked, processed, showUse } from "./looking.js";
 import { discard, send } from "./sending.js";
 import { $, $$, announce, localTimes, toast } from "./shell.js";
 
@@ -54,7 +54,8 @@ function fits(file) {
 }
 
 async function look(fresh = false) {
-  await looked({ url: form().dataset.preview, token: token(), file: chosen(), upload: stored(), fresh });
+  const { preview, fields } = form().dataset;
+  await looked({ url: preview, fields, token: token(), file: chosen(), upload: stored(), fresh });
   summarise();
 }
 
@@ -110,9 +111,20 @@ function showSame(same) {
 
 // The summary
 
+const typed = new Set();
+const USUAL = ["workers", "attempts"];
+
 const option = (select) => select.selectedOptions[0]?.value ?? "";
 
+/** How hard the processor likes to be tried, unless the person has said otherwise. */
+function followProcessor() {
+  for (const name of USUAL) {
+    if (!typed.has(`id_${name}`)) $(`#id_${name}`).value = $("#processor").dataset[name];
+  }
+}
+
 function summarise() {
+  followProcessor();
   const uses = $$('select[name^="map_"]').map(option).filter(Boolean);
   const [workers, attempts] = [$("#id_workers").value, Number($("#id_attempts").value)];
   const facts = {
@@ -127,25 +139,8 @@ function summarise() {
   hint(form().dataset.hints, token());
 }
 
-// Another processor: its fields, and how hard it likes to be tried, unless the person has said otherwise
-
-const typed = new Set();
-const USUAL = ["workers", "attempts"];
-let kept = {};
-
-function keep() {
-  const fields = $$('#processor :is([name^="param_"], [name$="_column"])');
-  kept = Object.fromEntries(fields.map((field) => [field.name, field.value]));
-  kept.label = $("#processor").dataset.label;
-}
-
-function restore() {
-  const { dataset } = $("#processor");
-  const again = dataset.label === kept.label ? ', [name^="param_"]:not([type="checkbox"])' : "";
-  for (const field of $$(`#processor :is([name$="_column"]${again})`)) field.value = kept[field.name] ?? field.value;
-  for (const name of USUAL) {
-    if (!typed.has(`id_${name}`)) $(`#id_${name}`).value = dataset[name];
-  }
+async function switched() {
+  await processed(form().dataset.fields);
   summarise();
 }
 
@@ -204,7 +199,6 @@ async function answered(answer) {
 function show(html) {
   const page = new DOMParser().parseFromString(html, "text/html");
   $("#new-job").replaceWith(document.adoptNode($("#new-job", page)));
-  window.htmx?.process($("#new-job"));
   posting = false;
   localTimes($("#new-job"));
   open();
@@ -213,6 +207,7 @@ function show(html) {
 
 function changed({ target }) {
   if (target.id === "id_file") take();
+  else if (target.name === "processor") switched();
   else if (target.closest("#options")) look();
 }
 
@@ -236,8 +231,6 @@ function open() {
   summarise();
 }
 
-document.addEventListener("htmx:beforeSwap", keep);
-document.addEventListener("htmx:afterSettle", restore);
 // Whoever comes back to the page finds its buttons at rest.
 window.addEventListener("pageshow", ({ persisted }) => {
   if (!persisted) return;
