@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from benchmarks import chat, computing, loading, machine, nothing, road, scaling, storing, waiting
+from benchmarks import chat, checking, computing, loading, machine, nothing, road, scaling, storing, waiting
 from benchmarks.bench import Bench
 from benchmarks.table import Table
 
@@ -22,6 +22,7 @@ TABLES: Mapping[str, Callable[[Bench], Iterator[Table]]] = {
     "storing": storing.tables,
     "memory": storing.memory,
     "loading": loading.tables,
+    "checking": checking.tables,
     "computing": computing.tables,
     "scaling": scaling.tables,
     "road": road.tables,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import tempfile
 import time
@@ -105,6 +106,11 @@ class Product:
 
     def state(self, code: str) -> str:
         return str(self.system.snapshot(self.client, code)["state"])
+
+    def report(self, code: str) -> dict[str, Any]:
+        """What was found in the job's file."""
+        query = f"import json; from jobs.models import Job; print(json.dumps(Job.objects.get(code={code!r}).report))"
+        return dict(json.loads(self.system.manage("shell", "-v0", "-c", query).stdout))
 
     # What its database knows
 

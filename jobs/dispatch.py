@@ -100,6 +100,7 @@ def submit(upload: Upload, owner: Any, *, start: bool = True, **fields: Any) -> 
 def start(job: Job, by: Any = None) -> None:
     store.lock_job_shards(job.pk)
     job.refuse_unless("start")
+    _enter(job)
     _let_go(job)
     job.start(by)
     send_work(job)
@@ -113,6 +114,7 @@ def trial(job: Job, by: Any = None, rows: str = "first", count: int = 10, chosen
     """
     store.lock_job_shards(job.pk)
     job.refuse_unless("try")
+    _enter(job)
     _let_go(job)
     positions = picks.pick(job, rows, count, chosen)
     store.hold_back(job.pk, positions)
@@ -129,6 +131,14 @@ def change(job: Job, by: Any = None, *, start: bool = False, **fields: Any) -> N
     transaction.on_commit(partial(send, LOAD, job.pk))
 
 
+def _enter(job: Job) -> None:
+    """Refuses a job that does not wait or run yet where its owner has as many of these as one may have."""
+    try:
+        quotas.room_for_job(job.owner, Job.objects.unfinished_of(job.owner))
+    except quotas.OverQuota as error:
+        raise Refused(str(error)) from error
+
+
 def _let_go(job: Job) -> None:
     """What a trial held back may be worked on. Wants the job and its shards locked."""
     tried = list(job.runs.filter(kind=Run.Kind.TRIAL).values_list("positions", flat=True))
@@ -141,6 +151,7 @@ def resume(job: Job, by: Any = None) -> None:
     store.lock_job_shards(job.pk)
     job.refuse_unless("resume")
     if job.ended:
+        _enter(job)
         _let_go(job)
     job.resume(by)
     send_work(job)
@@ -180,6 +191,7 @@ def retry(job: Job, by: Any = None, cause: int | None = None) -> int:
     store.lock_job_shards(job.pk)
     job.refuse_unless("retry")
     if job.ended:
+        _enter(job)
         _let_go(job)
     positions = store.retry_failed(job.pk, cause)
     left = job.counts()["pending"] if job.ended and not cause else len(positions)

@@ -12,8 +12,8 @@ from typing import Final
 from jobs.engine import Policy
 from jobs.hints import whole
 from jobs.models import Item, ItemState, Job, Run
+from jobs.picks import MOST
 
-MOST: Final = 100  # rows of one trial, and as many are shown
 _ROWS: Final = re.compile(r"([0-9]{1,9})(?:\s*[-–]\s*([0-9]{1,9}))?")
 
 

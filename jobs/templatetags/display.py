@@ -25,6 +25,7 @@ SEGMENTS: Final = ("succeeded", "failed", "rejected", "running", "retrying")
 BAR: Final = 1000  # units of a bar's width
 THINNEST: Final = 3  # units that one item in a million still gets
 TRIED: Final = 10  # rows that a trial takes unless the person says otherwise
+OTHERS_WAIT: Final = "The other rows wait until you have seen what comes of it."
 COUNTED: Final = ("succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted", "fallback")
 
 
@@ -206,7 +207,7 @@ def view(frame: Mapping[str, Any]) -> dict[str, Any]:
         "elapsed": duration(frame["elapsed"]),
         "attempts": compact(frame["attempts"]),
         "left": f"Trying {rows(frame['trial'])}" if frame["trial"] else left(frame["eta"]) or "Working",
-        "note": frame["why"],
+        "note": frame["why"] or (OTHERS_WAIT if frame["trial"] else ""),
         "reason": frame["reason"],
         "label": frame["label"],
         "tone": tone(frame["state"], counts),

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 from jobs import dispatch, trials
 from jobs.hints import counted
 from jobs.models.job import Refused
+from jobs.picks import MOST
 from jobs.views.access import job_for, person
 
 
@@ -20,7 +21,7 @@ class TrialForm(forms.Form):
     """Which rows to try."""
 
     rows = forms.ChoiceField(choices=[(name, name) for name in ("first", "random", "chosen")], initial="first")
-    count = forms.IntegerField(min_value=1, max_value=trials.MOST, required=False)
+    count = forms.IntegerField(min_value=1, max_value=MOST, required=False)
     chosen = forms.CharField(max_length=2_000, required=False)
 
     def clean(self) -> dict[str, Any]:
@@ -38,7 +39,7 @@ class TrialForm(forms.Form):
     def trouble(self) -> str:
         """What is wrong with it, in a sentence."""
         if "count" in self.errors:
-            return f"A trial takes from 1 to {trials.MOST} rows."
+            return f"A trial takes from 1 to {MOST} rows."
         return next((str(error) for errors in self.errors.values() for error in errors), "")
 
 

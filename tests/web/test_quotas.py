@@ -11,6 +11,7 @@ from django.test import override_settings
 
 from jobs import dispatch, retention
 from jobs.models import Job, JobState, Upload
+from jobs.models.job import Refused
 from jobs.quotas import OverQuota
 from tests.base import People, loaded, make_job
 
@@ -85,6 +86,15 @@ class RunningTests(People):
         dispatch.delete(make_job(self.alice))
         make_job(self.alice)
         assert Job.objects.unfinished_of(self.alice).count() == 1
+
+    def test_it_refuses_what_would_begin_again(self) -> None:
+        ready, cancelled = loaded(self.alice, start=False), loaded(self.alice)
+        dispatch.cancel(cancelled, self.alice)
+        for _ in range(2):
+            make_job(self.alice)
+        for verb, job in (("start", ready), ("try", ready), ("resume", cancelled)):
+            with self.assertRaisesMessage(Refused, BUSY):
+                dispatch.VERBS[verb](job, self.alice)
 
     def test_it_speaks_of_one_job(self) -> None:
         make_job(self.alice)

@@ -146,7 +146,7 @@ class ShownTests(TrialCase):
         self.ask(job, rows="first", count="1")
         frame = numbers.stats(job)
         assert (frame["label"], frame["trial"]) == ("Trying 1 row", 1)
-        assert "Trying 1 row. The others wait" in self.part(job)
+        assert '<b data-v="queued">Trying 1 row</b>' in self.client.get(job.get_absolute_url()).content.decode()
 
     def test_it_reckons_no_time_left_for_a_trial(self) -> None:
         job = self.ready()

@@ -4,6 +4,7 @@
 export const NONE = "–";
 export const SEGMENTS = ["succeeded", "failed", "rejected", "running", "retrying"];
 export const BAR = 1000;
+const OTHERS_WAIT = "The other rows wait until you have seen what comes of it.";
 const THINNEST = 3;
 const TRIED = 10; // rows that a trial takes unless the person says otherwise
 const COUNTED = ["succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted", "fallback"];
@@ -154,7 +155,7 @@ export function view(frame) {
     elapsed: duration(frame.elapsed),
     attempts: compact(frame.attempts),
     left: frame.trial ? `Trying ${rows(frame.trial)}` : left(frame.eta) || "Working",
-    note: frame.why,
+    note: frame.why || (frame.trial ? OTHERS_WAIT : ""),
     reason: frame.reason,
     label: frame.label,
     tone: tone(frame.state, counts),

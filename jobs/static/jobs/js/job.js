@@ -65,7 +65,7 @@ function notes(frame) {
     return { began, left: "Last known numbers", note: `from ${clock(line.heard())}` };
   }
   const at = frame.eta == null ? "" : `done at about ${clock(new Date(Date.now() + frame.eta * 1000))}`;
-  return { began, note: [frame.why, at].filter(Boolean).join(" · ") };
+  return at ? { began, note: [frame.why, at].filter(Boolean).join(" · ") } : { began };
 }
 
 function paintTitle(frame) {

@@ -1,0 +1,62 @@
+"""A file that is ready, in a real browser: what was read, a trial that shows by itself, then the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.system import System, csv_of
+
+pytestmark = pytest.mark.browser
+
+
+def failing(at: int) -> str:
+    return "fail:Broken" if at == 3 else "ok"
+
+
+def checked(page: Page, system: System, folder: Path, rows: int = 60) -> str:
+    """On the page of a job whose file was read and has one bad row; returns its code."""
+    (file := folder / "rows.csv").write_text(csv_of(rows, failing) + "one cell\n")
+    code = system.submit(file, "--check", "--param", "seconds=0.3", "--workers", "4")
+    page.goto(f"/jobs/{code}/")
+    expect(page.locator("#report")).to_contain_text("1 row has too few cells", timeout=20_000)
+    return code
+
+
+def test_it_goes_from_a_trial_to_the_rest(page: Page, system: System, tmp_path: Path) -> None:
+    code = checked(page, system, tmp_path)
+    expect(page.get_by_role("button", name="Leave 1 row out and start")).to_be_visible()
+    page.get_by_role("button", name="Try 10 rows").click()
+    expect(page.locator("#badge")).to_have_text("Trying 10 rows")
+    trial = page.locator("#trial")
+    expect(trial.locator("tbody tr")).to_have_count(10, timeout=20_000)
+    expect(trial).to_contain_text("9 succeeded, 1 failed.")
+    expect(trial).to_contain_text("The whole will take")
+    page.get_by_role("button", name="Run the rest").click()
+    expect(page.locator("#badge")).to_have_text("Finished with failures", timeout=30_000)
+    expect(trial).to_have_count(0)
+    expect(page.locator("#report > summary")).to_contain_text("61 rows, 1 left out")
+    system.check(code)
+
+
+def test_it_tries_chosen_rows(page: Page, system: System, tmp_path: Path) -> None:
+    checked(page, system, tmp_path)
+    page.get_by_label("Chosen rows").check()
+    expect(page.locator("#try-count")).to_be_hidden()
+    page.get_by_label("Row numbers").fill("9, x")
+    page.get_by_role("button", name="Try these rows").click()
+    expect(page.locator("#toasts")).to_contain_text("“x” names no rows.")
+    page.get_by_label("Row numbers").fill("9, 40-41")
+    page.get_by_role("button", name="Try these rows").click()
+    expect(page.locator("#trial tbody a")).to_have_text(["#9", "#40", "#41"], timeout=20_000)
+
+
+def test_it_takes_all_problems_home(page: Page, system: System, tmp_path: Path) -> None:
+    checked(page, system, tmp_path)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download all problems").click()
+    assert Path(download.value.path()).read_text().splitlines() == [
+        "row,kind,reason", '61,too few cells,"has 1 cell, expected 2 (columns name, simulate)"'
+    ]  # fmt: skip
