@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from jobs.templatetags.display import counted
+
 LEFT: Final = "Left out, unless you fix the file and choose it again"
 SETTINGS: Final = "Left out, and other settings may help"
 NOTHING: Final = "Nothing has to be done"
@@ -23,7 +25,8 @@ class Kind(NamedTuple):
 
 KINDS: Final[Mapping[str, Kind]] = {
     "too few cells": Kind(
-        "has too few cells", "have too few cells", LEFT, "A delimiter may be missing, or a line break stands in a cell."
+        "has too few cells", "have too few cells", LEFT,
+        "A delimiter may be missing, or a line break stands in a cell without quotes.",
     ),
     "too many cells": Kind(
         "has too many cells", "have too many cells", LEFT, "A cell that holds the delimiter needs quotes around it."
@@ -43,7 +46,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "duplicate key": Kind(
         "has a key that an earlier row has", "have a key that an earlier row has", NOTHING,
-        "Each of them runs and has its own place in the result.",
+        "Each such row runs and has its own place in the result.",
     ),
 }  # fmt: skip
 UNKNOWN: Final = Kind("is bad", "are bad", LEFT, "")
@@ -72,11 +75,6 @@ class Advice:
     columns: Sequence[tuple[str, str]]
 
     @property
-    def good(self) -> int:
-        """Rows that can be processed."""
-        return self.rows - self.bad
-
-    @property
     def problems(self) -> int:
         """Rows that there is something to say about."""
         return sum(group.more + len(group.first) for _, groups in self.parts for group in groups)
@@ -90,7 +88,7 @@ def advice(report: Mapping[str, Any], columns: Sequence[str]) -> Advice | None:
     found = [(KINDS.get(group["kind"], UNKNOWN), group) for group in report["groups"]]
     groups = [(kind.heading, _group(kind, group, rows)) for kind, group in found]
     if report["blank"]:
-        groups.append((NOTHING, Group(f"{report['blank']:,} blank line{_s(report['blank'])}", BLANK, harmless=True)))
+        groups.append((NOTHING, Group(_blank(report["blank"]), BLANK, harmless=True)))
     return Advice(rows, report["bad_total"], _parts(groups), list(zip(columns, types, strict=False)))
 
 
@@ -102,7 +100,7 @@ def _parts(groups: Iterable[tuple[str, Group]]) -> list[tuple[str, list[Group]]]
 
 def _group(kind: Kind, group: Mapping[str, Any], rows: int) -> Group:
     count, first = group["count"], group["first"]
-    title = f"{count:,} row{_s(count)} {kind.one if count == 1 else kind.many}"
+    title = f"{counted(count)} {kind.one if count == 1 else kind.many}"
     said = [kind.advice] if kind.advice else []
     if "cells" in group["kind"] and 2 * count > rows:
         said = ["With so many of them, the delimiter may be another: see “Change settings”."]
@@ -112,5 +110,5 @@ def _group(kind: Kind, group: Mapping[str, Any], rows: int) -> Group:
     return Group(title, " ".join(said), first, count - len(first), harmless)
 
 
-def _s(count: int) -> str:
-    return "s" if count != 1 else ""
+def _blank(count: int) -> str:
+    return f"{count:,} blank line{'s' if count != 1 else ''}"

@@ -8,7 +8,7 @@ from typing import Final
 from jobs.engine import Policy
 from jobs.engine.backoff import ceiling
 from jobs.limits import Limit
-from jobs.templatetags.display import duration, half_up
+from jobs.templatetags.display import counted, duration, half_up
 
 FIELDS: Final = ("workers", "rate", "attempts", "timeout", "limit_share", "limit_count", "limit_streak")
 ASSUMED: Final = 1.0  # seconds that an item takes where nobody knows
@@ -52,11 +52,6 @@ def span(seconds: float) -> str:
     _, size, step, unit = next(found for found in UNITS if seconds < found[0])
     count = max(step, half_up(seconds / size / step) * step)
     return f"{count:,} {unit}{'s' if count != 1 else ''}"
-
-
-def counted(count: int) -> str:
-    """1 row, 5,000 rows."""
-    return f"{count:,} row{'s' if count != 1 else ''}"
 
 
 def given(seconds: float) -> str:

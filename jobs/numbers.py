@@ -11,6 +11,7 @@ from jobs import histogram
 from jobs.models import Batch, Job, JobState, Shard
 from jobs.models.job import COUNTS, JobQuerySet
 from jobs.models.states import UNFINISHED, WORKABLE
+from jobs.templatetags.display import counted
 from jobs.waiting import Around
 
 NEWEST: Final = 25
@@ -41,7 +42,7 @@ def summary(job: Job, stored: dict[str, int] | None = None) -> dict[str, int]:
 def label(job: Job, counts: dict[str, int]) -> str:
     """The state in one or two words; a job that stops but still has items in flight says so."""
     if job.state in WORKABLE and (tried := trying(job)):
-        return f"Trying {tried:,} row{'s' if tried != 1 else ''}"
+        return f"Trying {counted(tried)}"
     if counts["running"] and job.state == JobState.PAUSED:
         return "Pausing"
     if counts["running"] and job.state == JobState.CANCELLED:

@@ -160,28 +160,29 @@ def before_start(counts: Mapping[str, int]) -> dict[str, str]:
         start = "Run the rest" if waiting else "Finish"
         ends = "All rows are done. Press Finish to end the job."
         return {
-            "ready": f"{rows(tried)} tried",
-            "ready_note": f"{rows(waiting)} left. Press {start} to go on." if waiting else ends,
+            "ready": f"{counted(tried)} tried",
+            "ready_note": f"{counted(waiting)} left. Press {start} to go on." if waiting else ends,
             "start": start,
             "start_short": "Run rest" if waiting else start,
             "try": f"Try {some} more",
             "try_short": f"Try {some}",
         }
-    start = f"Leave {rows(bad)} out and start" if bad else "Start"
-    wait = f"{rows(waiting)} {'waits' if waiting == 1 else 'wait'} for you to press Start."
+    start = f"Leave {counted(bad)} out and start" if bad else "Start"
+    wait = f"{counted(waiting)} {'waits' if waiting == 1 else 'wait'} for you to press Start."
     if bad:
-        wait = f"{rows(waiting)} can run. {bad:,} cannot and {'is' if bad == 1 else 'are'} left out."
+        wait = f"{counted(waiting)} can run. {bad:,} cannot and {'is' if bad == 1 else 'are'} left out."
     return {
         "ready": "Ready to start" if waiting else "No row can run",
         "ready_note": wait if waiting else "Every row of this file is bad. The report says why.",
         "start": start,
         "start_short": "Start" if waiting else start,
-        "try": f"Try {rows(some)}",
+        "try": f"Try {counted(some)}",
         "try_short": f"Try {some}",
     }
 
 
-def rows(count: int) -> str:
+def counted(count: int) -> str:
+    """1 row, 5,000 rows."""
     return f"{count:,} row{'s' if count != 1 else ''}"
 
 
@@ -206,14 +207,14 @@ def view(frame: Mapping[str, Any]) -> dict[str, Any]:
         "errors": error_share(counts),
         "elapsed": duration(frame["elapsed"]),
         "attempts": compact(frame["attempts"]),
-        "left": f"Trying {rows(frame['trial'])}" if frame["trial"] else left(frame["eta"]) or "Working",
+        "left": f"Trying {counted(frame['trial'])}" if frame["trial"] else left(frame["eta"]) or "Working",
         "note": frame["why"] or (OTHERS_WAIT if frame["trial"] else ""),
         "reason": frame["reason"],
         "label": frame["label"],
         "tone": tone(frame["state"], counts),
         "retry": retry_label(counts),
         "alone": frame["why"].startswith("No worker"),
-        "queued": f"Trying {rows(frame['trial'])}" if frame["trial"] else "In the queue",
+        "queued": f"Trying {counted(frame['trial'])}" if frame["trial"] else "In the queue",
         **before_start(counts),
         "untouched": frame["state"] == "ready" and not counts["succeeded"] + counts["failed"],
     }

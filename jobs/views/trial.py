@@ -11,16 +11,16 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from jobs import dispatch, trials
-from jobs.hints import counted
 from jobs.models.job import Refused
 from jobs.picks import MOST
+from jobs.templatetags.display import counted
 from jobs.views.access import job_for, person
 
 
 class TrialForm(forms.Form):
-    """Which rows to try."""
+    """Which rows to try: the first ten unless something else was asked for."""
 
-    rows = forms.ChoiceField(choices=[(name, name) for name in ("first", "random", "chosen")], initial="first")
+    rows = forms.ChoiceField(choices=[(name, name) for name in ("first", "random", "chosen")], required=False)
     count = forms.IntegerField(min_value=1, max_value=MOST, required=False)
     chosen = forms.CharField(max_length=2_000, required=False)
 
@@ -51,7 +51,7 @@ def try_rows(request: HttpRequest, code: str) -> HttpResponse:
         if not form.is_valid():
             raise Refused(form.trouble)
         asked = form.cleaned_data
-        count = dispatch.trial(job, person(request), asked["rows"], asked["count"] or 10, asked["chosen"])
+        count = dispatch.trial(job, person(request), asked["rows"] or "first", asked["count"] or 10, asked["chosen"])
     except Refused as refusal:
         messages.error(request, str(refusal))
     else:

@@ -60,3 +60,38 @@ def test_it_takes_all_problems_home(page: Page, system: System, tmp_path: Path) 
     assert Path(download.value.path()).read_text().splitlines() == [
         "row,kind,reason", '61,too few cells,"has 1 cell, expected 2 (columns name, simulate)"'
     ]  # fmt: skip
+
+
+def test_it_goes_the_whole_road(page: Page, system: System) -> None:
+    """A file read otherwise, checked, tried, changed, tried again, and then all of it."""
+    page.goto("/jobs/new/")
+    rows = [f"{at};beste Hotels in Köln {at};Straße, {at}" for at in range(40)]
+    rows[4], rows[9], rows[17] = "4;zu wenig", "9;zu;viele;Zellen", "17"
+    page.locator("#paste summary").click()
+    page.locator("#id_pasted").fill("\n".join(["Nummer;Query;Anschrift", *rows, ""]))
+    page.locator("#use-rows").click()
+    page.locator("input[value=rewrite-query]").check()
+    page.locator("#options summary").click()
+    page.locator("#id_file_delimiter").select_option("Comma")
+    expect(page.locator("#preview th[data-column=Query]")).to_have_count(0)
+    page.locator("#id_file_delimiter").select_option("Semicolon")
+    expect(page.locator("#preview th[data-column=Query]")).to_be_visible()
+    expect(page.locator("#id_map_query")).to_have_value("Query")
+    page.locator("#check").click()
+    expect(page.locator("#report")).to_contain_text("40 rows", timeout=20_000)
+    code = page.url.split("/")[4]
+    page.get_by_role("button", name="Try 10 rows").click()
+    trial = page.locator("#trial")
+    expect(trial.locator("tbody tr")).to_have_count(10, timeout=20_000)
+    page.get_by_role("link", name="Try again with other settings").click()
+    page.locator("#id_map_query").select_option("Anschrift")
+    page.locator("#check").click()
+    expect(page.locator("#report")).to_contain_text("40 rows", timeout=20_000)
+    expect(trial).to_have_count(0)
+    page.get_by_role("button", name="Try 10 rows").click()
+    expect(trial.locator("tbody tr").first).to_contain_text("Straße, 0", timeout=20_000)
+    page.get_by_role("button", name="Run the rest").click()
+    expect(page.locator("#badge")).to_contain_text("Finished", timeout=30_000)
+    expect(page.locator("[data-v=succeeded]").first).to_have_text("37")
+    expect(page.locator("[data-v=rejected]").first).to_have_text("3")
+    system.check(code)

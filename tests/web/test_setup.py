@@ -60,7 +60,7 @@ class AdviceTests(SimpleTestCase):
     def test_it_counts_all_rows_that_there_is_something_to_say_about(self) -> None:
         told = advice(report(group("too long", 12), group("duplicate key", 3), blank=5), [])
         assert told
-        assert (told.problems, told.bad, told.good) == (15, 12, 88)
+        assert (told.problems, told.bad) == (15, 12)
 
     def test_it_names_the_columns_with_their_types(self) -> None:
         told = advice(report(), ["query", "late"])
@@ -154,6 +154,10 @@ class ReportTests(People):
     def test_it_offers_no_results_before_there_are_any(self) -> None:
         assert 'id="download" data-show="results" hidden' in self.page(self.ready())
         assert 'id="download" data-show="results">' in self.page(worked(self.alice))
+
+    def test_it_offers_to_run_it_again_once_it_ran(self) -> None:
+        assert 'data-show="again" hidden' in self.page(self.ready())
+        assert 'data-show="again">' in self.page(worked(self.alice))
 
     def test_it_shows_how_many_rows_were_read_so_far(self) -> None:
         job = loaded(self.alice, csv_of(30), start=False)

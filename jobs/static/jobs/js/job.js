@@ -50,6 +50,8 @@ function shows(frame, words) {
     alone: words.alone,
     any: frame.total > 0,
     results: frame.total > 0 && !words.untouched,
+    // What has not run is changed, not run again.
+    again: frame.state !== "ready",
     any_failed: frame.counts.failed > 0,
     any_fallback: frame.counts.fallback > 0,
     any_retrying: frame.counts.retrying > 0,
@@ -183,13 +185,17 @@ function speak(frame, words) {
 
 const items = new Items();
 
+/** Whether the job has another state. A trial of quick rows is over before anybody sees that it runs. */
+const moved = (frame, before) =>
+  frame.state !== before.state || (frame.state === "ready" && frame.started !== before.started);
+
 function take(frame) {
   const snapshot = frame.from === frame.seq && frame.rows.length;
   newest = snapshot ? frame.rows.slice(0, NEWEST) : merged(newest, frame.rows, NEWEST);
-  if (frame.state !== current.state || frame.total !== current.total) items.look();
+  if (moved(frame, current) || frame.total !== current.total) items.look();
   // The report and the trial are parts of the page that the server writes.
-  if (frame.state !== current.state) setTimeout(() => window.htmx?.trigger("#setup", "look"), Math.random() * 300);
-  if (frame.state !== current.state) setTimeout(lookAtActivity, 300 + Math.random() * 2700);
+  if (moved(frame, current)) setTimeout(() => window.htmx?.trigger("#setup", "look"), Math.random() * 300);
+  if (moved(frame, current)) setTimeout(lookAtActivity, 300 + Math.random() * 2700);
   line.news();
   paint(frame);
 }
