@@ -86,7 +86,7 @@ function putProcessor(part, fresh) {
   const same = before.dataset.label === part.dataset.label;
   carry(before, part, ({ name, value }) => (name.startsWith("param_") ? same : !fresh && value));
   keepingFocus(() => before.replaceWith(part));
-  setText($("#id_workers_helptext"), part.dataset.help);
+  setText($("#id_workers_helptext > span"), part.dataset.help);
 }
 
 function keepingFocus(change) {

@@ -2,7 +2,6 @@
 // the form is filled in, and the form itself names only the stored file.
 
 import { useRows } from "./choosing.js";
-import { number } from "./format.js";
 import { hint } from "./hints.js";
 import { HEAD, clear, looked, processed, showUse } from "./looking.js";
 import { discard, send } from "./sending.js";
@@ -12,10 +11,16 @@ const SHOWN = 80; // characters of a file's name
 
 const form = () => $("#new-form");
 const token = () => $('[name="csrfmiddlewaretoken"]', form()).value;
-const megabytes = (bytes) => (bytes < 1e6 ? `${number(Math.ceil(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 const shortened = (name) => (name.length > SHOWN ? `${name.slice(0, SHOWN - 1)}…` : name);
 const chosen = () => $("#id_file").files[0];
 const stored = () => $("#id_upload").value;
+
+/** As the server writes it: 12 bytes, 258.5 KB, 1.2 GB. */
+function sizeOf(bytes) {
+  if (bytes < 1024) return `${bytes} byte${bytes === 1 ? "" : "s"}`;
+  const power = Math.min(3, Math.floor(Math.log2(bytes) / 10));
+  return `${(bytes / 1024 ** power).toFixed(1)} ${["KB", "MB", "GB"][power - 1]}`;
+}
 
 let sending = null; // what is on its way, with stop()
 let waiting = ""; // which button was pressed meanwhile
@@ -39,7 +44,7 @@ function take() {
   $("#chosen").hidden = false;
   $("#chosen-name").textContent = shortened(file.name);
   $("#chosen-name").title = file.name;
-  $("#chosen-size").textContent = megabytes(file.size);
+  $("#chosen-size").textContent = sizeOf(file.size);
   if (!fits(file)) return clear();
   for (const field of $$('#options [name^="file_"]')) field.value = "";
   look(true);
@@ -49,7 +54,7 @@ function take() {
 function fits(file) {
   const limit = Number(form().dataset.limit);
   if (file.size <= limit) return true;
-  notSent(`This file has ${megabytes(file.size)}; up to ${megabytes(limit)} can be sent here.`, false);
+  notSent(`This file has ${sizeOf(file.size)}; up to ${sizeOf(limit)} can be sent here.`, false);
   return false;
 }
 
@@ -69,7 +74,7 @@ function begin() {
 
 function progress(sent, total) {
   $("#sending progress").value = (sent / total) * 100;
-  $("#sent").textContent = sent < total ? `Sent ${megabytes(sent)} of ${megabytes(total)}` : "Storing the file…";
+  $("#sent").textContent = sent < total ? `Sent ${sizeOf(sent)} of ${sizeOf(total)}` : "Storing the file…";
 }
 
 function arrived({ upload, same }) {
