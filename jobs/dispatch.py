@@ -127,6 +127,8 @@ def trial(job: Job, by: Any = None, rows: str = "first", count: int = 10, chosen
 def change(job: Job, by: Any = None, *, start: bool = False, **fields: Any) -> None:
     """Has the file read anew under other settings; see `Job.change`."""
     store.lock_job_shards(job.pk)
+    job.refuse_unless("change")
+    _enter(job)
     job.change(by, autostart=start, **fields)
     transaction.on_commit(partial(send, LOAD, job.pk))
 

@@ -54,8 +54,8 @@ def _all(job: Job) -> Iterator[str]:
 
 def _positions(job: Job, shards: list[Shard]) -> Iterator[str]:
     # What an earlier reading left lies behind, and goes when the file is read.
-    left = {"position__lt": job.total} if job.state == JobState.LOADING else {}
-    found = Item.objects.filter(job=job, **left).aggregate(n=Count("pk"), low=Min("position"), high=Max("position"))
+    items = Item.objects.filter(job=job) if job.read_whole else job.read_items()
+    found = items.aggregate(n=Count("pk"), low=Min("position"), high=Max("position"))
     if found["n"] != job.total:
         yield f"{found['n']} items are stored, the job counts {job.total}"
     if found["n"] and (found["low"], found["high"]) != (0, found["n"] - 1):

@@ -88,37 +88,37 @@ def load(job: Job) -> bool:
         with job.upload.file.open("rb") as stream:
             report = read_all(job, token, sources.read(stream, job.file_shape))
     except files.Unreadable as error:
-        return refuse(job, str(error))
+        return refuse(job, token, str(error))
     except FileNotFoundError:
-        return refuse(job, "The stored file is gone.")
+        return refuse(job, token, "The stored file is gone.")
     except (DataError, ValueError):
         # Reading it again would end the same way.
         logger.exception("Job %s: its file cannot be stored", job.code)
-        return refuse(job, f"The database refuses a value of the file after row {job.total:,}.")
+        return refuse(job, token, f"The database refuses a value of the file after row {job.total:,}.")
     except LostLease:
         return False
     try:
-        return ready(job, report)
+        return ready(job, token, report)
     except (DataError, IntegrityError, ValueError):
         logger.exception("Job %s: its settings cannot be stored", job.code)
-        return refuse(job, "The database refuses a value of the job's settings.")
+        return refuse(job, token, "The database refuses a value of the job's settings.")
 
 
 @transaction.atomic
-def refuse(job: Job, sentence: str) -> bool:
+def refuse(job: Job, token: str, sentence: str) -> bool:
     """The file cannot be a job."""
+    if not still_reads(job, token):
+        return False
     reason = harmless(sentence)[:500]
-    moved = job.move(
-        JobState.INVALID,
-        only=[JobState.LOADING],
-        reason=reason,
-        load_token="",
-        load_expires=None,
-        finished=timezone.now(),
-    )
-    if moved:
-        job.note("invalid", reason)
-    return moved
+    job.move(JobState.INVALID, reason=reason, load_token="", load_expires=None, finished=timezone.now())
+    job.note("invalid", reason)
+    return True
+
+
+def still_reads(job: Job, token: str) -> bool:
+    """Locks the job; whether it is for this reader to say what became of the file."""
+    job.lock()
+    return job.state == JobState.LOADING and job.load_token == token
 
 
 def take(job: Job) -> str:
@@ -145,8 +145,11 @@ def prolong(job: Job, token: str) -> None:
 
 def clear(job: Job, token: str) -> None:
     """Removes the rows of an earlier reading, under other settings."""
-    while store.remove_rows(job.pk, job.total):
-        prolong(job, token)
+    left = True
+    while left:
+        with transaction.atomic():
+            prolong(job, token)
+            left = store.remove_rows(job.pk, job.total)
 
 
 def skip_stored(job: Job, token: str, look: Iterator[Looked]) -> None:
@@ -235,15 +238,14 @@ def add_shard(job: Job, token: str, intake: Intake, pending: Iterable[Pending], 
 
 
 @transaction.atomic
-def ready(job: Job, report: dict[str, Any]) -> bool:
+def ready(job: Job, token: str, report: dict[str, Any]) -> bool:
     """The whole file is stored: on to the queue, or to the person who decides."""
-    job.lock()
+    if not still_reads(job, token):
+        return False
     read: dict[str, Any] = {"report": report, "load_token": "", "load_expires": None}
     if not job.autostart:
-        return job.move(JobState.READY, only=[JobState.LOADING], **read)
-    if job.state != JobState.LOADING:
-        return False
-    run = job.new_run(Run.Kind.FIRST, job.total, job.owner)
+        return job.move(JobState.READY, **read)
+    run = job.new_run(Run.Kind.FIRST, job.counts()["pending"], job.owner)
     job.move(JobState.QUEUED, run=run, **read)
     job.note("start", "Started", job.owner)
     return True

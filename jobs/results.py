@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
 from jobs import files
-from jobs.models import Item, ItemState, Job
+from jobs.models import ItemState, Job
 
 CHUNK: Final = 2_000  # rows
 FIRST: Final = 100  # rows of the first chunk, which shows how large they are
@@ -49,7 +49,7 @@ def failure(job: Job, row: files.Result) -> list[object]:
 def results(job: Job, states: Sequence[int] = ()) -> Iterator[list[files.Result]]:
     """The rows in chunks, in order; of all states unless some are named."""
     after = -1
-    items = Item.objects.filter(job=job, state__in=states) if states else Item.objects.filter(job=job)
+    items = job.read_items().filter(state__in=states) if states else job.read_items()
     fields = (
         "position", "state", "payload", "result", "fallback", "error_kind", "error", "attempts", "seconds", "key"
     )  # fmt: skip

@@ -13,9 +13,9 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from jobs import dispatch, sql
+from jobs import dispatch, sql, store
 from jobs.durations import duration
-from jobs.models import Batch, Job, Shard, Upload
+from jobs.models import Batch, Job, JobState, Shard, Upload
 from jobs.models.states import ENDED
 
 logger = logging.getLogger(__name__)
@@ -30,9 +30,13 @@ def period() -> timedelta | None:
 
 
 def outdated(older_than: timedelta, keep_results: bool = False) -> QuerySet[Job]:
-    """Jobs that ended so long ago; with `keep_results` those of which more than the results is left."""
+    """Jobs that ended so long ago, or were made so long ago and never started.
+
+    With `keep_results` those of which more than the results is left.
+    """
     held = Shard.objects.leased().filter(job=OuterRef("pk"))
-    ended = Job.objects.present().filter(state__in=ENDED).annotate(end=Coalesce("finished", "created"))
+    over = Job.objects.present().filter(state__in=(*ENDED, JobState.READY))
+    ended = over.annotate(end=Coalesce("finished", "created"))
     found = ended.filter(~Exists(held), end__lt=timezone.now() - older_than).order_by("end")
     return found.filter(pruned=None) if keep_results else found
 
@@ -53,7 +57,7 @@ def keep_up() -> None:
 
 def prune(job: Job, keep_results: bool, until: float | None = None) -> bool:
     """Removes the job, or all but its results; False where the time was not enough."""
-    if keep_results:
+    if keep_results and job.ended:
         return trim(job, until)
     dispatch.delete(job)
     return erase(job, until)
@@ -66,6 +70,10 @@ def erase(job: Job, until: float | None = None) -> bool:
             remove_attempts(shard)
             sql.execute("DELETE FROM jobs_item WHERE job_id = %s AND position >= %s AND position < %s", within(shard))
             shard.delete()
+        if until and time.monotonic() > until:
+            return False
+    # What a reading under other settings left.
+    while store.remove_rows(job.pk, 0):
         if until and time.monotonic() > until:
             return False
     remove_batches(job)

@@ -18,7 +18,7 @@ from jobs.files import Shape
 from jobs.limits import SAMPLE, End, Limit, Tally, items
 from jobs.models.activity import Activity
 from jobs.models.batch import Batch
-from jobs.models.item import Attempt
+from jobs.models.item import Attempt, Item, ItemQuerySet
 from jobs.models.run import Run
 from jobs.models.shard import Shard
 from jobs.models.states import ARROWS, ENDED, UNFINISHED, WORKABLE, ItemState, JobState, sources
@@ -30,10 +30,12 @@ WORKERS_PER_TASK: Final = 50
 COUNTS: Final = ("pending", "retrying", "succeeded", "failed", "rejected", "fallbacks", "attempts", "running")
 # Begins to count anew what the failure limit looks at.
 NEW_ROUND: Final[dict[str, Any]] = {"limit_round": F("limit_round") + 1, "limit_tally": ""}
+# And so for the first time: nobody works on the job.
+FIRST_ROUND: Final[dict[str, Any]] = {"limit_round": 0, "limit_tally": "", "started": None, "spent": 0.0}
 # As if the file had not been read yet.
 UNREAD: Final[dict[str, Any]] = {
-    "total": 0, "report": {}, "result_keys": [], "run": None, "reason": "", "started": None, "finished": None,
-    "spent": 0.0, "readings": F("readings") + 1, "load_token": "", "load_expires": None,
+    "total": 0, "report": {}, "result_keys": [], "run": None, "reason": "", "finished": None, "pruned": None,
+    "readings": F("readings") + 1, "load_token": "", "load_expires": None, **FIRST_ROUND,
 }  # fmt: skip
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -214,6 +216,10 @@ class Job(models.Model):
             return {name: getattr(self, f"sum_{name}") for name in COUNTS}
         return self.shards.aggregate(**{name: Sum(name, default=0) for name in COUNTS})
 
+    def read_items(self) -> ItemQuerySet:
+        """Its items. What an earlier reading of the file left behind is none of them."""
+        return Item.objects.filter(job=self, position__lt=self.total)
+
     @property
     def read_whole(self) -> bool:
         """Whether all rows of the file are stored."""
@@ -320,7 +326,7 @@ class Job(models.Model):
         """Puts a job that is ready into the queue; what a trial did already is kept."""
         self.refuse_unless("start")
         run = self.new_run(Run.Kind.FIRST, self.counts()["pending"], by)
-        self.move(JobState.QUEUED, run=run, reason="", started=None, spent=0.0, **NEW_ROUND)
+        self.move(JobState.QUEUED, run=run, reason="", **FIRST_ROUND)
         self.note("start", "Started", by)
 
     @transaction.atomic
@@ -328,7 +334,7 @@ class Job(models.Model):
         """Puts a job that is ready into the queue for these items only; it is ready again once they are done."""
         self.refuse_unless("try")
         run = self.new_run(Run.Kind.TRIAL, len(positions), by, positions=list(positions))
-        self.move(JobState.QUEUED, run=run, reason="", started=None, spent=0.0, **NEW_ROUND)
+        self.move(JobState.QUEUED, run=run, reason="", **FIRST_ROUND)
         self.note("try", f"Tried {items(len(positions))}", by)
 
     @transaction.atomic
@@ -342,7 +348,7 @@ class Job(models.Model):
         Attempt.objects.filter(job=self).delete()
         self.causes.all().delete()
         self.shards.all().delete()
-        self.move(JobState.LOADING, **UNREAD, **NEW_ROUND, **fields)
+        self.move(JobState.LOADING, **UNREAD, **fields)
         self.announce(None)
         self.note("change", "Settings changed", by)
 
@@ -365,15 +371,15 @@ class Job(models.Model):
         """Counts how items ended, and pauses the job where the failure limit is reached; whether it did.
 
         Under the lock of the job's row: there is one pause, however many fail at once. What began in a round before
-        the present one, or in a job that was stopped meanwhile, does not count. This object stays as it is: should the
-        transaction have to be repeated, it must not know of the pause.
+        the present one, in a job that was stopped meanwhile, or in a trial does not count. This object stays as it is:
+        should the transaction have to be repeated, it must not know of the pause.
         """
         counted = list(ends) if self.limit else []
         if not counted:
             return False
         counting = Job.objects.select_for_update(no_key=True).filter(state__in=WORKABLE, limit_round=limit_round)
         job = counting.filter(pk=self.pk).first()
-        if job is None:
+        if job is None or job.trying:
             return False
         tally = Tally.load(job.limit_tally)
         reason = job.limit.reached(tally, counted, first=not limit_round)

@@ -24,6 +24,6 @@ def job_for(request: HttpRequest, code: str) -> Job:
 
 def item_for(request: HttpRequest, code: str, row: int) -> Item:
     job = job_for(request, code)
-    item = get_object_or_404(Item.objects.select_related("worker"), job=job, position=row - 1)
+    item = get_object_or_404(job.read_items().select_related("worker"), position=row - 1)
     item.job = job
     return item

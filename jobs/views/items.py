@@ -25,7 +25,7 @@ FILTERS: Final = {
 def page_of_items(request: HttpRequest, job: Job) -> dict[str, Any]:
     """Rows after (or before) a row, of one state or all, and the way to the next and previous page."""
     state, cause = request.GET.get("state", ""), number(request, "cause")
-    items = Item.objects.filter(job=job)
+    items = job.read_items()
     if FILTERS.get(state):
         items = items.filter(state__in=FILTERS[state])
     if cause:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from django.utils import timezone
 
-from jobs import dispatch, invariants, keeper, loading, picks, tasks
+from jobs import dispatch, invariants, keeper, loading, picks, results, retention, tasks
 from jobs.models import Item, Job, JobState, Run, Shard
 from jobs.models.job import Refused
-from tests.base import People, csv_of, loaded, states
+from jobs.store import LostLease
+from tests.base import People, csv_of, lines, loaded, states
 from tests.rows.steps import recorder_for
 
 
@@ -167,6 +170,63 @@ class ChangeTests(People):
         job.refresh_from_db()
         job = self.changed(job)
         assert (job.state, job.reason, job.total) == ("ready", "", 3)
+
+
+class ReadersTests(People):
+    """Several readers of one file, of whom one comes late."""
+
+    def late(self) -> tuple[Job, str]:
+        """A job that another reader has read whole, and the token of one that is late."""
+        job = ready(self.alice)
+        dispatch.change(job, self.alice)
+        token = loading.take(job)
+        Job.objects.filter(pk=job.pk).update(load_expires=timezone.now() - timedelta(minutes=1))
+        assert loading.load(Job.objects.get(pk=job.pk))
+        return job, token
+
+    def test_it_removes_no_rows_of_another_reader(self) -> None:
+        job, token = self.late()
+        with pytest.raises(LostLease):
+            loading.clear(job, token)
+        assert Item.objects.filter(job=job).count() == 30
+
+    def test_it_has_nothing_to_say_any_more(self) -> None:
+        job, token = self.late()
+        dispatch.change(Job.objects.get(pk=job.pk), self.alice)
+        assert not loading.ready(job, token, {"rows": 7})
+        assert not loading.refuse(job, token, "It cannot be read.")
+        job.refresh_from_db()
+        assert (job.state, job.report) == ("loading", {})
+
+    def test_it_hides_and_removes_what_was_left_unread(self) -> None:
+        job = ready(self.alice)
+        dispatch.change(job, self.alice)
+        dispatch.cancel(job, self.alice)
+        job.refresh_from_db()
+        assert not list(invariants.differences(job))
+        assert len(lines(results.chunks(job, "csv"))) == 1
+        dispatch.delete(job, self.alice)
+        assert retention.erase(job)
+        assert not Item.objects.filter(job=job.pk).exists()
+
+
+class LimitTests(People):
+    """The failure limit and trials."""
+
+    def test_it_does_not_pause_a_trial(self) -> None:
+        job = ready(self.alice, simulate=lambda at: "fail:Gone", limit_count=1)
+        dispatch.trial(job, self.alice, count=5)
+        tasks.work()
+        job.refresh_from_db()
+        assert (job.state, job.counts()["failed"], job.limit_tally) == ("ready", 5, "")
+
+    def test_it_counts_from_the_first_after_a_start(self) -> None:
+        job = ready(self.alice, simulate=lambda at: "fail:Gone", limit_count=3, workers=1)
+        dispatch.start(job, self.alice)
+        tasks.work()
+        job.refresh_from_db()
+        said = job.activities.get(verb="pause").text
+        assert said == "Paused: 3 of the first 3 items failed; the limit is 3."
 
 
 class ReportTests(People):
