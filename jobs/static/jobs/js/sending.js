@@ -17,7 +17,8 @@ function answerOf(request) {
   }
 }
 
-const sentence = (status, said) => said.error || BY_STATUS[status] || "The file could not be stored. Send it again.";
+const sentence = (status, said) =>
+  said.error || (status !== 401 && said.detail) || BY_STATUS[status] || "The file could not be stored. Send it again.";
 
 /** Removes a file that was stored and is not wanted; should that fail, the server does it within the hour. */
 export function discard(url, upload, token) {
