@@ -26,6 +26,7 @@ let sending = null; // what is on its way, with stop()
 let waiting = ""; // which button was pressed meanwhile
 let posting = false;
 let ours = ""; // the stored file that no job was made of yet
+let before = null; // the file that the form came with
 
 // The file: shown at once and sent behind the form
 
@@ -88,6 +89,7 @@ function arrived({ upload, same }) {
 function notSent(text, again) {
   sending = null;
   wait("");
+  if (before) [text, again] = [`${text} The file from before stays.`, restore()];
   $("#sending").hidden = true;
   $("#not-sent").hidden = false;
   $("#not-sent p").textContent = text;
@@ -95,11 +97,20 @@ function notSent(text, again) {
   announce(text);
 }
 
+/** The file that the form came with is its file again. */
+function restore() {
+  $("#id_file").value = "";
+  $("#id_upload").value = before.upload;
+  for (const part of ["name", "size"]) $(`#chosen-${part}`).textContent = before[part];
+  look(true);
+  return false;
+}
+
 function stopSending() {
   const [name, focused] = [shortened(chosen().name), document.activeElement === $("#stop-sending")];
   forget();
   notSent(`Stopped sending ${name}. Nothing of it was stored.`, true);
-  if (focused) $("#send-again").focus();
+  if (focused) (before ? $("#id_file") : $("#send-again")).focus();
 }
 
 function showSame(same) {
@@ -224,6 +235,7 @@ function input({ target }) {
 
 /** Everything that hangs on elements of the form, which is replaced when it comes back with errors. */
 function open() {
+  before = stored() && stored() !== ours && { upload: stored(), name: $("#chosen-name").textContent, size: $("#chosen-size").textContent };
   for (const name of USUAL) {
     if ($(`#id_${name}`).value !== $("#processor").dataset[name]) typed.add(`id_${name}`);
   }
