@@ -1,6 +1,6 @@
 """The form of a new job. What it asks for beyond the file follows from the file and the processor."""
 
-from jobs.forms.again import filled_in
+from jobs.forms.again import filled_in, secrets_of
 from jobs.forms.guessing import guess
 from jobs.forms.job import NAMES, JobForm, chosen_one
 from jobs.forms.policy import LIMIT, POLICY, defaults, filled
@@ -19,6 +19,7 @@ __all__ = [
     "given_by",
     "guess",
     "options_of",
+    "secrets_of",
     "understood",
     "upload_for",
 ]

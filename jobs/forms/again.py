@@ -22,6 +22,14 @@ def filled_in(job: Job) -> dict[str, Any]:
     return fields | options(job)
 
 
+def secrets_of(job: Job, processor: str) -> dict[str, Any]:
+    """The secret parameters that the job has, if it stays with its processor."""
+    names = (
+        {one.name for one in chosen_one(job.processor).parameters if one.secret} if processor == job.processor else ()
+    )
+    return {name: value for name, value in job.parameters.items() if name in names and value}
+
+
 def options(job: Job) -> dict[str, str]:
     """The options under which the job's file is read as it was; those that would be guessed so are left to that."""
     shape = job.file_shape

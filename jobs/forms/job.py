@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from django import forms
@@ -13,7 +14,7 @@ from jobs.forms.guessing import automatic_key, automatic_label, guess
 from jobs.forms.policy import LIMIT, POLICY, PolicyFields, defaults, filled
 from jobs.forms.source import FileFields
 from jobs.limits import SAMPLE
-from jobs.models import Upload
+from jobs.models import Job, Upload
 from jobs.processors import Parameter, ParameterError, Processor
 
 NAMES: Final = ("label_column", "key_column")
@@ -47,9 +48,10 @@ class JobForm(PolicyFields, FileFields):
 
     def __init__(
         self, data: Any = None, uploaded: Any = None, *, owner: User, columns: Sequence[str] = (), chosen: str = "",
-        initial: Mapping[str, Any] | None = None,
+        initial: Mapping[str, Any] | None = None, secrets: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.owner = owner
+        self.secrets = secrets or {}
         self.chosen = chosen_one(chosen or (data or {}).get("processor", ""))
         self.usual = usual = {"processor": self.chosen.name, **defaults(self.chosen)}
         super().__init__(None if data is None else filled(data, usual), uploaded, initial=usual | dict(initial or {}))
@@ -57,7 +59,9 @@ class JobForm(PolicyFields, FileFields):
         choice = cast(forms.ChoiceField, self.fields["processor"])
         choice.choices = [(p.name, p.label) for p in processors.all_processors()]
         for parameter in self.chosen.parameters:
-            self.fields[f"param_{parameter.name}"] = parameter_field(parameter)
+            self.fields[f"param_{parameter.name}"] = field = parameter_field(parameter)
+            if parameter.secret and self.secrets.get(parameter.name):
+                field.help_text = f"{field.help_text} Leave it empty to keep the present one.".strip()
         self.set_columns(columns)
 
     def set_columns(self, columns: Sequence[str]) -> None:
@@ -106,7 +110,13 @@ class JobForm(PolicyFields, FileFields):
     def recognise(self) -> None:
         super().recognise()
         if self.shape:
-            self.set_columns(self.shape.columns)
+            self.set_columns(self._columns(self.shape))
+
+    def _columns(self, shape: files.Shape) -> Sequence[str]:
+        """Those of the file. One that was read whole before may have more than its first part shows."""
+        jobs = Job.objects.filter(upload=self.kept, total__gt=0) if self.kept and not self.sent else ()
+        alike = (job for job in jobs if replace(job.file_shape, columns=shape.columns) == shape)
+        return next((job.columns for job in alike), shape.columns)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -115,7 +125,7 @@ class JobForm(PolicyFields, FileFields):
         for option, sentence in self.wrong.items():
             self.add_error(self.field_of(option), sentence)
         if self.shape:
-            data["mapping"] = self._mapping(self.shape.columns)
+            data["mapping"] = self._mapping()
         else:
             self._forget_columns()
         data["parameters"] = self._parameters(data)
@@ -127,7 +137,7 @@ class JobForm(PolicyFields, FileFields):
             if name in NAMES or name.startswith("map_"):
                 del self.errors[name]
 
-    def _mapping(self, columns: Sequence[str]) -> dict[str, str]:
+    def _mapping(self) -> dict[str, str]:
         """Input → column. An input without a select in what was sent takes the column that fits by name."""
         mapping = {}
         for one in self.chosen.inputs:
@@ -145,8 +155,9 @@ class JobForm(PolicyFields, FileFields):
             for p in self.chosen.parameters
             if data.get(f"param_{p.name}") not in (None, "")
         }
+        kept = {p.name: self.secrets[p.name] for p in self.chosen.parameters if p.secret and p.name in self.secrets}
         try:
-            return self.chosen.clean(given)
+            return self.chosen.clean(kept | given)
         except ParameterError as error:
             self.add_error(f"param_{error.name}" if f"param_{error.name}" in self.fields else None, str(error))
             return {}
@@ -160,7 +171,7 @@ class JobForm(PolicyFields, FileFields):
             "parameters": data["parameters"],
             "mapping": data["mapping"],
             "shape": shape.to_dict(),
-            "columns": list(shape.columns),
+            "columns": list(self.columns),
             **{name: data[name] for name in (*NAMES, *POLICY, *LIMIT)},
             "limit_sample": data["limit_sample"] or SAMPLE,
         }

@@ -40,8 +40,10 @@ def readable_uploads(person: User) -> QuerySet[Upload]:
 
 
 def upload_for(person: User, key: str) -> Upload | None:
-    """The file with this primary key, if this person may look into it."""
-    return readable_uploads(person).filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
+    """The file with this primary key, if this person may look into it. It is kept for another hour."""
+    found = readable_uploads(person).filter(pk=int(key)) if key.isdecimal() and len(key) < 19 else Upload.objects.none()
+    Upload.objects.filter(pk__in=found.values("pk")).use()
+    return found.first()
 
 
 def options_of(data: Mapping[str, Any]) -> dict[str, str]:

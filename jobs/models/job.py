@@ -335,7 +335,7 @@ class Job(models.Model):
         self.refuse_unless("try")
         run = self.new_run(Run.Kind.TRIAL, len(positions), by, positions=list(positions))
         self.move(JobState.QUEUED, run=run, reason="", **FIRST_ROUND)
-        self.note("try", f"Tried {items(len(positions))}", by)
+        self.note("try", f"Began to try {items(len(positions))}", by)
 
     @transaction.atomic
     def change(self, by: Any = None, **fields: Any) -> None:

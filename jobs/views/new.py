@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any, Final
 
 from django.conf import settings
@@ -15,7 +16,7 @@ from django.utils.crypto import salted_hmac
 from django.views.decorators.http import require_http_methods, require_POST
 
 from jobs import dispatch, processors, samples, sources
-from jobs.forms import LIMIT, NAMES, POLICY, JobForm, defaults, filled_in, guess, options_of
+from jobs.forms import GONE, LIMIT, NAMES, POLICY, JobForm, defaults, filled_in, guess, options_of, secrets_of
 from jobs.models import Job, Upload
 from jobs.models.job import ALPHABET, VERBS, Refused, new_code
 from jobs.quotas import OverQuota
@@ -41,8 +42,8 @@ def new(request: HttpRequest) -> HttpResponse:
         return page(request, form, status=422)
     try:
         job = submitted(request, upload, form.job(), start=starts(request))
-    except OverQuota as refusal:
-        form.add_error(None, str(refusal))
+    except (OverQuota, Job.DoesNotExist) as refusal:
+        form.add_error(None, str(refusal) if isinstance(refusal, OverQuota) else GONE)
         return page(request, form, status=422)
     return gone_on(request, job)
 
@@ -55,8 +56,9 @@ def change(request: HttpRequest, code: str) -> HttpResponse:
         messages.error(request, VERBS["change"][1])
         return redirect(job)
     if request.method != "POST":
-        return page(request, blank(request, job), changed=job)
-    form = JobForm(request.POST, request.FILES, owner=person(request))
+        return page(request, blank(request, job, secrets_of(job, job.processor)), changed=job)
+    secrets = secrets_of(job, request.POST.get("processor", ""))
+    form = JobForm(request.POST, request.FILES, owner=person(request), secrets=secrets)
     if "refresh" in request.POST:
         return refreshed(request, form, changed=job)
     upload = checked(form)
@@ -65,6 +67,9 @@ def change(request: HttpRequest, code: str) -> HttpResponse:
     other = {} if upload == job.upload else {"upload": upload}
     try:
         dispatch.change(job, request.user, start=starts(request), **form.job(), **other)
+    except IntegrityError:
+        form.add_error(None, GONE)
+        return page(request, form, status=422, changed=job)
     except Refused as refusal:
         messages.error(request, str(refusal))
     return gone_on(request, job)
@@ -87,12 +92,14 @@ def gone_on(request: HttpRequest, job: Job) -> HttpResponse:
     return JsonResponse({"url": url}) if wants_json(request) else redirect(url)
 
 
-def blank(request: HttpRequest, before: Job | None) -> JobForm:
+def blank(request: HttpRequest, before: Job | None, secrets: Mapping[str, Any] | None = None) -> JobForm:
     """A form that nobody has sent yet, filled in from a job where there is one."""
     if before is None:
         return JobForm(owner=person(request))
     known = before.columns if before.upload.file else ()
-    form = JobForm(owner=person(request), columns=known, chosen=before.processor, initial=filled_in(before))
+    form = JobForm(
+        owner=person(request), columns=known, chosen=before.processor, initial=filled_in(before), secrets=secrets
+    )
     if before.upload.file:
         form.kept, form.shape = before.upload, before.file_shape
     return form
@@ -128,6 +135,7 @@ def page(
         "changed": changed,
         "same": same_content(fresh) if fresh else None,
         "pruned": PRUNED if job and not job.upload.file else "",
+        "retype": bool(like and secrets_of(like, like.processor)),
         "trouble": trouble,
         "preview": preview,
         "hints": of_form(request, form, preview.amount if preview else None),

@@ -85,4 +85,4 @@ def processor_fields(request: HttpRequest) -> HttpResponse:
     """The mapping and the parameters of one processor."""
     columns = request.GET.getlist("column")[: sources.limits().columns]
     form = JobForm(owner=person(request), columns=columns, chosen=request.GET.get("processor", ""))
-    return render(request, "jobs/new.html#processor", {"form": form, "chosen": form.chosen, "swapped": True})
+    return render(request, "jobs/new.html#processor", {"form": form, "chosen": form.chosen})

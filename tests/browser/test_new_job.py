@@ -116,6 +116,27 @@ def test_it_keeps_a_column_that_was_chosen(form: Page) -> None:
     expect(form.locator("#id_label_column")).to_have_value("query")
 
 
+def test_it_shows_the_processor_that_was_chosen_last(form: Page) -> None:
+    held: list[Route] = []
+    form.route("**/jobs/preview/", lambda route: held.append(route))
+    choose(form, b"query,note\nbest hotels,1\ncheap flights,2\n")
+    until(lambda: form.locator("#chosen").is_visible() and held, 10, "the preview is asked for")
+    form.locator("input[value=rewrite-query]").check()
+    expect(form.locator("#processor")).to_contain_text("Uses Query.")
+    held[0].continue_()
+    expect(form.locator("#id_map_query")).to_have_value("query")
+    expect(form.locator("#id_map_url")).to_have_count(0)
+
+
+def test_it_says_what_the_settings_mean_for_the_file(form: Page) -> None:
+    hint = form.locator("[data-hint=workers]")
+    choose(form, german())
+    form.locator("input[value=rewrite-query]").check()
+    expect(hint).to_contain_text("40 rows")
+    form.locator("#id_rate").fill("2")
+    expect(form.locator("[data-hint=rate]")).to_contain_text("20 seconds")
+
+
 def test_it_takes_rows_that_are_pasted_into_the_box(form: Page) -> None:
     form.locator("#paste summary").click()
     form.locator("#id_pasted").fill("query\tnote\nbest hotels\ta\ncheap flights\tb\n")

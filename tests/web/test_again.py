@@ -6,6 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import IntegrityError
 from django.http import HttpResponse
 from django.utils import timezone
 
@@ -169,6 +170,33 @@ class ChangeTests(FilledInCase):
         assert self.change(job, workers=2).status_code == 302
         job.refresh_from_db()
         assert (job.workers, job.owner) == (2, self.alice)
+
+    def test_it_keeps_a_secret_that_is_not_typed_again(self) -> None:
+        job = self.ready("text\na\n", mapping={})
+        Job.objects.filter(pk=job.pk).update(processor="typed", parameters={"token": "hunter22", "count": 5})
+        job.refresh_from_db()
+        with patch("jobs.processors.all_processors", return_value=[Typed()]):
+            body = self.client.get(f"/jobs/{job.code}/change/").content.decode()
+            self.change(job, map_text="text", param_count="6")
+        job.refresh_from_db()
+        assert "Leave it empty to keep the present one." in body
+        assert "hunter22" not in body
+        assert (job.parameters["token"], job.parameters["count"]) == ("hunter22", 6)
+
+    def test_it_takes_a_column_that_comes_up_late(self) -> None:
+        lines = '{"query": "a"}\n' * 3_000 + '{"query": "b", "late": 1}\n'
+        job = self.ready(lines, name="rows.jsonl")
+        assert job.columns == ["query", "late"]
+        assert self.change(job, label_column="late").status_code == 302
+        job.refresh_from_db()
+        assert (job.label_column, job.columns) == ("late", ["query", "late"])
+
+    def test_it_says_that_the_file_is_gone(self) -> None:
+        job = self.ready()
+        with patch("jobs.dispatch.change", side_effect=IntegrityError):
+            answer = self.change(job)
+        assert answer.status_code == 422
+        assert "The file is not here any more." in answer.content.decode()
 
     def test_it_changes_nobody_elses_job(self) -> None:
         job = self.ready()

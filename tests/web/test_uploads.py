@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
+from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 from django.test import Client, override_settings
+from django.utils import timezone
 
 from jobs.models import Job, Upload
 from jobs.quotas import OverQuota
@@ -150,3 +153,13 @@ class ButtonTests(FormCase):
         first = body[body.index("<form", body.index('id="new-job"')) :]
         first = first[first.index("<button") :]
         assert first[: first.index(">")].count('name="then" value="check"') == 1
+
+
+class UsedTests(FormCase):
+    """A file that a form is being filled in about."""
+
+    def test_it_stays_while_somebody_looks_at_it(self) -> None:
+        upload = Upload.keep(ContentFile(b"query\na\n"), "rows.csv", self.alice)
+        Upload.objects.update(used=timezone.now() - timedelta(hours=2))
+        self.client.post("/jobs/preview/", {"upload": upload.pk, "processor": "rewrite-query"})
+        assert not Upload.objects.unreferenced().exists()

@@ -1,6 +1,6 @@
 // Dropped files and pasted rows go into the page's file input, as if they had been chosen there.
 
-import { $ } from "./shell.js";
+import { $, toast } from "./shell.js";
 
 /** Rows as a file; what was copied from a spreadsheet has tabs. */
 export function fileOf(text) {
@@ -38,7 +38,10 @@ function dragged(event) {
   if (![...event.dataTransfer.types].includes("Files")) return;
   event.preventDefault();
   $("#drop").classList.toggle("over", over);
-  if (event.type === "drop" && event.dataTransfer.files[0]) give(event.dataTransfer.files[0]);
+  if (event.type !== "drop" || !event.dataTransfer.files[0]) return;
+  const count = event.dataTransfer.files.length;
+  if (count > 1) toast(`A job is made of one file: of the ${count} files the first one is taken.`);
+  give(event.dataTransfer.files[0]);
 }
 
 for (const type of ["dragenter", "dragover", "dragleave", "drop"]) document.addEventListener(type, dragged);

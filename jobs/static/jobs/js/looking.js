@@ -1,25 +1,55 @@
 // What the page shows of a file: its first rows, how it was read, and which column is used for what.
 
-import { $, $$, announce } from "./shell.js";
+import { $, $$, announce, setText, toast } from "./shell.js";
 
 export const HEAD = 256 * 1024; // bytes of the file that are enough for the preview
 
-let newest = 0; // answers that a later question has overtaken are dropped
+// Answers that a later question has overtaken are dropped.
+let newest = 0;
+let newestFields = 0;
+
+const processor = () => $('[name="processor"]:checked').value;
 
 /**
  * Asks the server what it understands: of the stored `upload`, or of the first part of `file` while it is on its way.
  * What was chosen from the old columns stays chosen where there are such columns, unless the file is `fresh`.
  */
-export async function looked({ url, token, file, upload, fresh }) {
-  const question = ++newest;
+export async function looked({ url, fields, token, file, upload, fresh }) {
+  const [question, asked] = [++newest, processor()];
   try {
-    const answer = await fetch(url, { method: "POST", body: questionOf(file, upload, token) });
-    if (!answer.ok) throw new Error(String(answer.status));
-    const html = await answer.text();
-    if (question === newest) put(html, fresh);
+    const html = await textOf(fetch(url, { method: "POST", body: questionOf(file, upload, token) }));
+    if (question !== newest) return;
+    const part = put(html);
+    if (asked === processor()) putProcessor(part, fresh);
+    else await processed(fields, fresh);
   } catch {
     if (question === newest) complain("The preview could not be made. The job can be made all the same.");
   }
+}
+
+/** Asks for the fields of the chosen processor, with the columns that there are now. */
+export async function processed(url, fresh = false) {
+  const question = ++newestFields;
+  const query = new URLSearchParams({ processor: processor() });
+  for (const { value } of $$("#preview [name=column]")) query.append("column", value);
+  try {
+    const html = await textOf(fetch(`${url}?${query}`));
+    if (question === newestFields) putProcessor($("#processor", partsOf(html)), fresh);
+  } catch {
+    if (question === newestFields) toast("The settings of this processor could not be fetched. Choose it again.", "error");
+  }
+}
+
+async function textOf(answering) {
+  const answer = await answering;
+  if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
+  return answer.text();
+}
+
+function partsOf(html) {
+  const parts = document.createElement("template");
+  parts.innerHTML = html;
+  return parts.content;
 }
 
 function questionOf(file, upload, token) {
@@ -31,25 +61,38 @@ function questionOf(file, upload, token) {
     data.set("size", file.size);
   }
   for (const field of $$('#options [name^="file_"]')) data.set(field.name, field.value);
-  data.set("processor", $('[name="processor"]:checked').value);
+  data.set("processor", processor());
   data.set("csrfmiddlewaretoken", token);
   return data;
 }
 
-function put(html, fresh) {
-  const parts = document.createElement("template");
-  parts.innerHTML = html;
-  const processor = $("#processor", parts.content);
-  const [opened, focused] = [$("#options").open, document.activeElement.id];
-  carry($("#options"), $("#options", parts.content), () => true);
-  carry($("#processor"), processor, ({ name, value }) => name.startsWith("param_") || (!fresh && value));
-  processor.remove();
-  $("#options", parts.content).open ||= opened;
-  $("#preview").replaceChildren(parts.content);
-  $("#processor").replaceWith(processor);
+/** Shows the file, and gives back the processor's part of the answer. */
+function put(html) {
+  const parts = partsOf(html);
+  const part = $("#processor", parts);
+  const opened = $("#options").open;
+  part.remove();
+  carry($("#options"), $("#options", parts), () => true);
+  $("#options", parts).open ||= opened;
+  keepingFocus(() => $("#preview").replaceChildren(parts));
   delete $("#preview").dataset.empty;
-  if (focused && document.activeElement.id !== focused) document.getElementById(focused)?.focus();
   announce($("#preview > .note, #preview > .chips")?.innerText ?? "");
+  return part;
+}
+
+function putProcessor(part, fresh) {
+  newestFields++;
+  const before = $("#processor");
+  const same = before.dataset.label === part.dataset.label;
+  carry(before, part, ({ name, value }) => (name.startsWith("param_") ? same : !fresh && value));
+  keepingFocus(() => before.replaceWith(part));
+  setText($("#id_workers_helptext > span"), part.dataset.help);
+}
+
+function keepingFocus(change) {
+  const { id } = document.activeElement;
+  change();
+  if (id && document.activeElement.id !== id) document.getElementById(id)?.focus();
 }
 
 /** Gives the new fields what stands in the old ones of the same name, which may have been typed meanwhile. */

@@ -2,9 +2,8 @@
 // the form is filled in, and the form itself names only the stored file.
 
 import { useRows } from "./choosing.js";
-import { number } from "./format.js";
 import { hint } from "./hints.js";
-import { HEAD, clear, looked, showUse } from "./looking.js";
+import { HEAD, clear, looked, processed, showUse } from "./looking.js";
 import { discard, send } from "./sending.js";
 import { $, $$, announce, localTimes, toast } from "./shell.js";
 
@@ -12,15 +11,22 @@ const SHOWN = 80; // characters of a file's name
 
 const form = () => $("#new-form");
 const token = () => $('[name="csrfmiddlewaretoken"]', form()).value;
-const megabytes = (bytes) => (bytes < 1e6 ? `${number(Math.ceil(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 const shortened = (name) => (name.length > SHOWN ? `${name.slice(0, SHOWN - 1)}…` : name);
 const chosen = () => $("#id_file").files[0];
 const stored = () => $("#id_upload").value;
+
+/** As the server writes it: 12 bytes, 258.5 KB, 1.2 GB. */
+function sizeOf(bytes) {
+  if (bytes < 1024) return `${bytes} byte${bytes === 1 ? "" : "s"}`;
+  const power = Math.min(3, Math.floor(Math.log2(bytes) / 10));
+  return `${(bytes / 1024 ** power).toFixed(1)} ${["KB", "MB", "GB"][power - 1]}`;
+}
 
 let sending = null; // what is on its way, with stop()
 let waiting = ""; // which button was pressed meanwhile
 let posting = false;
 let ours = ""; // the stored file that no job was made of yet
+let before = null; // the file that the form came with
 
 // The file: shown at once and sent behind the form
 
@@ -39,7 +45,7 @@ function take() {
   $("#chosen").hidden = false;
   $("#chosen-name").textContent = shortened(file.name);
   $("#chosen-name").title = file.name;
-  $("#chosen-size").textContent = megabytes(file.size);
+  $("#chosen-size").textContent = sizeOf(file.size);
   if (!fits(file)) return clear();
   for (const field of $$('#options [name^="file_"]')) field.value = "";
   look(true);
@@ -49,12 +55,13 @@ function take() {
 function fits(file) {
   const limit = Number(form().dataset.limit);
   if (file.size <= limit) return true;
-  notSent(`This file has ${megabytes(file.size)}; up to ${megabytes(limit)} can be sent here.`, false);
+  notSent(`This file has ${sizeOf(file.size)}; up to ${sizeOf(limit)} can be sent here.`, false);
   return false;
 }
 
 async function look(fresh = false) {
-  await looked({ url: form().dataset.preview, token: token(), file: chosen(), upload: stored(), fresh });
+  const { preview, fields } = form().dataset;
+  await looked({ url: preview, fields, token: token(), file: chosen(), upload: stored(), fresh });
   summarise();
 }
 
@@ -68,7 +75,7 @@ function begin() {
 
 function progress(sent, total) {
   $("#sending progress").value = (sent / total) * 100;
-  $("#sent").textContent = sent < total ? `Sent ${megabytes(sent)} of ${megabytes(total)}` : "Storing the file…";
+  $("#sent").textContent = sent < total ? `Sent ${sizeOf(sent)} of ${sizeOf(total)}` : "Storing the file…";
 }
 
 function arrived({ upload, same }) {
@@ -82,6 +89,7 @@ function arrived({ upload, same }) {
 function notSent(text, again) {
   sending = null;
   wait("");
+  if (before) [text, again] = [`${text} The file from before stays.`, restore()];
   $("#sending").hidden = true;
   $("#not-sent").hidden = false;
   $("#not-sent p").textContent = text;
@@ -89,11 +97,20 @@ function notSent(text, again) {
   announce(text);
 }
 
+/** The file that the form came with is its file again. */
+function restore() {
+  $("#id_file").value = "";
+  $("#id_upload").value = before.upload;
+  for (const part of ["name", "size"]) $(`#chosen-${part}`).textContent = before[part];
+  look(true);
+  return false;
+}
+
 function stopSending() {
   const [name, focused] = [shortened(chosen().name), document.activeElement === $("#stop-sending")];
   forget();
   notSent(`Stopped sending ${name}. Nothing of it was stored.`, true);
-  if (focused) $("#send-again").focus();
+  if (focused) (before ? $("#id_file") : $("#send-again")).focus();
 }
 
 function showSame(same) {
@@ -110,9 +127,20 @@ function showSame(same) {
 
 // The summary
 
+const typed = new Set();
+const USUAL = ["workers", "attempts"];
+
 const option = (select) => select.selectedOptions[0]?.value ?? "";
 
+/** How hard the processor likes to be tried, unless the person has said otherwise. */
+function followProcessor() {
+  for (const name of USUAL) {
+    if (!typed.has(`id_${name}`)) $(`#id_${name}`).value = $("#processor").dataset[name];
+  }
+}
+
 function summarise() {
+  followProcessor();
   const uses = $$('select[name^="map_"]').map(option).filter(Boolean);
   const [workers, attempts] = [$("#id_workers").value, Number($("#id_attempts").value)];
   const facts = {
@@ -127,25 +155,8 @@ function summarise() {
   hint(form().dataset.hints, token());
 }
 
-// Another processor: its fields, and how hard it likes to be tried, unless the person has said otherwise
-
-const typed = new Set();
-const USUAL = ["workers", "attempts"];
-let kept = {};
-
-function keep() {
-  const fields = $$('#processor :is([name^="param_"], [name$="_column"])');
-  kept = Object.fromEntries(fields.map((field) => [field.name, field.value]));
-  kept.label = $("#processor").dataset.label;
-}
-
-function restore() {
-  const { dataset } = $("#processor");
-  const again = dataset.label === kept.label ? ', [name^="param_"]:not([type="checkbox"])' : "";
-  for (const field of $$(`#processor :is([name$="_column"]${again})`)) field.value = kept[field.name] ?? field.value;
-  for (const name of USUAL) {
-    if (!typed.has(`id_${name}`)) $(`#id_${name}`).value = dataset[name];
-  }
+async function switched() {
+  await processed(form().dataset.fields);
   summarise();
 }
 
@@ -204,7 +215,6 @@ async function answered(answer) {
 function show(html) {
   const page = new DOMParser().parseFromString(html, "text/html");
   $("#new-job").replaceWith(document.adoptNode($("#new-job", page)));
-  window.htmx?.process($("#new-job"));
   posting = false;
   localTimes($("#new-job"));
   open();
@@ -213,6 +223,7 @@ function show(html) {
 
 function changed({ target }) {
   if (target.id === "id_file") take();
+  else if (target.name === "processor") switched();
   else if (target.closest("#options")) look();
 }
 
@@ -224,6 +235,7 @@ function input({ target }) {
 
 /** Everything that hangs on elements of the form, which is replaced when it comes back with errors. */
 function open() {
+  before = stored() && stored() !== ours && { upload: stored(), name: $("#chosen-name").textContent, size: $("#chosen-size").textContent };
   for (const name of USUAL) {
     if ($(`#id_${name}`).value !== $("#processor").dataset[name]) typed.add(`id_${name}`);
   }
@@ -236,8 +248,6 @@ function open() {
   summarise();
 }
 
-document.addEventListener("htmx:beforeSwap", keep);
-document.addEventListener("htmx:afterSettle", restore);
 // Whoever comes back to the page finds its buttons at rest.
 window.addEventListener("pageshow", ({ persisted }) => {
   if (!persisted) return;

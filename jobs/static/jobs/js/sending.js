@@ -1,6 +1,7 @@
 // Sends a file behind the form. Either it is stored as a whole, or nothing of it is.
 
 const CUT = "The connection was lost while the file was sent. Nothing was stored.";
+const UNANSWERED = "The connection was lost before the server answered. Send it again; what had arrived is removed by itself.";
 const BY_STATUS = {
   401: "You are signed out. Sign in in another tab, then send it again.",
   403: "The page is too old. Reload it and choose the file again.",
@@ -17,7 +18,8 @@ function answerOf(request) {
   }
 }
 
-const sentence = (status, said) => said.error || BY_STATUS[status] || "The file could not be stored. Send it again.";
+const sentence = (status, said) =>
+  said.error || (status !== 401 && said.detail) || BY_STATUS[status] || "The file could not be stored. Send it again.";
 
 /** Removes a file that was stored and is not wanted; should that fail, the server does it within the hour. */
 export function discard(url, upload, token) {
@@ -44,7 +46,7 @@ export function send({ url, token, file, progress, done, failed }) {
     if (stopped) return said.upload && discard(url, said.upload, token);
     return request.status === 201 ? done(said) : failed(sentence(request.status, said));
   };
-  request.onerror = () => !stopped && failed(CUT);
+  request.onerror = () => !stopped && failed(arrived ? UNANSWERED : CUT);
   request.send(data);
   return {
     stop() {
