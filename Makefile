@@ -13,19 +13,19 @@ TOGETHER = -k -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
 .PHONY: run test test-quick bench fuzz setup lock clean has-python setup-run setup-dev \
 	check-style check-types check-layers check-migrations check-container check-pages \
-	test-sqlite test-postgres flow-sqlite flow-postgres faults-fast faults soak mistakes
+	test-sqlite test-postgres flow-sqlite browser flow-postgres faults-fast faults soak mistakes
 MAKEFLAGS += --no-print-directory
 
 run: setup-run
 	@exec $(PY) manage.py up
 
-# Side by side what is safe side by side, then what measures time or drives a browser, alone. Everything runs, also
-# after a failure; the status tells.
+# Side by side what is safe side by side, also what waits most of its time; then what measures time, alone. Everything
+# runs, also after a failure; the status tells.
 test: setup-dev
 	@failed=0; \
 	$(MAKE) $(TOGETHER) check-types check-style check-layers check-migrations check-container check-pages \
 		test-sqlite test-postgres || failed=1; \
-	$(MAKE) flow-sqlite || failed=1; \
+	$(MAKE) $(TOGETHER) flow-sqlite browser || failed=1; \
 	$(MAKE) flow-postgres || failed=1; \
 	$(MAKE) faults-fast || failed=1; \
 	if [ $$failed = 0 ]; then echo "make test: everything passed"; else echo "make test: something failed, see above"; fi; \
@@ -88,7 +88,10 @@ test-postgres:
 	@$(POSTGRES) $(PYTEST) $(NO_ROWS) -p no:cacheprovider -m "$(QUICK)"
 
 flow-sqlite:
-	@$(PYTEST) -m "flow or browser"
+	@$(PYTEST) -p no:cacheprovider -m "flow and not browser"
+
+browser:
+	@$(PYTEST) -p no:cacheprovider -m browser
 
 # Plugs are pulled on SQLite here, and most of them on PostgreSQL by the faults.
 flow-postgres:
