@@ -81,6 +81,7 @@ def test_it_shows_what_went_by_unseen(page: Page, system: System, tmp_path: Path
     other.locator("#id_workers").fill("7")
     other.locator("#options summary").click()
     other.locator("#id_file_delimiter").select_option("Semicolon")
+    expect(other.locator("#id_map_simulate")).to_have_value("")
     other.locator("#check").click()
     expect(other.locator("#report")).to_contain_text("Nothing is wrong", timeout=20_000)
     expect(page.locator("#badge")).to_have_text("Ready")
