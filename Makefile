@@ -13,20 +13,19 @@ TOGETHER = -k -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
 .PHONY: run test test-quick bench fuzz setup lock clean has-python setup-run setup-dev \
 	check-style check-types check-layers check-migrations check-container check-pages \
-	test-sqlite test-postgres flow-sqlite browser flow-postgres faults-fast faults soak mistakes
+	test-sqlite test-postgres flow-sqlite browser platform flow-postgres faults-fast faults soak mistakes
 MAKEFLAGS += --no-print-directory
 
 run: setup-run
 	@exec $(PY) manage.py up
 
-# Side by side what is safe side by side, also what waits most of its time; then what measures time, alone. Everything
-# runs, also after a failure; the status tells.
+# Side by side what is safe side by side, also what waits most of its time; then the faults, alone. Everything runs, also
+# after a failure; the status tells.
 test: setup-dev
 	@failed=0; \
 	$(MAKE) $(TOGETHER) check-types check-style check-layers check-migrations check-container check-pages \
 		test-sqlite test-postgres || failed=1; \
-	$(MAKE) $(TOGETHER) flow-sqlite browser || failed=1; \
-	$(MAKE) flow-postgres || failed=1; \
+	$(MAKE) $(TOGETHER) flow-sqlite browser platform flow-postgres || failed=1; \
 	$(MAKE) faults-fast || failed=1; \
 	if [ $$failed = 0 ]; then echo "make test: everything passed"; else echo "make test: something failed, see above"; fi; \
 	exit $$failed
@@ -88,14 +87,17 @@ test-postgres:
 	@$(POSTGRES) $(PYTEST) $(NO_ROWS) -p no:cacheprovider -m "$(QUICK)"
 
 flow-sqlite:
-	@$(PYTEST) -p no:cacheprovider -m "flow and not browser"
+	@$(PYTEST) -p no:cacheprovider tests/flow -m flow
 
 browser:
-	@$(PYTEST) -p no:cacheprovider -m browser
+	@$(PYTEST) -p no:cacheprovider tests/browser -m browser
+
+platform:
+	@$(PYTEST) -p no:cacheprovider tests/platform -m flow
 
 # Plugs are pulled on SQLite here, and most of them on PostgreSQL by the faults.
 flow-postgres:
-	@$(POSTGRES) $(PYTEST) tests/flow -m flow -k "road or backup or upgrade"
+	@$(POSTGRES) $(PYTEST) -p no:cacheprovider tests/flow -m flow -k "road or backup or upgrade"
 
 # Pulls plugs at random moments; SEED=7 pulls them at the same ones again. The seed is printed.
 faults-fast:
