@@ -36,6 +36,8 @@ REJECTED_COLUMNS: Final = ("job_id", "position", "payload", "state", "error_kind
 REJECTED: Final = int(ItemState.REJECTED)
 
 Pending = tuple[int, int, str, str, str]
+# What is kept of the report on a file: the rest stands in the job already.
+STORED: Final = ("rows", "bad_total", "blank", "duplicates", "groups", "types")
 Looked = tuple[int, str, str, str, str]  # position, payload, reason, label, key
 
 
@@ -194,23 +196,17 @@ def check(job: Job) -> files.Check | None:
 
 def stored(report: files.Report) -> dict[str, Any]:
     """What pages show of it; what a file says may hold what PostgreSQL refuses."""
-    groups = [group.to_dict() for group in report.groups]
-    for problem in chain.from_iterable(group["first"] for group in groups):
+    found = report.to_dict()
+    for problem in chain.from_iterable(group["first"] for group in found["groups"]):
         problem["reason"] = harmless(problem["reason"])
-    return {
-        "rows": report.rows,
-        "bad_total": report.bad_total,
-        "blank": report.blank,
-        "duplicates": report.duplicates,
-        "groups": groups,
-        "types": list(report.types),
-    }
+    return {name: found[name] for name in STORED}
 
 
 def label_column(job: Job) -> str:
-    """The column that names an item on pages where nobody chose one: that of the first required input."""
-    inputs = processors.get(job.processor).inputs if job.processor in processors.names() else ()
-    return next((job.mapping[one.name] for one in inputs if one.required and one.name in job.mapping), "")
+    """The column that names the job's items where nobody chose one."""
+    if job.processor not in processors.names():
+        return ""
+    return sources.label_column(processors.get(job.processor), job.mapping)
 
 
 def add_shard(job: Job, token: str, intake: Intake, pending: Iterable[Pending], news: bool = False) -> None:

@@ -8,11 +8,11 @@ from itertools import islice
 from typing import IO, Final
 
 from jobs import files, sources
+from jobs.files.shape import SAMPLE
 from jobs.limits import counted
 
 HEAD: Final = 256 * 1024  # bytes that are enough to recognise a file
 SHOWN: Final = 5  # rows
-TYPED: Final = 200  # rows that types are guessed from
 COUNTED: Final = 20_000  # rows that are counted of what gzip packed
 LOOKED_AT: Final = 1_000  # rows of a workbook
 
@@ -84,7 +84,7 @@ def estimated(rows: int, taken: int, size: int) -> int:
 
 
 def made(shape: files.Shape, rows: list[files.Row], amount: int, said: str, trouble: str = "") -> Preview:
-    tables = [[] if row.reason else files.cells(row.payload, shape, shape.columns) for row in rows[:TYPED]]
+    tables = [[] if row.reason else files.cells(row.payload, shape, shape.columns) for row in rows[:SAMPLE]]
     shown = [(cells, str(row.reason)) for cells, row in zip(tables, rows[:SHOWN], strict=False)]
     types = files.column_types([cells for cells in tables if cells])
     padded = (*types, *[""] * (len(shape.columns) - len(types)))

@@ -57,6 +57,11 @@ def sheets(stream: files.Readable) -> tuple[str, ...]:
     return files.sheets(stream, limits())
 
 
+def label_column(processor: Processor, mapping: Mapping[str, str]) -> str:
+    """The column that names an item on pages where nobody chose one: that of the first required input."""
+    return next((mapping[one.name] for one in processor.inputs if one.required and one.name in mapping), "")
+
+
 def check_for(processor: Processor, shape: files.Shape, mapping: Mapping[str, str]) -> files.Check:
     """A function that says why `processor` refuses a good row of a file, as a reason; nothing where it takes it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from jobs import files
+from jobs import files, sources
 from jobs.processors import Processor
 
 
@@ -28,8 +28,8 @@ def plain(name: str) -> str:
 
 def automatic_label(processor: Processor, columns: Sequence[str], mapping: Mapping[str, str]) -> str:
     """The column that names an item where nobody chose one: that of the first required input, else the first."""
-    mapped = (mapping.get(one.name, "") for one in processor.inputs if one.required)
-    return next((column for column in mapped if column in columns), columns[0] if columns else "")
+    known = {name: column for name, column in mapping.items() if column in columns}
+    return sources.label_column(processor, known) or (columns[0] if columns else "")
 
 
 def automatic_key(columns: Sequence[str]) -> str:

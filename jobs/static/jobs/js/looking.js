@@ -124,7 +124,7 @@ function complain(text) {
 
 // Which column is used for what
 
-const option = (select) => select.selectedOptions[0]?.value ?? "";
+export const option = (select) => select.selectedOptions[0]?.value ?? "";
 
 function label(control) {
   return $(`label[for="${CSS.escape(control.id)}"]`)?.textContent.trim() ?? "";

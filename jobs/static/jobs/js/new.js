@@ -3,7 +3,7 @@
 
 import { useRows } from "./choosing.js";
 import { hint } from "./hints.js";
-import { HEAD, clear, looked, processed, showUse } from "./looking.js";
+import { HEAD, clear, looked, option, processed, showUse } from "./looking.js";
 import { discard, send } from "./sending.js";
 import { $, $$, announce, localTimes, toast } from "./shell.js";
 
@@ -129,8 +129,6 @@ function showSame(same) {
 
 const typed = new Set();
 const USUAL = ["workers", "attempts"];
-
-const option = (select) => select.selectedOptions[0]?.value ?? "";
 
 /** How hard the processor likes to be tried, unless the person has said otherwise. */
 function followProcessor() {
