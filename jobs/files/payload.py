@@ -51,13 +51,25 @@ def harmless(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
-def array_text(cells: Sequence[str]) -> str:
-    """The cells as a JSON array; several times faster than json.dumps."""
+def plain_array(cells: Sequence[str]) -> str:
+    """The cells as a JSON array where they hold nothing that JSON escapes and no lone surrogate, as most do; else "".
+
+    JSON escapes quotes, backslashes and control characters; these, and lone surrogates, are not printable.
+    """
     text = '","'.join(cells)
-    # JSON escapes quotes, backslashes and control characters. Most rows have none of them.
     if text.isprintable() and "\\" not in text and text.count('"') == 2 * len(cells) - 2:
         return f'["{text}"]'
+    return ""
+
+
+def escaped_array(cells: Sequence[str]) -> str:
+    """The cells as a JSON array, whatever they hold."""
     return "[" + ",".join(map(quote, cells)) + "]"
+
+
+def array_text(cells: Sequence[str]) -> str:
+    """The cells as a JSON array; several times faster than json.dumps."""
+    return plain_array(cells) or escaped_array(cells)
 
 
 def shortened(cells: Sequence[str], columns: int) -> list[str]:

@@ -39,7 +39,11 @@ class Item(models.Model):
     payload is an array of cells beside the job's columns.
     """
 
-    job = models.ForeignKey("jobs.Job", on_delete=models.CASCADE, related_name="items", db_index=False)
+    # Whoever adds rows has locked the job. To have PostgreSQL look for it again for each row took 40 % of the
+    # time of reading a file (300,000 rows: 5.6 s with the constraint, 3.5 s without).
+    job = models.ForeignKey(
+        "jobs.Job", on_delete=models.CASCADE, related_name="items", db_index=False, db_constraint=False
+    )
     position = models.PositiveIntegerField()
     state = models.SmallIntegerField(choices=ItemState, db_default=ItemState.PENDING)
     payload = models.TextField()
@@ -95,7 +99,7 @@ class Attempt(models.Model):
     A first try that succeeded and logged nothing has no row of its own: the item says all there is to know of it.
     """
 
-    job = models.ForeignKey("jobs.Job", on_delete=models.CASCADE, related_name="+", db_index=False)
+    job = models.ForeignKey("jobs.Job", on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False)
     position = models.PositiveIntegerField()
     run = models.ForeignKey(
         "jobs.Run", null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,10 +88,9 @@ def test_it_carries_large_payloads() -> None:
     assert between(bytes(50_000_000)) is None
 
 
-def test_it_kills_a_process_that_does_not_take_its_payload() -> None:
-    policy = Policy(workers=1, timeout=0.3, rate=4)
-    items = enumerate(["stops soon", bytes(5_000_000), "after"])
-    _, stuck, after = run(items, hazards.endure, policy, executor="process")
+def test_it_kills_a_process_that_does_not_take_its_payload(tmp_path: Path) -> None:
+    number = tmp_path / "number"
+    _, stuck, after = endured([number, hazards.Numbing(number), "after"], timeout=1)
     assert (stuck.failure and stuck.failure.kind, after.value) == ("timeout", "after")
 
 
