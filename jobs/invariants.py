@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
-from django.db import connection, transaction
 from django.db.models import Count, Max, Min, Q, Sum
 
 from jobs import sql, store
@@ -19,27 +17,9 @@ PENDING: Final = store.PENDING_CELLS
 
 def differences(job: Job) -> Iterator[str]:
     """One sentence for each thing that is wrong, as of one moment; nobody who works on the job is held up."""
-    with one_moment():
+    with sql.one_moment():
         job.refresh_from_db()
         return iter(list(_all(job)))
-
-
-@contextmanager
-def one_moment() -> Iterator[None]:
-    """All readings inside see the same moment, so that a worker which writes meanwhile makes no difference."""
-    outermost = not connection.in_atomic_block
-    mode = getattr(connection, "transaction_mode", None)
-    if connection.vendor == "sqlite":
-        # A reader of SQLite sees one moment without the write lock that transactions here take otherwise.
-        connection.transaction_mode = "DEFERRED"  # type: ignore[attr-defined]
-    try:
-        with transaction.atomic():
-            if outermost and connection.vendor == "postgresql":
-                sql.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield
-    finally:
-        if connection.vendor == "sqlite":
-            connection.transaction_mode = mode  # type: ignore[attr-defined]
 
 
 def _all(job: Job) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
-from jobs import events
+from jobs import events, sql
 from jobs.models import Batch, Job
 from jobs.models.job import JobQuerySet
 from jobs.numbers import NEWEST, list_row, listed, stats
@@ -59,6 +59,11 @@ class Head:
 
 def read_head(code: str, before: Head | None) -> Head | None:
     """Reads the job's numbers, and the batches since the last reading; None when the job is gone."""
+    with sql.one_moment():
+        return _read_head(code, before)
+
+
+def _read_head(code: str, before: Head | None) -> Head | None:
     job = Job.objects.filter(code=code).select_related("run").first()
     if job is None:
         return None

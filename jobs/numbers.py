@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from operator import itemgetter
 from typing import Any, Final
 
 from django.db.models import Q, Sum
@@ -27,13 +31,14 @@ def summary(job: Job, stored: dict[str, int] | None = None) -> dict[str, int]:
     stored = stored or job.counts()
     running = min(stored["running"], stored["pending"])
     left = stored["pending"] - running
+    again = stored["retrying"] - stored["rerunning"]
     return {
         "succeeded": stored["succeeded"],
         "failed": stored["failed"],
         "rejected": stored["rejected"],
         "running": running,
         "waiting": 0 if job.ended else left,
-        "retrying": 0 if job.ended else min(stored["retrying"], left),
+        "retrying": 0 if job.ended else min(max(0, again), left),
         "not_attempted": left if job.ended else 0,
         "fallback": stored["fallbacks"],
     }
@@ -101,13 +106,16 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
 
     All counts come from one reading of the shards, so that they add up also while a worker writes. A page that finds
     another number in `run` (0 before the first) or `readings` missed something, though the state may be the same.
+    `running` says which items run now, as the distance of each from the one before; `longest` is (row, seconds) of the
+    one that has run longest, `throttled` for how many seconds the service asks to wait.
     """
-    shards = list(job.shards.values("histogram", "rate", "token", *COUNTS))
+    shards = list(job.shards.values("histogram", "rate", "token", "in_flight", "throttled", *COUNTS))
     stored = {name: sum(shard[name] for shard in shards) for name in COUNTS}
     counts = summary(job, stored)
     rate = sum(shard["rate"] for shard in shards if shard["token"])
     leased = any(shard["token"] for shard in shards)
     durations = histogram.total(shard["histogram"] for shard in shards)
+    running = sorted(pair for shard in shards if shard["running"] for pair in json.loads(shard["in_flight"]))
     return {
         "t": "stats",
         "job": job.code,
@@ -117,6 +125,9 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
         "label": label(job, counts),
         "reason": job.reason,
         "trial": trying(job),
+        "running": gaps(position for position, _ in running),
+        "longest": longest(running),
+        "throttled": throttled(shards),
         "run": job.run.number if job.run else 0,
         "readings": job.readings,
         "counts": counts,
@@ -132,6 +143,24 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
         "causes": causes(job) if counts["failed"] else [],
         "actions": actions(job, counts),
     }
+
+
+def gaps(positions: Iterable[int]) -> list[int]:
+    """Ascending positions as the distance of each from the one before (the first: from 0), which is short as JSON."""
+    found = [0, *positions]
+    return [later - sooner for sooner, later in pairwise(found)]
+
+
+def longest(running: Iterable[tuple[int, float]]) -> tuple[int, float] | None:
+    """Row and seconds of the item that has run longest."""
+    position, since = min(running, key=itemgetter(1), default=(0, 0.0))
+    return (position + 1, round(max(0.0, time.time() - since), 1)) if since else None
+
+
+def throttled(shards: Iterable[Mapping[str, Any]]) -> float | None:
+    """For how many seconds more some worker waits because its service asked for it."""
+    until = max((shard["throttled"] or 0.0 for shard in shards if shard["token"]), default=0.0)
+    return round(until - time.time(), 1) if until > time.time() else None
 
 
 def pace(job: Job, counts: dict[str, int], rate: float) -> dict[str, float | None]:

@@ -36,6 +36,7 @@ SAVE_EVERY: Final = 0.1  # seconds between two saves while results come in
 SAVE_AT: Final = 2_000  # attempts that are saved at once
 SAVE_SIZE: Final = 8_000_000  # characters of results that are saved at once
 LOOK_EVERY: Final = 1.0  # seconds between two looks at what people changed
+TELL_EVERY: Final = 1.0  # seconds after which viewers are told what runs now, though nothing has come back
 AHEAD: Final = (50, 5_000)  # least and most items claimed ahead
 LEASES: Final = 16  # shards held at once, where each has but a few items to do
 # A lease that expired meanwhile is no reason to give up: whether somebody else has it, the database knows.
@@ -74,7 +75,10 @@ class Recorder:
         self._closing = False
         self._ahead = max(AHEAD[0], 4 * share)
         self._attempts: list[engine.Attempt] = []
-        self._size = self._in_flight = 0
+        self._size = 0
+        self._running: Mapping[int, float] = {}
+        self._throttled_until: float | None = None
+        self._told: tuple[set[int], bool] = set(), True
         self._rate = self._counts_since = 0.0
         self._last_call: float | None = None
         self._tried: Save | None = None
@@ -179,17 +183,22 @@ class Recorder:
     def beat(self, pulse: engine.Pulse) -> engine.Policy | Order | None:
         """Saves what waits, keeps the leases, and hands on what people changed. Raises OutOfTime."""
         now = time.monotonic()
-        self._in_flight = pulse.in_flight
+        self._running, self._throttled_until = pulse.running, pulse.throttled_until
         if pulse.lost >= settings.JOBS_LOST_THREADS:
             self.ended = True
         if self.stopping():
             self._hurry(now)
-        if self._attempts or now - self._saved > settings.JOBS_LEASE_SECONDS / 6:
+        waited = now - self._saved
+        if self._attempts or waited > settings.JOBS_LEASE_SECONDS / 6 or (waited > TELL_EVERY and self._has_news()):
             self.flush()
         changed = now - self._looked >= LOOK_EVERY and self._look()
         if self._turn_is_over():
             return engine.STOP
         return self.policy if self._settle() or changed else None
+
+    def _has_news(self) -> bool:
+        """Whether other items run by now than was stored, or the service began or ceased to ask for patience."""
+        return self._told != (set(self._running), self._throttled_until is None)
 
     def _hurry(self, now: float) -> None:
         """A worker that is killed over an item leaves a strike on it, so it gives up in time what takes longer."""
@@ -263,8 +272,8 @@ class Recorder:
         if not (self.ended or save.lost):
             self._claim(save)
         save.give_back(everything=self._closing, ended=self.ended)
-        save.keep(max(self.share, self._in_flight), self._rate, self._in_flight)
-        save.batch(self.keys, always=self._closing)
+        save.keep(max(self.share, len(self._running)), self._rate, self._running, self._throttled_until)
+        save.batch(self.keys, always=self._closing or self._has_news())
         save.limit(self._counts_since)
         self._tried = save
         return save
@@ -285,6 +294,7 @@ class Recorder:
         self.keys.update(save.new_keys)
         self.supply.add(save.claims)
         self._saved = time.monotonic()
+        self._told = set(self._running), self._throttled_until is None
         done = [position for part in save.done.values() for position in part.final]
         self.supply.done(done)
         if save.seq:
@@ -295,5 +305,5 @@ class Recorder:
         """Stores the rest and hands every lease back at once, so that nobody has to wait for it to expire."""
         self._closing = True
         self._leave_off()
-        self._in_flight = 0
+        self._running = {}
         self.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain, islice
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.conf import settings
 
 from jobs import events, outcomes, rows, sql, store
 from jobs.models import ItemState, Job, Worker
-from jobs.models.states import CELL_FALLBACK
+from jobs.models.states import CELL_FALLBACK, CELL_RETRYING
 from jobs.outcomes import NEWEST, Found, Outcome
 from jobs.store import Claim, Held, Lease, LostLease
 
@@ -95,20 +95,32 @@ class Save:
                 lease.token = ""
                 self._write(lease, store.given_back(store.next_due(self.job.pk, lease)))
 
-    def keep(self, share: int, rate: float, in_flight: int) -> None:
+    def keep(self, share: int, rate: float, running: Mapping[int, float], throttled_until: float | None) -> None:
         """Prolongs the leases that are kept, each under a new token. What they share is noted on the last one.
 
         By its tokens a transaction is known again, where it is not known whether its commit went through.
         """
         kept = [lease for lease in self.leases if lease.token]
-        in_flight = min(in_flight, sum(len(lease.claimed) for lease in kept))
+        of_all = {"share": share, "rate": rate, "throttled": throttled_until, **self._in_flight(kept, running)}
         for lease in kept:
-            of_all = {"share": share, "rate": rate, "running": in_flight}
-            fields: dict[str, Any] = of_all if lease is kept[-1] else dict.fromkeys(of_all, 0)
+            fields: dict[str, Any] = dict(of_all) if lease is kept[-1] else dict(store.NOTHING_SHARED)
             fields["claimed"] = json.dumps(sorted(lease.claimed))
             fields["token"] = lease.token = store.new_token()
             fields["expires"] = sql.Raw(sql.later(settings.JOBS_LEASE_SECONDS))
             self._write(lease, fields)
+
+    def _in_flight(self, kept: Iterable[Lease], running: Mapping[int, float]) -> dict[str, Any]:
+        """What is tried now in these leases, without what has just been stored."""
+        found: list[tuple[int, float]] = []
+        again = 0
+        for lease in kept:
+            if lease.shard not in self.shards:
+                continue  # It has just been claimed.
+            cells = self.shards[lease.shard].cells
+            now = [position for position in running if position in lease.claimed]
+            again += sum(cells[position - lease.start] == CELL_RETRYING for position in now)
+            found += [(position, round(running[position], 1)) for position in now]
+        return {"running": len(found), "rerunning": again, "in_flight": json.dumps(sorted(found))}
 
     def _write(self, lease: Lease, fields: dict[str, Any]) -> None:
         if lease.shard in self.done:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.db import InterfaceError, OperationalError, close_old_connections, connection, transaction
 from django.utils import timezone
 
 from batchweb import lock
@@ -182,3 +182,21 @@ def insist(
             close_old_connections()
         sleep(pause)
         pause = min(2 * pause, longest)
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """All readings inside see the same moment, so that a worker which writes meanwhile makes no difference."""
+    outermost = not connection.in_atomic_block
+    mode = getattr(connection, "transaction_mode", None)
+    if connection.vendor == "sqlite":
+        # A reader of SQLite sees one moment without the write lock that transactions here take otherwise.
+        connection.transaction_mode = "DEFERRED"  # type: ignore[attr-defined]
+    try:
+        with transaction.atomic():
+            if outermost and postgres():
+                execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+    finally:
+        if connection.vendor == "sqlite":
+            connection.transaction_mode = mode  # type: ignore[attr-defined]

@@ -25,6 +25,10 @@ FAILED_CELLS: Final = (int(ItemState.FAILED), CELL_FALLBACK)
 REMOVED: Final = 10_000  # rows at once, so that nobody waits long
 ALONE_FROM: Final = 2  # strikes; an item with so many runs alone
 FATAL_STRIKES: Final = 3
+# What the leases of one task share stands on its last one; on the others, and on shards that nobody holds, this.
+NOTHING_SHARED: Final[dict[str, Any]] = {
+    "share": 0, "rate": 0.0, "running": 0, "rerunning": 0, "in_flight": "[]", "throttled": None,
+}  # fmt: skip
 # When that is due which waits for a person, while other rows are tried.
 HELD_BACK: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -148,8 +152,8 @@ def save_shard(shard: int, cells: bytes | bytearray | None = None, **fields: Any
 
 def given_back(due: Any) -> dict[str, Any]:
     """The fields of a shard that nobody holds; all that is pending in it waits until `due`."""
-    return {"token": "", "worker_id": None, "process": 0, "claimed": "[]", "running": 0, "rate": 0.0, "share": 0,
-            "due": due, "expires": None}  # fmt: skip
+    return {"token": "", "worker_id": None, "process": 0, "claimed": "[]", "due": due, "expires": None,
+            **NOTHING_SHARED}  # fmt: skip
 
 
 def next_due(job: int, lease: Lease) -> Any:

@@ -196,7 +196,8 @@ class Coordinator:
         waiting = len(self.retries) + len(self.starter.ready) + len(self.pool.todo)
         until = self.starter.paused_until
         throttled = until + self.epoch if until > monotonic() else None
-        return Pulse(len(self.pool.running()), waiting, throttled, max(len(self.pool.lost), self.gave_up))
+        running = {ticket.position: ticket.started + self.epoch for _, ticket in self.pool.running()}
+        return Pulse(running, waiting, throttled, max(len(self.pool.lost), self.gave_up))
 
     def _adopt(self, policy: Policy) -> None:
         before, self.policy = self.policy, policy

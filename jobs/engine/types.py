@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -114,14 +114,20 @@ class Attempt:
 class Pulse:
     """A run at one moment.
 
-    `in_flight` attempts run now; `waiting` items were pulled and wait, for their start or for their next attempt;
-    `throttled_until` is in seconds since the epoch; `lost` threads hang in an attempt that is past its deadline.
+    `running` says of each item that is tried now since when, in seconds since the epoch; `waiting` items were pulled
+    and wait, for their start or for their next attempt; `throttled_until` is in seconds since the epoch; `lost` threads
+    hang in an attempt that is past its deadline.
     """
 
-    in_flight: int
+    running: Mapping[int, float]
     waiting: int
     throttled_until: float | None
     lost: int
+
+    @property
+    def in_flight(self) -> int:
+        """How many attempts run now."""
+        return len(self.running)
 
 
 Beat: TypeAlias = Callable[[Pulse], Policy | Order | None]

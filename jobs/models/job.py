@@ -27,7 +27,9 @@ from jobs.models.upload import Upload
 # Without 0, 1, l and o, which people misread.
 ALPHABET: Final = "23456789abcdefghijkmnpqrstuvwxyz"
 WORKERS_PER_TASK: Final = 50
-COUNTS: Final = ("pending", "retrying", "succeeded", "failed", "rejected", "fallbacks", "attempts", "running")
+COUNTS: Final = (
+    "pending", "retrying", "succeeded", "failed", "rejected", "fallbacks", "attempts", "running", "rerunning",
+)  # fmt: skip
 # Begins to count anew what the failure limit looks at.
 NEW_ROUND: Final[dict[str, Any]] = {"limit_round": F("limit_round") + 1, "limit_tally": ""}
 # And so for the first time: nobody works on the job.

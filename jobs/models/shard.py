@@ -40,7 +40,10 @@ class Shard(models.Model):
     share = models.PositiveIntegerField(db_default=0, help_text="Of the job's workers, those this lease may use.")
     claimed = models.TextField(db_default="[]", help_text="Positions that may have been started, as JSON.")
     running = models.PositiveIntegerField(db_default=0)
+    rerunning = models.PositiveIntegerField(db_default=0, help_text="Of the running ones, those tried before.")
+    in_flight = models.TextField(db_default="[]", help_text="(position, running since) as JSON; seconds of the epoch.")
     rate = models.FloatField(db_default=0.0, help_text="Items a second of the present lease.")
+    throttled = models.FloatField(null=True, help_text="Its service asks to wait until then, in seconds of the epoch.")
     due = models.DateTimeField(null=True, help_text="All that is pending waits until then.")
 
     pending = models.PositiveIntegerField(db_default=0)

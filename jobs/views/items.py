@@ -92,7 +92,7 @@ def input_text(item: Item, job: Job) -> str:
 def items(request: HttpRequest, code: str) -> HttpResponse:
     """The table by itself, for the page that is open already."""
     job = job_for(request, code)
-    return render(request, "jobs/detail.html#items", {"job": job, **page_of_items(request, job)})
+    return render(request, "jobs/_items.html", {"job": job, **page_of_items(request, job)})
 
 
 @require_safe

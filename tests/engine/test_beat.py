@@ -50,7 +50,7 @@ def test_it_beats_in_the_callers_thread() -> None:
 def test_it_beats_once_more_at_the_end() -> None:
     pulses: list[Pulse] = []
     list(run([(0, 1)], abs, Policy(), beat=pulses.append))
-    assert pulses == [Pulse(0, 0, None, 0)]
+    assert pulses == [Pulse({}, 0, None, 0)]
 
 
 def test_it_tells_what_runs_and_what_waits() -> None:

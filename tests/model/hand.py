@@ -161,7 +161,7 @@ class Hand:
         self.world.clock += LOOK
         answer: Any = None
         with self.storing():
-            answer = self.recorder.beat(engine.Pulse(len(self.flying), len(self.waiting), None, 0))
+            answer = self.recorder.beat(engine.Pulse(dict.fromkeys(self.flying, 0.0), len(self.waiting), None, 0))
         if self.gone:
             return
         found = Job.objects.filter(pk=self.job).first()

@@ -17,7 +17,8 @@ from tests.rows.steps import cells, claimed, die, failure, feed, recorder_for, r
 
 
 def pulse(**fields: Any) -> engine.Pulse:
-    return engine.Pulse(**({"in_flight": 0, "waiting": 0, "throttled_until": None, "lost": 0} | fields))
+    running = dict.fromkeys(range(fields.pop("in_flight", 0)), 100.0)
+    return engine.Pulse(**({"running": running, "waiting": 0, "throttled_until": None, "lost": 0} | fields))
 
 
 def stored(job: Job) -> tuple[Any, ...]:
@@ -231,6 +232,36 @@ def test_it_says_how_many_are_in_flight(alice: User) -> None:
     taken._saved -= 10
     taken.beat(pulse(in_flight=7))
     assert job.counts()["running"] == 7
+
+
+def test_it_says_what_is_in_flight_since_when(alice: User) -> None:
+    job = loaded(alice, csv_of(20))
+    taken = recorder_for(job)
+    feed(taken, failure(3, retry_at=time.time() + 0.1))
+    taken._saved -= 2
+    taken.beat(pulse(running={5: 12.0, 3: 12.25, 19_000: 1.0}))
+    shard = job.shards.get()
+    assert (shard.running, shard.rerunning, shard.in_flight) == (2, 1, "[[3, 12.2], [5, 12.0]]")
+
+
+def test_it_tells_viewers_what_runs_though_nothing_came_back(alice: User) -> None:
+    job = loaded(alice, csv_of(20))
+    taken = recorder_for(job)
+    numbers = []
+    for running in ({1: 1.0}, {1: 1.0}, {1: 1.0, 2: 2.0}):
+        taken._saved -= 2
+        taken.beat(pulse(running=running))
+        job.refresh_from_db()
+        numbers.append(job.seq)
+    assert [later - numbers[0] for later in numbers] == [0, 0, 1]
+
+
+def test_it_says_until_when_the_service_asks_to_wait(alice: User) -> None:
+    job = loaded(alice, csv_of(20))
+    taken = recorder_for(job)
+    taken._saved -= 2
+    taken.beat(pulse(throttled_until=77.5))
+    assert job.shards.get().throttled == 77.5
 
 
 def test_it_goes_on_with_the_next_shard_without_a_barrier(alice: User, settings: Any) -> None:

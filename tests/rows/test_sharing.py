@@ -14,7 +14,7 @@ from jobs.recorder import Recorder
 from tests.base import csv_of, loaded
 from tests.rows.steps import feed, recorder_for, success
 
-IDLE = engine.Pulse(0, 0, None, 0)
+IDLE = engine.Pulse({}, 0, None, 0)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def job(alice: User, settings: Any) -> Job:
 
 def beat(taken: Recorder, in_flight: int = 0) -> Any:
     """One beat of the engine and the save that follows."""
-    answer = taken.beat(engine.Pulse(in_flight, 0, None, 0))
+    answer = taken.beat(engine.Pulse(dict.fromkeys(range(in_flight), 0.0), 0, None, 0))
     taken.flush()
     return answer
 

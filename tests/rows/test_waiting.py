@@ -60,7 +60,7 @@ def test_it_says_which_worker_is_silent_and_what_it_holds(alice: User) -> None:
     Worker.saw("w")
     job = loaded(alice, csv_of(9))
     recorder = recorder_for(job, "host:7")
-    recorder._in_flight = 7
+    recorder._running = dict.fromkeys(range(1, 8), 0.0)
     feed(recorder, success(0))
     silence("host:7", 20)
     assert why(job) == "Worker host:7 was last seen 2x s ago; its 7 items will go back to the queue."

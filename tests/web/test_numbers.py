@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -78,7 +79,8 @@ class FrameTests(People):
     def test_it_has_the_shape_that_pages_expect(self) -> None:
         frame = numbers.stats(worked(self.alice, csv_of(6, mixed)))
         assert list(frame) == [
-            "t", "job", "from", "seq", "state", "label", "reason", "trial", "run", "readings", "counts", "total",
+            "t", "job", "from", "seq", "state", "label", "reason", "trial", "running", "longest", "throttled", "run",
+            "readings", "counts", "total",
             "rate", "eta", "why", "elapsed", "p50", "p95", "attempts", "started", "rows", "causes", "actions",
         ]  # fmt: skip
         json.dumps(frame, allow_nan=False)
@@ -133,6 +135,23 @@ class FrameTests(People):
     def test_it_tells_how_long_items_take(self) -> None:
         frame = numbers.stats(worked(self.alice, csv_of(20)))
         assert 0 < frame["p50"] <= frame["p95"] < 5
+
+
+    def test_it_says_what_runs_and_which_one_longest(self) -> None:
+        job = loaded(self.alice, csv_of(40))
+        began = time.time() - 60
+        shard = {"token": "t", "running": 3, "throttled": time.time() + 12}
+        Shard.objects.filter(job=job).update(in_flight=json.dumps([[3, began + 9], [7, began], [30, began]]), **shard)
+
+        frame = numbers.stats(job)
+
+        assert frame["running"] == [3, 4, 23]
+        assert frame["longest"] == (8, pytest.approx(60, abs=1))
+        assert frame["throttled"] == pytest.approx(12, abs=1)
+
+    def test_it_says_nothing_of_what_does_not_run(self) -> None:
+        frame = numbers.stats(loaded(self.alice))
+        assert (frame["running"], frame["longest"], frame["throttled"]) == ([], None, None)
 
 
 class PaceTests(People):
