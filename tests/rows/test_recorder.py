@@ -18,7 +18,8 @@ from tests.rows.steps import cells, claimed, die, failure, feed, recorder_for, r
 
 def pulse(**fields: Any) -> engine.Pulse:
     running = dict.fromkeys(range(fields.pop("in_flight", 0)), 100.0)
-    return engine.Pulse(**({"running": running, "waiting": 0, "throttled_until": None, "lost": 0} | fields))
+    usual: dict[str, Any] = {"running": running, "waiting": 0, "throttled_until": None, "lost": 0}
+    return engine.Pulse(**(usual | fields))
 
 
 def stored(job: Job) -> tuple[Any, ...]:

@@ -136,7 +136,6 @@ class FrameTests(People):
         frame = numbers.stats(worked(self.alice, csv_of(20)))
         assert 0 < frame["p50"] <= frame["p95"] < 5
 
-
     def test_it_says_what_runs_and_which_one_longest(self) -> None:
         job = loaded(self.alice, csv_of(40))
         began = time.time() - 60
