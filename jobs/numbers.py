@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from django.db.models import Q, Sum
 
-from jobs import histogram
+from jobs import histogram, series
 from jobs.limits import counted
 from jobs.models import Batch, Job, JobState, Shard
 from jobs.models.job import COUNTS, JobQuerySet
@@ -107,7 +107,8 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
     All counts come from one reading of the shards, so that they add up also while a worker writes. A page that finds
     another number in `run` (0 before the first) or `readings` missed something, though the state may be the same.
     `running` says which items run now, as the distance of each from the one before; `longest` is (row, seconds) of the
-    one that has run longest, `throttled` for how many seconds the service asks to wait.
+    one that has run longest, `throttled` for how many seconds the service asks to wait, `points` the newest of the
+    job's series.
     """
     shards = list(job.shards.values("histogram", "rate", "token", "in_flight", "throttled", *COUNTS))
     stored = {name: sum(shard[name] for shard in shards) for name in COUNTS}
@@ -139,6 +140,7 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
         "p95": histogram.quantile(durations, 0.95),
         "attempts": stored["attempts"],
         "started": job.started.isoformat() if job.started else None,
+        "points": series.newest(job),
         "rows": newest(job) if rows is None else rows,
         "causes": causes(job) if counts["failed"] else [],
         "actions": actions(job, counts),

@@ -16,6 +16,7 @@ urlpatterns = [
     path("jobs/<str:code>/", jobs.detail, name="detail"),
     path("jobs/<str:code>/change/", new.change, name="change"),
     path("jobs/<str:code>/snapshot.json", jobs.snapshot, name="snapshot"),
+    path("jobs/<str:code>/series.json", jobs.job_series, name="series"),
     path("jobs/<str:code>/setup/", setup.setup, name="setup"),
     path("jobs/<str:code>/try/", trial.try_rows, name="try"),
     path("jobs/<str:code>/items/", items.items, name="items"),

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from jobs import dispatch, live, numbers, processors, samples
+from jobs import dispatch, live, numbers, processors, samples, series
 from jobs.models import Job, JobState, Shard
 from jobs.models.job import JobQuerySet, Refused
 from jobs.models.states import ENDED, WORKABLE
@@ -124,6 +124,12 @@ def processor_label(job: Job) -> str:
 def snapshot(request: HttpRequest, code: str) -> JsonResponse:
     """The job's numbers of this moment, in the shape of the socket's frames."""
     return JsonResponse(numbers.stats(job_for(request, code)))
+
+
+@require_safe
+def job_series(request: HttpRequest, code: str) -> JsonResponse:
+    """How fast the job was, from its beginning: what the charts of its page draw."""
+    return JsonResponse({"t": "series", "points": series.points(job_for(request, code))})
 
 
 @require_POST
