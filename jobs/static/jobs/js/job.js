@@ -1,5 +1,6 @@
 // The page of a job. The server has written every number already; from here on frames overwrite them in place.
 
+import { Charts } from "./charts.js";
 import { BAR, clock, duration, finished, number, parts, view } from "./format.js";
 import { Items } from "./items.js";
 import { Live } from "./live.js";
@@ -184,6 +185,7 @@ function speak(frame, words) {
 // News
 
 const items = new Items();
+const charts = new Charts($("#charts"));
 
 /** Whether what the server wrote is old. A trial, or a reading of the file, may be over before anybody sees it. */
 const moved = (frame, before) => ["state", "run", "readings"].some((name) => frame[name] !== before[name]);
@@ -196,6 +198,7 @@ function take(frame) {
   if (moved(frame, current)) setTimeout(() => window.htmx?.trigger("#setup", "look"), Math.random() * 300);
   if (moved(frame, current)) setTimeout(lookAtPage, 300 + Math.random() * 2700);
   line.news();
+  charts.take(frame);
   paint(frame);
 }
 
