@@ -9,7 +9,7 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final
 
-from django.db.models import Q, Sum
+from django.db.models import F, Q, Sum
 
 from jobs import histogram, series
 from jobs.limits import counted
@@ -206,7 +206,7 @@ def typical_seconds(processor: str, owner: Any) -> float | None:
 def listed(jobs: JobQuerySet) -> JobQuerySet:
     """The jobs with all that their rows in the list need, in one query."""
     rate = Sum("shards__rate", filter=~Q(shards__token=""), default=0.0)
-    return jobs.with_counts().annotate(sum_rate=rate).select_related("run")
+    return jobs.with_counts().annotate(sum_rate=rate, spark=F("series__spark")).select_related("run")
 
 
 def list_row(job: Job, around: Around) -> dict[str, Any]:
@@ -214,6 +214,7 @@ def list_row(job: Job, around: Around) -> dict[str, Any]:
     counts = summary(job)
     idle = job.state in (JobState.LOADING, *WORKABLE) and not counts["running"]
     rate: float = job.sum_rate  # type: ignore[attr-defined]
+    spark: str | None = job.spark  # type: ignore[attr-defined]
     return {
         "code": job.code,
         "seq": job.seq,
@@ -224,5 +225,7 @@ def list_row(job: Job, around: Around) -> dict[str, Any]:
         "total": job.total,
         **pace(job, counts, rate),
         "why": around.trouble(job) or waits(job, counts, True, around) if idle else "",
+        "elapsed": round(job.elapsed(), 2) if job.ended and job.started else None,
+        "spark": spark or "",
         "counts": counts,
     }
