@@ -14,7 +14,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.db import DatabaseError
 from django.test import override_settings
 
-from jobs import consumers, dispatch, events, live, tasks
+from jobs import consumers, dispatch, events, live, overview, tasks
 from jobs.models import Job
 from tests.base import People, csv_of, loaded, worked
 from tests.web.sockets import ABNORMAL, hurried, socket
@@ -269,7 +269,7 @@ class SocketTests(People):
     async def test_it_reads_what_stands_above_the_list_once_for_all(self) -> None:
         await self.job()
         live.glances = live.Glances()
-        with patch.object(live, "glance", wraps=live.glance) as read:
+        with patch.object(live, "glance", wraps=overview.glance) as read:
             lines = [socket("/ws/jobs/", self.alice) for _ in range(20)]
             opened = await asyncio.gather(*(one.__aenter__() for one in lines))
             await asyncio.gather(*(line.hear_kind("jobs") for line in opened))
