@@ -106,6 +106,6 @@ test("it writes times in a unit that suits them", () => {
 });
 
 test("it ends an axis with a round number", () => {
-  assert.deepEqual([0, 0.3, 1, 4.2, 7, 20, 4757, 12_000].map(top), [1, 0.5, 1, 5, 10, 20, 5000, 20_000]);
+  assert.deepEqual([0, 0.3, 1, 4.2, 7, 20, 233, 4757, 12_000].map(top), [1, 0.3, 1, 5, 8, 20, 300, 5000, 20_000]);
   assert.deepEqual([null, undefined, NaN].map(top), [1, 1, 1]);
 });

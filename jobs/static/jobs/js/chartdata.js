@@ -90,9 +90,9 @@ export function unit(longest) {
   return { per, name };
 }
 
-/** The end of an axis from 0 on which `most` has its place: 1, 2 or 5 times a power of ten. */
+/** The end of an axis from 0 on which `most` has its place: a round number, and so is its half. */
 export function top(most) {
   if (!(most > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 5, 10].find((times) => times * power >= most * 0.999) * power;
+  return Number(([1, 2, 3, 4, 5, 6, 8, 10].find((times) => times * power >= most * 0.999) * power).toPrecision(2));
 }
