@@ -90,7 +90,7 @@ def test_it_says_the_values_under_the_cursor(page: Page, system: System, code: s
 
 def test_it_shows_the_whole_list_live(page: Page, system: System, code: str) -> None:
     page.goto("/?sort=oldest&tab=all")
-    strip = page.locator(".strip")
+    strip = page.locator(".overview")
     row = page.locator(f"[data-code='{code}']")
     if not row.count():
         page.goto(f"/?q={code}")

@@ -7,6 +7,7 @@ import { $, $$, setText } from "./shell.js";
 
 const REDRAW = 500; // milliseconds
 const GUTTER = 46; // pixels for the numbers of the axis
+const LABEL = 26; // pixels, of half the time below an axis, which would be cut off nearer to the end
 const SHORTEST = 20; // seconds that the charts of a job are wide at least while it goes on
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400, 172_800, 604_800];
 const ENDED = ["finished", "cancelled", "invalid"];
@@ -171,7 +172,10 @@ export class Charts {
       font: this.font,
       grid: { show: false },
       ticks: { show: false },
-      values: (_, splits, __, ___, step) => splits.map((x) => (bare ? "" : written(this.real(x), step))),
+      values: (plot, splits, _, __, step) => {
+        const room = plot.width - GUTTER - LABEL;
+        return splits.map((x) => (bare || plot.valToPos(x, "x") > room ? "" : written(this.real(x), step)));
+      },
     };
   }
 
