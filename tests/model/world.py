@@ -21,7 +21,7 @@ from django.test import override_settings
 
 from jobs import dispatch, events, loading, outcomes, recorder, recovery, sql, store
 from jobs.keeper import Keeper
-from jobs.models import Activity, Attempt, Batch, Cause, Item, ItemState, Job, Run, Shard, Upload, Worker
+from jobs.models import Activity, Attempt, Batch, Cause, Item, ItemState, Job, Run, Series, Shard, Upload, Worker
 from jobs.models import job as job_module
 from jobs.models.states import WORKABLE
 from jobs.recorder import Recorder
@@ -32,7 +32,7 @@ LEASE: Final = 600.0  # seconds of the world; no life takes so long in real ones
 SHARD: Final = 4
 TASK: Final = 2  # workers of one task
 # From those that are referred to by nothing to those that others refer to.
-TABLES: Final = (Attempt, Item, Shard, Batch, Activity, Cause)
+TABLES: Final = (Attempt, Item, Shard, Batch, Activity, Cause, Series)
 DATES: Final[dict[Any, tuple[str, ...]]] = {
     Shard: ("expires", "due"), Item: ("due",), Worker: ("seen",), Job: ("created", "load_expires", "deleting")
 }  # fmt: skip
