@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from benchmarks import chat, checking, computing, loading, machine, nothing, road, scaling, storing, waiting
+from benchmarks import chat, checking, computing, loading, machine, nothing, road, scaling, storing, waiting, watching
 from benchmarks.bench import Bench
 from benchmarks.table import Table
 
@@ -26,6 +26,7 @@ TABLES: Mapping[str, Callable[[Bench], Iterator[Table]]] = {
     "computing": computing.tables,
     "scaling": scaling.tables,
     "road": road.tables,
+    "watching": watching.tables,
 }
 
 
