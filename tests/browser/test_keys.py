@@ -1,0 +1,147 @@
+"""Everything by keyboard: the sheet of keys, single keys, and a whole road without a pointer."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.system import System, csv_of
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def ended(system: System, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A job of 60 items, of which some failed."""
+    file = tmp_path_factory.mktemp("keys") / "rows.csv"
+    file.write_text(csv_of(60, lambda at: "fail:Broken" if at % 6 == 1 else "ok"))
+    code = system.submit(file, "--param", "seconds=0")
+    system.ended(system.client(), code)
+    return code
+
+
+@pytest.fixture
+def slow(system: System, tmp_path: Path) -> str:
+    """A job that runs as long as nobody stops it."""
+    file = tmp_path / "rows.csv"
+    file.write_text(csv_of(400))
+    return system.submit(file, "--param", "seconds=0.5", "--workers", "2")
+
+
+def opened(page: Page, path: str) -> None:
+    """The page, once its keys are listened to."""
+    page.goto(path)
+    expect(page.locator("html[data-keys]")).to_be_attached()
+
+
+def sheet(page: Page) -> Locator:
+    return page.get_by_role("dialog", name="Keys")
+
+
+def test_it_lists_the_keys(page: Page) -> None:
+    opened(page, "/")
+    page.keyboard.press("?")
+    expect(sheet(page)).to_be_visible()
+    expect(sheet(page)).to_contain_text("Pause or resume")
+    page.keyboard.press("Escape")
+    expect(sheet(page)).to_be_hidden()
+
+
+def test_it_lists_the_keys_from_a_button_and_gives_the_focus_back(page: Page) -> None:
+    opened(page, "/")
+    button = page.get_by_role("banner").get_by_role("button", name="Keys", exact=True).first
+    button.click()
+    expect(sheet(page)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(button).to_be_focused()
+
+
+def test_it_goes_to_pages(page: Page) -> None:
+    opened(page, "/")
+    page.keyboard.press("g")
+    page.keyboard.press("n")
+    page.wait_for_url("**/jobs/new/")
+    expect(page.locator("html[data-keys]")).to_be_attached()
+    page.keyboard.press("g")
+    page.keyboard.press("j")
+    page.wait_for_url(re.compile(r"//[^/]+/$"))
+
+
+def test_it_is_silent_in_fields_and_dialogs(page: Page, ended: str) -> None:
+    opened(page, "/")
+    page.keyboard.press("/")
+    page.keyboard.type("?gn")
+    expect(page.get_by_role("searchbox")).to_have_value("?gn")
+    expect(sheet(page)).to_be_hidden()
+    opened(page, f"/jobs/{ended}/")
+    page.keyboard.press("?")
+    page.keyboard.press("2")
+    expect(sheet(page)).to_be_visible()
+    expect(page).not_to_have_url(re.compile("state="))
+
+
+def test_it_can_be_switched_off_and_remembers_it(page: Page) -> None:
+    opened(page, "/")
+    page.keyboard.press("?")
+    page.get_by_role("checkbox", name="Single keys act").uncheck()
+    page.keyboard.press("Escape")
+    page.reload()
+    expect(page.locator("#jobs")).to_be_visible()
+    page.keyboard.press("?")
+    expect(sheet(page)).to_be_hidden()
+    page.get_by_role("banner").get_by_role("button", name="Keys", exact=True).first.click()
+    page.get_by_role("checkbox", name="Single keys act").check()
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    expect(sheet(page)).to_be_visible()
+
+
+def test_it_filters_by_digits(page: Page, ended: str) -> None:
+    opened(page, f"/jobs/{ended}/")
+    page.keyboard.press("2")
+    expect(page).to_have_url(re.compile("state=failed"))
+    expect(page.locator("#items tbody tr")).to_have_count(10)
+    page.keyboard.press("0")
+    expect(page).not_to_have_url(re.compile("state="))
+
+
+def test_it_walks_rows_and_opens_one(page: Page, ended: str) -> None:
+    opened(page, f"/jobs/{ended}/")
+    for key in "jjjk":
+        page.keyboard.press(key)
+    row = page.locator("#items tbody tr").nth(1)
+    expect(row.locator(":focus")).to_have_count(1)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/items/2/")
+
+
+def test_it_opens_the_downloads(page: Page, ended: str) -> None:
+    opened(page, f"/jobs/{ended}/")
+    page.keyboard.press("d")
+    expect(page.get_by_role("link", name="results.csv")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("link", name="results.csv")).to_be_hidden()
+
+
+def test_it_asks_before_a_retry(page: Page, ended: str) -> None:
+    opened(page, f"/jobs/{ended}/")
+    page.keyboard.press("r")
+    expect(page.get_by_role("dialog", name="Try these items again?")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#badge")).to_have_text("Finished with failures")
+
+
+def test_it_pauses_and_resumes(page: Page, slow: str) -> None:
+    opened(page, f"/jobs/{slow}/")
+    expect(page.locator("#badge")).to_have_text("Running", timeout=20_000)
+    page.keyboard.press("p")
+    expect(page.locator("#badge")).to_have_text(re.compile("Pausing|Paused"))
+    expect(page.locator('[data-verb="resume"]')).to_be_visible()
+    page.keyboard.press("p")
+    expect(page.locator("#badge")).to_have_text(re.compile("Waiting|Running"))
+    page.locator('[data-verb="cancel"] button').press("Enter")
+    page.get_by_role("button", name="Cancel the job").press("Enter")
+    expect(page.locator("#badge")).to_have_text(re.compile("Cancel"))
