@@ -12,4 +12,6 @@ class JobsConfig(AppConfig):
     name = "jobs"
 
     def ready(self) -> None:
+        from jobs import sessions  # noqa: F401 - it listens, and models can be imported only now
+
         processors.load(settings.JOBS_PROCESSORS)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
 from asgiref.sync import sync_to_async
 from channels.layers import channel_layers, get_channel_layer
 from channels_redis.pubsub import RedisPubSubChannelLayer
+from django.contrib.auth.models import User
 from django.db import DatabaseError
 from django.test import override_settings
 
@@ -215,6 +217,60 @@ class SocketTests(People):
                 while line.code is None:
                     await line.hear()
                 assert line.code == consumers.NOT_FOUND
+
+    async def closed(self, line: Any, act: Any) -> int | None:
+        """What the socket was closed with after somebody did something, long before it would have asked by itself."""
+
+        def committed() -> None:
+            with self.captureOnCommitCallbacks(execute=True):
+                act()
+
+        with patch.object(consumers, "RECHECK", 600.0):
+            await sync_to_async(committed)()
+            async with asyncio.timeout(5):
+                while line.code is None:
+                    await line.hear()
+        return line.code
+
+    async def test_it_closes_at_once_after_a_sign_out(self) -> None:
+        job = await self.job()
+        for path in ("/ws/jobs/", f"/ws/jobs/{job.code}/"):
+            async with socket(path, self.alice) as line:
+                out = partial(line.client.post, "/accounts/logout/")
+                assert await self.closed(line, out) == consumers.NOT_FOUND
+
+    async def test_it_closes_at_once_though_nobody_looks_at_the_page(self) -> None:
+        with patch.object(consumers, "HIDDEN", 60.0):
+            async with socket("/ws/jobs/", self.alice) as line:
+                await line.say(t="hidden", hidden=True)
+                await line.hear()
+                out = partial(line.client.post, "/accounts/logout/")
+                assert await self.closed(line, out) == consumers.NOT_FOUND
+
+    async def test_it_closes_at_once_for_who_was_shut_out(self) -> None:
+        person = await sync_to_async(User.objects.create_user)("carol", password="carol-likes-tea")
+
+        def shut_out() -> None:
+            person.is_active = False
+            person.save()
+
+        async with socket("/ws/jobs/", person) as line:
+            assert await self.closed(line, shut_out) == consumers.NOT_FOUND
+
+    async def test_it_closes_the_list_of_all_jobs_for_who_is_no_longer_staff(self) -> None:
+        person = await sync_to_async(User.objects.create_superuser)("carol", password="carol-likes-tea")
+
+        def demote() -> None:
+            person.is_staff = False
+            person.save()
+
+        async with socket("/ws/jobs/", person) as line:
+            assert await self.closed(line, demote) == consumers.NOT_FOUND
+
+    async def test_it_leaves_the_other_sessions_of_who_signs_out_open(self) -> None:
+        async with socket("/ws/jobs/", self.alice) as line, socket("/ws/jobs/", self.alice) as other:
+            await self.closed(line, partial(line.client.post, "/accounts/logout/"))
+            assert {(await other.hear())["t"] for _ in range(4)} == {"hb"}
 
     async def test_it_stays_open_for_who_stays_signed_in(self) -> None:
         with patch.object(consumers, "RECHECK", 0.0):
