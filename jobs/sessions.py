@@ -29,7 +29,7 @@ def session_ended(instance: Session, using: str, **kwargs: Any) -> None:
 @receiver(post_delete, sender=User)
 def person_changed(instance: User, using: str, update_fields: frozenset[str] | None = None, **kwargs: Any) -> None:
     """A new password ends the other sessions; who is shut out or no longer staff sees less."""
-    if update_fields != {"last_login"}:
+    if set(update_fields or ()) != {"last_login"}:
         ask_again(instance.pk, using)
 
 
