@@ -38,7 +38,7 @@ test-quick: setup-dev
 bench: setup-dev
 	@$(PY) -m benchmarks $(TABLES)
 
-# Every state of the pages, wide and narrow, light and dark, into screenshots/; `make screenshots STATES="ready 404"` for some.
+# Every state of the pages, wide and narrow, light and dark, into screenshots/; `STATES="ready 404"` for some.
 screenshots: setup-dev
 	@$(PY) -m tests.screenshots $(STATES)
 

@@ -28,14 +28,21 @@ TALLEST: Final = 2400  # pixels: longer pages are cut there
 SETTLED: Final = 0.3  # seconds until everything that follows a new size or theme is drawn
 
 
+def short(state: str) -> str:
+    """The state as part of a file's name, and as somebody may ask for it."""
+    return re.sub("[^a-z0-9]+", "_", state.lower())
+
+
 def file_of(state: str, width: int, theme: str) -> Path:
-    return FOLDER / f"{re.sub('[^a-z0-9]+', '_', state.lower())}_{width}_{theme}.png"
+    return FOLDER / f"{short(state)}_{width}_{theme}.png"
 
 
 def fit(page: Page, width: int, height: int) -> None:
     """As tall as the page is, so that what sticks to the bottom of the window is at the bottom of the picture."""
     page.set_viewport_size({"width": width, "height": height})
-    tall = int(page.evaluate("() => document.documentElement.scrollHeight"))
+    wide, tall = page.evaluate("() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
+    if wide > width:
+        raise AssertionError(f"The page is {wide} pixels wide in a window of {width}.")
     page.set_viewport_size({"width": width, "height": min(TALLEST, max(height, tall))})
 
 
@@ -54,8 +61,11 @@ def take(stage: Stage, names: Iterable[str]) -> list[str]:
     for name in names:
         started = time.monotonic()
         try:
+            stage.complaints.clear()
             with STATES[name](stage) as page:
                 draw(page, name)
+            if stage.complaints:
+                raise AssertionError(f"The page complains: {stage.complaints}")
         except Exception:
             traceback.print_exc()
             missing.append(name)
@@ -66,12 +76,16 @@ def take(stage: Stage, names: Iterable[str]) -> list[str]:
 
 
 def main(names: list[str]) -> int:
+    known = {short(name): name for name in STATES}
+    if unknown := set(names) - set(known):
+        sys.stderr.write(f"There is no state {', '.join(unknown)}. There are: {', '.join(known)}.\n")
+        return 2
     FOLDER.mkdir(exist_ok=True)
     found = chromium()
     with tempfile.TemporaryDirectory(prefix="bw-pictures-") as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found.path, env=found.environment())
         with staged(Path(folder), browser) as stage:
-            missing = take(stage, names or STATES)
+            missing = take(stage, [known[name] for name in names or known])
         browser.close()
     if missing:
         sys.stderr.write(f"There is no picture of: {', '.join(missing)}.\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 
 import httpx
 import psutil
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from tests.processors.servers import reply, serving
 from tests.system import System, free_port, until
@@ -62,6 +63,7 @@ class Stage:
     def __init__(self, system: System, browser: Browser) -> None:
         self.system = system
         self.browser = browser
+        self.complaints: list[str] = []
         self._jobs: dict[str, str] = {}
         self._people: dict[str, httpx.Client] = {}
 
@@ -80,8 +82,10 @@ class Stage:
         """A window of this person; of a stranger with None."""
         context = self.browser.new_context(base_url=self.system.url, color_scheme="light", **options)
         if person is not None:
-            cookies = self.client(person).cookies.items()
-            context.add_cookies([{"name": name, "value": value, "url": self.system.url} for name, value in cookies])
+            cookies = self.client(person).cookies
+            # And not what the server wanted to say to whoever pressed the last button.
+            known = {name: cookies[name] for name in ("batchweb_session", "csrftoken") if name in cookies}
+            context.add_cookies([{"name": name, "value": known[name], "url": self.system.url} for name in known])
         try:
             yield context
         finally:
@@ -91,9 +95,21 @@ class Stage:
     def tab(self, path: str, person: str | None = "", **options: Any) -> Iterator[Page]:
         """A tab of this person that shows `path`."""
         with self.context(person, **options) as context:
-            page = context.new_page()
+            page = self.listened(context.new_page())
             page.goto(path)
             yield page
+
+    def listened(self, page: Page) -> Page:
+        """The page, whose complaints are noted; it may say what the server answered, and that a socket was cut."""
+        expected = re.compile("Failed to load resource: the server responded with a status of|WebSocket connection")
+
+        def note(message: ConsoleMessage) -> None:
+            if message.type == "error" and not expected.search(message.text):
+                self.complaints.append(message.text)
+
+        page.on("console", note)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        return page
 
     # Jobs
 

@@ -64,7 +64,7 @@ def flawed(stage: Stage) -> str:
 
 @state("loading")
 def loading(stage: Stage) -> Iterator[Page]:
-    code = stage.submit("Newsletter 2026", rows(200_000), then="check")
+    code = stage.submit("Newsletter 2026", rows(100_000), then="check")
     stage.until(code, lambda frame: frame["total"] > 10_000 or frame["state"] != "loading")
     standing = stage.frozen(stage.loader, *stage.loader.children())
     with passing(stage, code), standing, shown(stage, code, "Reading the file") as page:
@@ -81,7 +81,8 @@ def ready(stage: Stage) -> Iterator[Page]:
 
 @state("invalid")
 def invalid(stage: Stage) -> Iterator[Page]:
-    code = stage.job("invalid", lambda: stage.submit("Nothing in it", "order,name,street,city,simulate\n"))
+    text = rows(6_000) + '006001,"Anna Nowak\n' + rows(6_000)
+    code = stage.job("invalid", lambda: stage.submit("Half a download", text))
     with shown(stage, code, "Cannot be read") as page:
         yield page
 
@@ -233,7 +234,7 @@ def cut(stage: Stage, said: str) -> Iterator[Page]:
 
     with passing(stage, code), stage.context() as context:
         stage.until(code, lambda frame: frame["counts"]["succeeded"] > 200)
-        page = context.new_page()
+        page = stage.listened(context.new_page())
         page.route_web_socket(re.compile("/ws/"), connect)
         page.goto(f"/jobs/{code}/")
         expect(page.locator("#live")).to_have_text("Live", timeout=SOON)
