@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 from collections.abc import Callable, Iterator
@@ -55,6 +54,21 @@ def rows(amount: int, fate: Fate = fine) -> str:
         for at in range(amount)
     )
     return "order,name,street,city,simulate\n" + "".join(lines)
+
+
+def queries(amount: int) -> str:
+    """A file of search queries, most of them longer than they need to be."""
+    asked = (
+        "Could you please tell me which {} is the best one to visit in {}?",
+        "I would really like to know where to find a {} in the middle of {}",
+        "cheap {} near {}",
+        "Hi, I was wondering how much a {} costs in {} on a normal day",
+    )
+    things = ("museum", "hotel", "flight", "restaurant", "bicycle", "concert", "ferry")
+    lines = (
+        f"q-{at + 1:04},{json.dumps(asked[at % 4].format(things[at % 7], CITIES[at * 3 % 7]))}" for at in range(amount)
+    )
+    return "\n".join(("id,query", *lines)) + "\n"
 
 
 class Stage:
@@ -117,10 +131,10 @@ class Stage:
         """The code of a new job that starts right away; `fields` are those of the form."""
         defaults = {"processor": processor, "name": name, "then": "start"}
         if processor == "simulate":
-            defaults["param_seconds"] = "0"
+            defaults |= {"param_seconds": "0", "label_column": "street"}
         file = {"file": (f"{name.lower()}.csv", text.encode(), "text/csv")}
         answer = self.system.post(self.client(), "/jobs/new/", defaults | fields, file)
-        assert answer.is_success, answer.text[:2000]
+        assert answer.is_success, re.findall("error[^<]*<.*", answer.text)
         return str(answer.json()["url"]).split("/")[2]
 
     def job(self, key: str, make: Callable[[], str]) -> str:
@@ -201,8 +215,3 @@ def model() -> Callable[[BaseHTTPRequestHandler], None]:
         reply(handler, 200, json.dumps(content).encode())
 
     return answer
-
-
-def words(path: str) -> str:
-    """A file of the repository."""
-    return (Path(os.fspath(__file__)).parents[2] / path).read_text(encoding="utf-8")

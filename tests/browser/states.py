@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-from tests.browser.stage import LARGEST, Stage, mixed, rows, words
+from tests.browser.stage import LARGEST, Stage, mixed, queries, rows
 
 Show = Callable[[Stage], Any]  # a context manager that gives a page
 STATES: Final[dict[str, Show]] = {}
@@ -141,7 +141,7 @@ def running_many(stage: Stage) -> Iterator[Page]:
 
 @state("throttled")
 def throttled(stage: Stage) -> Iterator[Page]:
-    code = stage.submit("Search queries", words("samples/queries.csv") * 4, "rewrite-query", workers="4")
+    code = stage.submit("Search queries", queries(240), "rewrite-query", workers="4")
     with passing(stage, code):
         stage.until(code, lambda frame: frame["throttled"])
         with shown(stage, code, "Running|Throttled") as page:

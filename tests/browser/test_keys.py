@@ -145,3 +145,43 @@ def test_it_pauses_and_resumes(page: Page, slow: str) -> None:
     page.locator('[data-verb="cancel"] button').press("Enter")
     page.get_by_role("button", name="Cancel the job").press("Enter")
     expect(page.locator("#badge")).to_have_text(re.compile("Cancel"))
+
+
+def tab_to(page: Page, wanted: Locator) -> None:
+    """Presses Tab until that has the focus."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("element => element === document.activeElement"):
+            return
+    raise AssertionError(f"Tab does not lead to {wanted}")
+
+
+def test_it_goes_the_whole_road_without_a_pointer(page: Page) -> None:
+    opened(page, "/")
+    page.keyboard.press("g")
+    page.keyboard.press("n")
+    page.wait_for_url("**/jobs/new/")
+    expect(page.locator("html[data-keys]")).to_be_attached()
+    tab_to(page, page.locator("#paste summary"))
+    page.keyboard.press("Enter")
+    tab_to(page, page.locator("#id_pasted"))
+    for row in ("name,simulate", "anna,ok", "jean,fail:Broken", "maja,ok"):
+        page.keyboard.type(row)
+        page.keyboard.press("Enter")
+    tab_to(page, page.locator("#use-rows"))
+    page.keyboard.press("Enter")
+    expect(page.locator("#preview")).to_contain_text("jean")
+    tab_to(page, page.locator("[name=processor]:checked"))
+    while not page.get_by_role("radio", name=re.compile("Simulate")).is_checked():
+        page.keyboard.press("ArrowDown")
+    expect(page.locator("#id_map_simulate")).to_have_value("simulate")
+    tab_to(page, page.locator("#start"))
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/jobs/[a-z0-9]{12}/"))
+    expect(page.locator("#badge")).to_have_text("Finished with failures", timeout=20_000)
+    expect(page.locator("#items tbody .badge", has_text="Failed")).to_be_visible()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Row 2", exact=True)).to_be_visible()
+    expect(page.get_by_text("A simulated failure.").first).to_be_visible()
