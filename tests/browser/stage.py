@@ -32,6 +32,7 @@ SETTINGS = {
     "LLM_API_KEY": "nothing-secret",
     "LLM_MODEL": "small",
     "LOG_LEVEL": "WARNING",
+    "WORKER_PROCESSES": "6",
 }
 
 Fate = Callable[[int], str]
@@ -43,7 +44,12 @@ def fine(at: int) -> str:
 
 def mixed(at: int) -> str:
     """Four causes of failure, as they come in real files: one frequent, some rare."""
-    kinds = ((23, 5, "Timeout"), (41, 9, "Too many requests"), (67, 3, "Unknown address"), (97, 12, "Empty postcode"))
+    kinds = (
+        (97, 5, "Timeout"),
+        (163, 9, "Too many requests"),
+        (271, 3, "Unknown address"),
+        (389, 12, "Empty postcode"),
+    )
     return next((f"fail:{kind}" for every, first, kind in kinds if at % every == first), "ok")
 
 
@@ -131,7 +137,7 @@ class Stage:
         """The code of a new job that starts right away; `fields` are those of the form."""
         defaults = {"processor": processor, "name": name, "then": "start"}
         if processor == "simulate":
-            defaults |= {"param_seconds": "0", "label_column": "street"}
+            defaults |= {"param_seconds": "0.02", "param_jitter": "0.6", "label_column": "street"}
         file = {"file": (f"{name.lower()}.csv", text.encode(), "text/csv")}
         answer = self.system.post(self.client(), "/jobs/new/", defaults | fields, file)
         assert answer.is_success, re.findall("error[^<]*<.*", answer.text)

@@ -38,7 +38,7 @@ def opened(page: Page, path: str) -> None:
 
 
 def sheet(page: Page) -> Locator:
-    return page.get_by_role("dialog", name="Keys")
+    return page.get_by_role("dialog", name="Keyboard shortcuts")
 
 
 def test_it_lists_the_keys(page: Page) -> None:
@@ -52,7 +52,7 @@ def test_it_lists_the_keys(page: Page) -> None:
 
 def test_it_lists_the_keys_from_a_button_and_gives_the_focus_back(page: Page) -> None:
     opened(page, "/")
-    button = page.get_by_role("banner").get_by_role("button", name="Keys", exact=True).first
+    button = page.get_by_role("banner").get_by_role("button", name="Keyboard shortcuts", exact=True).first
     button.click()
     expect(sheet(page)).to_be_visible()
     page.keyboard.press("Escape")
@@ -92,7 +92,7 @@ def test_it_can_be_switched_off_and_remembers_it(page: Page) -> None:
     expect(page.locator("#jobs")).to_be_visible()
     page.keyboard.press("?")
     expect(sheet(page)).to_be_hidden()
-    page.get_by_role("banner").get_by_role("button", name="Keys", exact=True).first.click()
+    page.get_by_role("banner").get_by_role("button", name="Keyboard shortcuts", exact=True).first.click()
     page.get_by_role("checkbox", name="Single keys act").check()
     page.keyboard.press("Escape")
     page.keyboard.press("?")
