@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler
 from itertools import count
@@ -169,6 +170,11 @@ class Stage:
         code = self.job(key, lambda: self.submit(key, text, **fields))
         self.until(code, lambda frame: frame["state"] in ("finished", "invalid", "cancelled"))
         return code
+
+    def sql(self, statement: str) -> None:
+        """What no page and no command does."""
+        with closing(sqlite3.connect(self.system.folder / "var" / "db.sqlite3", timeout=20)) as database, database:
+            database.execute(statement)
 
     # What stands still
 

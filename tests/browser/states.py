@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import FilePayload, Page, WebSocketRoute, expect
 
 from tests.browser.stage import LARGEST, Stage, mixed, queries, rows
 
@@ -292,7 +292,7 @@ def new(stage: Stage) -> Iterator[Page]:
 @state("new job with a file")
 def new_with_file(stage: Stage) -> Iterator[Page]:
     with stage.tab("/jobs/new/") as page:
-        file = {"name": "customers.csv", "mimeType": "text/csv", "buffer": rows(800).encode()}
+        file: FilePayload = {"name": "customers.csv", "mimeType": "text/csv", "buffer": rows(800).encode()}
         page.set_input_files("#id_file", file)
         expect(page.locator("#preview")).to_contain_text("Anna Nowak", timeout=SOON)
         page.get_by_role("radio", name=re.compile("Simulate")).check()
@@ -367,8 +367,7 @@ def refused(stage: Stage) -> Iterator[Page]:
 @state("403")
 def forbidden(stage: Stage) -> Iterator[Page]:
     stage.client("helper")
-    made = "from django.contrib.auth.models import User; User.objects.filter(username='helper').update(is_staff=True)"
-    stage.system.manage("shell", "-c", made)
+    stage.sql("UPDATE auth_user SET is_staff = 1 WHERE username = 'helper'")
     with stage.tab("/admin/jobs/job/", "helper") as page:
         expect(page.get_by_text("403", exact=True)).to_be_visible()
         yield page
@@ -384,7 +383,7 @@ def missing(stage: Stage) -> Iterator[Page]:
 @state("413")
 def too_large(stage: Stage) -> Iterator[Page]:
     """The page looks at the size before it sends anything; without its script the server says it."""
-    file = {"name": "all.csv", "mimeType": "text/csv", "buffer": b"x\n" * ((LARGEST + 1) * 512 * 1024)}
+    file: FilePayload = {"name": "all.csv", "mimeType": "text/csv", "buffer": b"x\n" * ((LARGEST + 1) * 512 * 1024)}
     with stage.tab("/jobs/new/", java_script_enabled=False) as page:
         page.set_input_files("#id_file", file)
         page.locator("#start").click()
@@ -396,15 +395,13 @@ def too_large(stage: Stage) -> Iterator[Page]:
 def broken(stage: Stage) -> Iterator[Page]:
     """The admin's front page reads a table that is away for a moment; nothing else does."""
     stage.client()
-    rename = "from django.db import connection as c; c.cursor().execute('ALTER TABLE {} RENAME TO {}')"
-    names = ("django_admin_log", "django_admin_log_away")
-    stage.system.manage("shell", "-c", rename.format(*names))
+    stage.sql("ALTER TABLE django_admin_log RENAME TO away")
     try:
         with stage.tab("/admin/") as page:
             expect(page.get_by_text("500", exact=True)).to_be_visible()
             yield page
     finally:
-        stage.system.manage("shell", "-c", rename.format(*reversed(names)))
+        stage.sql("ALTER TABLE away RENAME TO django_admin_log")
 
 
 @state("admin")
