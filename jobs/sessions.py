@@ -27,9 +27,10 @@ def session_ended(instance: Session, using: str, **kwargs: Any) -> None:
 
 @receiver(post_save, sender=User)
 @receiver(post_delete, sender=User)
-def person_changed(instance: User, using: str, update_fields: frozenset[str] | None = None, **kwargs: Any) -> None:
+def person_changed(instance: User, using: str, **kwargs: Any) -> None:
     """A new password ends the other sessions; who is shut out or no longer staff sees less."""
-    if set(update_fields or ()) != {"last_login"}:
+    signed_in = set(kwargs.get("update_fields") or ()) == {"last_login"}
+    if not signed_in and not kwargs.get("created"):
         ask_again(instance.pk, using)
 
 

@@ -253,6 +253,16 @@ def offline(stage: Stage) -> Iterator[Page]:
     yield from cut(stage, "Live updates are off")
 
 
+@state("gone")
+def gone(stage: Stage) -> Iterator[Page]:
+    code = stage.submit("Sent twice", rows(60))
+    stage.until(code, lambda frame: frame["state"] == "finished")
+    with shown(stage, code, "Finished") as page:
+        stage.act(code, "delete")
+        expect(page.locator("#lost")).to_contain_text("nothing to watch here any more", timeout=SOON)
+        yield page
+
+
 # The other pages
 
 
