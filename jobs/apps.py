@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.conf import settings
 
@@ -12,6 +14,5 @@ class JobsConfig(AppConfig):
     name = "jobs"
 
     def ready(self) -> None:
-        from jobs import sessions  # noqa: F401 - it listens, and models can be imported only now
-
+        import_module("jobs.sessions")  # it listens to models, which can be imported only now
         processors.load(settings.JOBS_PROCESSORS)
