@@ -113,7 +113,12 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.wake.set()
 
     def doubt(self, message: dict[str, Any]) -> None:
-        """The person may have signed out, or may see less than before: asked before anything more is sent."""
+        """The person may have signed out, or may see less than before: asked before anything more is sent.
+
+        What may have been missed is left to the check that comes anyway: else all sockets would ask at once.
+        """
+        if not message:
+            return
         self.checked = float("-inf")
         self.wake.set()
         self.seen.set()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -18,6 +18,7 @@ from django.test import override_settings
 
 from jobs import consumers, dispatch, events, live, tasks
 from jobs.models import Job
+from jobs.wakeups import wakeups
 from tests.base import People, csv_of, loaded, worked
 from tests.web.sockets import ABNORMAL, hurried, socket
 
@@ -30,6 +31,22 @@ def no_layer() -> Iterator[None]:
         yield
     finally:
         channel_layers.set("default", usual)
+
+
+@asynccontextmanager
+async def told(person: User) -> AsyncIterator[None]:
+    """Once this process listens to what concerns the person."""
+    listening = asyncio.Event()
+
+    def hear(message: dict[str, Any]) -> None:
+        listening.set()
+
+    wakeups.follow(events.person_group(person.pk), hear)
+    try:
+        await asyncio.wait_for(listening.wait(), 5)
+        yield
+    finally:
+        wakeups.leave(events.person_group(person.pk), hear)
 
 
 class SocketTests(People):
@@ -235,13 +252,13 @@ class SocketTests(People):
     async def test_it_closes_at_once_after_a_sign_out(self) -> None:
         job = await self.job()
         for path in ("/ws/jobs/", f"/ws/jobs/{job.code}/"):
-            async with socket(path, self.alice) as line:
+            async with told(self.alice), socket(path, self.alice) as line:
                 out = partial(line.client.post, "/accounts/logout/")
                 assert await self.closed(line, out) == consumers.NOT_FOUND
 
     async def test_it_closes_at_once_though_nobody_looks_at_the_page(self) -> None:
         with patch.object(consumers, "HIDDEN", 60.0):
-            async with socket("/ws/jobs/", self.alice) as line:
+            async with told(self.alice), socket("/ws/jobs/", self.alice) as line:
                 await line.say(t="hidden", hidden=True)
                 await line.hear()
                 out = partial(line.client.post, "/accounts/logout/")
@@ -254,7 +271,7 @@ class SocketTests(People):
             person.is_active = False
             person.save()
 
-        async with socket("/ws/jobs/", person) as line:
+        async with told(person), socket("/ws/jobs/", person) as line:
             assert await self.closed(line, shut_out) == consumers.NOT_FOUND
 
     async def test_it_closes_the_list_of_all_jobs_for_who_is_no_longer_staff(self) -> None:
@@ -264,11 +281,12 @@ class SocketTests(People):
             person.is_staff = False
             person.save()
 
-        async with socket("/ws/jobs/", person) as line:
+        async with told(person), socket("/ws/jobs/", person) as line:
             assert await self.closed(line, demote) == consumers.NOT_FOUND
 
     async def test_it_leaves_the_other_sessions_of_who_signs_out_open(self) -> None:
-        async with socket("/ws/jobs/", self.alice) as line, socket("/ws/jobs/", self.alice) as other:
+        here = "/ws/jobs/"
+        async with told(self.alice), socket(here, self.alice) as line, socket(here, self.alice) as other:
             await self.closed(line, partial(line.client.post, "/accounts/logout/"))
             assert {(await other.hear())["t"] for _ in range(4)} == {"hb"}
 
