@@ -73,7 +73,8 @@ def queries(amount: int) -> str:
     )
     things = ("museum", "hotel", "flight", "restaurant", "bicycle", "concert", "ferry")
     lines = (
-        f"q-{at + 1:04},{json.dumps(asked[at % 4].format(things[at % 7], CITIES[at * 3 % 7]))}" for at in range(amount)
+        f"q-{at + 1:04},{json.dumps(asked[at % 4].format(things[at % 7], CITIES[at * 3 % 7]), ensure_ascii=False)}"
+        for at in range(amount)
     )
     return "\n".join(("id,query", *lines)) + "\n"
 

@@ -220,8 +220,8 @@ def cancelled(stage: Stage) -> Iterator[Page]:
 # When the line is lost
 
 
-def cut(stage: Stage, said: str) -> Iterator[Page]:
-    """A page whose socket is gone, and comes about no more."""
+def cut(stage: Stage, said: str, answered: bool) -> Iterator[Page]:
+    """A page whose socket is gone; another one is refused, or nobody speaks on it."""
     code = stage.submit("Deliveries", rows(400, slow_after(240)), workers="8")
     lines: list[WebSocketRoute] = []
 
@@ -229,7 +229,7 @@ def cut(stage: Stage, said: str) -> Iterator[Page]:
         lines.append(line)
         if len(lines) == 1:
             line.connect_to_server()
-        else:
+        elif answered:
             line.close(code=1012)
 
     with passing(stage, code), stage.context() as context:
@@ -245,12 +245,12 @@ def cut(stage: Stage, said: str) -> Iterator[Page]:
 
 @state("reconnecting")
 def reconnecting(stage: Stage) -> Iterator[Page]:
-    yield from cut(stage, "Connection lost")
+    yield from cut(stage, "Connection lost", answered=False)
 
 
 @state("offline")
 def offline(stage: Stage) -> Iterator[Page]:
-    yield from cut(stage, "Live updates are off")
+    yield from cut(stage, "Live updates are off", answered=True)
 
 
 @state("gone")
