@@ -224,6 +224,16 @@ class SocketTests(People):
                 await line.hear()
             assert line.code == consumers.NOT_FOUND
 
+    async def test_it_closes_when_the_job_was_deleted_and_is_still_being_removed(self) -> None:
+        job = await self.job()
+        async with socket(f"/ws/jobs/{job.code}/", self.alice) as line:
+            await line.say(t="hello", after=0)
+            await line.hear()
+            await sync_to_async(dispatch.delete)(job, self.alice)
+            while line.code is None:
+                await line.hear()
+            assert line.code == consumers.NOT_FOUND
+
     async def test_it_closes_after_a_sign_out(self) -> None:
         job = await self.job()
         with patch.object(consumers, "RECHECK", 0.2):
