@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 QUIET: Final = 5.0  # seconds without a wake-up after which the database is looked at anyway
 HIDDEN: Final = 10.0  # seconds between two frames to a page that nobody looks at
 LIST_INTERVAL: Final = 1.0
-RECHECK: Final = 30.0  # seconds after which a socket asks again who sits behind it
+RECHECK: Final = 30.0  # seconds after which a socket asks again who sits behind it, unless it was told to at once
 NOT_FOUND: Final = 4404
 TOO_MANY: Final = 4429
 TRY_AGAIN: Final = 1012
@@ -42,7 +42,7 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.group = ""
         self.wake = asyncio.Event()
         self.seen = asyncio.Event()
-        self.seen.set()
+        self.hidden = False
         self.loop: asyncio.Task[None] | None = None
         self.person: Any = None
         self.checked = time.monotonic()
@@ -82,6 +82,7 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
         _sockets[self.owner] += 1
         self.group = self.group_wanted()
         wakeups.follow(self.group, self.hear)
+        wakeups.follow(events.person_group(self.owner), self.doubt)
         await self.accept()
         self.loop = asyncio.create_task(self.send_for_ever())
 
@@ -92,6 +93,7 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if not self.group:
             return
         wakeups.leave(self.group, self.hear)
+        wakeups.leave(events.person_group(self.owner), self.doubt)
         self.group = ""
         _sockets[self.owner] -= 1
         if not _sockets[self.owner]:
@@ -109,6 +111,17 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
     def hear(self, message: dict[str, Any]) -> None:
         """A wake-up, or an empty one when some may have been missed."""
         self.wake.set()
+
+    def doubt(self, message: dict[str, Any]) -> None:
+        """The person may have signed out, or may see less than before: asked before anything more is sent.
+
+        What may have been missed is left to the check that comes anyway: else all sockets would ask at once.
+        """
+        if not message:
+            return
+        self.checked = float("-inf")
+        self.wake.set()
+        self.seen.set()
 
     async def send_news(self) -> None:
         raise NotImplementedError
@@ -129,10 +142,9 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def pause(self) -> None:
         """Until there is news, or for a while; a page that nobody looks at gets less, until somebody does."""
-        if not self.seen.is_set():
-            await waited(self.seen, HIDDEN)
-        elif await waited(self.wake, QUIET):
-            self.wake.clear()
+        news, most = (self.seen, HIDDEN) if self.hidden else (self.wake, QUIET)
+        if await waited(news, most):
+            news.clear()
 
     async def still_allowed(self) -> bool:
         """Whether the person is still signed in and may still see this; asked now and then."""
@@ -140,7 +152,9 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
             return True
         self.checked = time.monotonic()
         self.person = await live.in_reader(person_of, self.scope["session"].session_key)
-        return bool(self.person.is_authenticated and await self.authorise())
+        # Who is no longer staff must not go on hearing of everybody's jobs.
+        same = self.person.is_authenticated and self.group == self.group_wanted()
+        return bool(same and await self.authorise())
 
     # What the page says
 
@@ -157,6 +171,7 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
             self.greet(message.get("after"))
 
     def hide(self, hidden: bool) -> None:
+        self.hidden = hidden
         if hidden:
             self.seen.clear()
         else:

@@ -36,6 +36,11 @@ def owner_group(owner: int) -> str:
     return f"jobs.{owner}"
 
 
+def person_group(person: int) -> str:
+    """The sockets of one person, whatever they watch."""
+    return f"person.{person}"
+
+
 def encode(changes: dict[int, int]) -> bytes:
     """Position → state as one varint each of ((distance from the last position) << 3 | state), ascending."""
     out = bytearray()
@@ -98,6 +103,9 @@ class Publisher:
                 self._sent.pop((code, "job"), None)
                 self._sent.pop((code, "list"), None)
         self._loop.call_soon_threadsafe(self._signal, at_once)
+
+    def tell(self, group: str, message: dict[str, Any]) -> None:
+        asyncio.run_coroutine_threadsafe(self._send([group], message), self._loop)
 
     def _signal(self, at_once: bool) -> None:
         self._changed.set()
@@ -184,14 +192,26 @@ _publisher: Publisher | None = None
 _publisher_lock = threading.Lock()
 
 
+def publisher() -> Publisher:
+    """The publisher of this process: a thread does not survive a fork."""
+    global _publisher
+    with _publisher_lock:
+        if _publisher is None or _publisher.pid != os.getpid():
+            _publisher = Publisher()
+    return _publisher
+
+
 def wake(code: str, seq: int, owner: int, at_once: bool = False) -> None:
     """Tells viewers that the job is at number `seq`; never raises and never waits."""
-    global _publisher
     try:
-        with _publisher_lock:
-            # A thread does not survive a fork, so each process has its own publisher.
-            if _publisher is None or _publisher.pid != os.getpid():
-                _publisher = Publisher()
-        _publisher.wake(code, seq, owner, at_once)
+        publisher().wake(code, seq, owner, at_once)
     except Exception:
         logger.exception("Viewers could not be woken")
+
+
+def tell(group: str, message: dict[str, Any]) -> None:
+    """Sends one message to a group, once; never raises and never waits."""
+    try:
+        publisher().tell(group, message)
+    except Exception:
+        logger.exception("Viewers could not be told")

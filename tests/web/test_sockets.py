@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
 from asgiref.sync import sync_to_async
 from channels.layers import channel_layers, get_channel_layer
 from channels_redis.pubsub import RedisPubSubChannelLayer
+from django.contrib.auth.models import User
 from django.db import DatabaseError
 from django.test import override_settings
 
 from jobs import consumers, dispatch, events, live, tasks
 from jobs.models import Job
+from jobs.wakeups import wakeups
 from tests.base import People, csv_of, loaded, worked
 from tests.web.sockets import ABNORMAL, hurried, socket
 
@@ -28,6 +31,22 @@ def no_layer() -> Iterator[None]:
         yield
     finally:
         channel_layers.set("default", usual)
+
+
+@asynccontextmanager
+async def told(person: User) -> AsyncIterator[None]:
+    """Once this process listens to what concerns the person."""
+    listening = asyncio.Event()
+
+    def hear(message: dict[str, Any]) -> None:
+        listening.set()
+
+    wakeups.follow(events.person_group(person.pk), hear)
+    try:
+        await asyncio.wait_for(listening.wait(), 5)
+        yield
+    finally:
+        wakeups.leave(events.person_group(person.pk), hear)
 
 
 class SocketTests(People):
@@ -205,6 +224,16 @@ class SocketTests(People):
                 await line.hear()
             assert line.code == consumers.NOT_FOUND
 
+    async def test_it_closes_when_the_job_was_deleted_and_is_still_being_removed(self) -> None:
+        job = await self.job()
+        async with socket(f"/ws/jobs/{job.code}/", self.alice) as line:
+            await line.say(t="hello", after=0)
+            await line.hear()
+            await sync_to_async(dispatch.delete)(job, self.alice)
+            while line.code is None:
+                await line.hear()
+            assert line.code == consumers.NOT_FOUND
+
     async def test_it_closes_after_a_sign_out(self) -> None:
         job = await self.job()
         with patch.object(consumers, "RECHECK", 0.2):
@@ -215,6 +244,61 @@ class SocketTests(People):
                 while line.code is None:
                     await line.hear()
                 assert line.code == consumers.NOT_FOUND
+
+    async def closed(self, line: Any, act: Any) -> int | None:
+        """What the socket was closed with after somebody did something, long before it would have asked by itself."""
+
+        def committed() -> None:
+            with self.captureOnCommitCallbacks(execute=True):
+                act()
+
+        with patch.object(consumers, "RECHECK", 600.0):
+            await sync_to_async(committed)()
+            async with asyncio.timeout(5):
+                while line.code is None:
+                    await line.hear()
+        return line.code
+
+    async def test_it_closes_at_once_after_a_sign_out(self) -> None:
+        job = await self.job()
+        for path in ("/ws/jobs/", f"/ws/jobs/{job.code}/"):
+            async with told(self.alice), socket(path, self.alice) as line:
+                out = partial(line.client.post, "/accounts/logout/")
+                assert await self.closed(line, out) == consumers.NOT_FOUND
+
+    async def test_it_closes_at_once_though_nobody_looks_at_the_page(self) -> None:
+        with patch.object(consumers, "HIDDEN", 60.0):
+            async with told(self.alice), socket("/ws/jobs/", self.alice) as line:
+                await line.say(t="hidden", hidden=True)
+                await line.hear()
+                out = partial(line.client.post, "/accounts/logout/")
+                assert await self.closed(line, out) == consumers.NOT_FOUND
+
+    async def test_it_closes_at_once_for_who_was_shut_out(self) -> None:
+        person = await sync_to_async(User.objects.create_user)("carol", password="carol-likes-tea")
+
+        def shut_out() -> None:
+            person.is_active = False
+            person.save()
+
+        async with told(person), socket("/ws/jobs/", person) as line:
+            assert await self.closed(line, shut_out) == consumers.NOT_FOUND
+
+    async def test_it_closes_the_list_of_all_jobs_for_who_is_no_longer_staff(self) -> None:
+        person = await sync_to_async(User.objects.create_superuser)("carol", password="carol-likes-tea")
+
+        def demote() -> None:
+            person.is_staff = False
+            person.save()
+
+        async with told(person), socket("/ws/jobs/", person) as line:
+            assert await self.closed(line, demote) == consumers.NOT_FOUND
+
+    async def test_it_leaves_the_other_sessions_of_who_signs_out_open(self) -> None:
+        here = "/ws/jobs/"
+        async with told(self.alice), socket(here, self.alice) as line, socket(here, self.alice) as other:
+            await self.closed(line, partial(line.client.post, "/accounts/logout/"))
+            assert {(await other.hear())["t"] for _ in range(4)} == {"hb"}
 
     async def test_it_stays_open_for_who_stays_signed_in(self) -> None:
         with patch.object(consumers, "RECHECK", 0.0):
