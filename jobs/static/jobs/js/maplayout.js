@@ -3,7 +3,7 @@
 
 import { FAILED, NOT_ATTEMPTED, REJECTED, RETRYING, RUNNING, SUCCEEDED, WAITING } from "./mapcells.js";
 
-export const LARGEST = 28; // pixels of a cell with its gap
+export const LARGEST = 28; // pixels of a cell with its gap, at least
 const SMALLEST = 4; // below it cells have fractions of a pixel and fill the box
 export const GLYPHS = 10; // from this size on cells carry a glyph
 const ZOOMS = [4, 8, 14, 20, 28];
@@ -29,16 +29,18 @@ export function fit(items, width, height) {
   return square ? squares(items, width, square) : fractions(items, width, height);
 }
 
-/** All items as squares of this size, in a box that may be taller than what is seen of it. */
-export function squares(items, width, cell) {
-  const columns = Math.max(1, Math.floor((width + gap(cell)) / cell));
+/** All items as squares of at least this size, as wide as the box, which may be taller than what is seen of it. */
+export function squares(items, width, least) {
+  const across = width + gap(least);
+  const columns = Math.max(1, Math.floor(across / least));
+  const cell = Math.max(least, across / columns);
   return { per: 1, dots: items, columns, rows: Math.ceil(items / columns), cell, width: cell, height: cell };
 }
 
 function largest(items, width, height) {
-  for (let cell = LARGEST; cell >= SMALLEST; cell -= 1) {
-    const { rows, columns } = squares(items, width, cell);
-    if (rows * cell - gap(cell) <= height && columns * cell - gap(cell) <= width) return cell;
+  for (let least = LARGEST; least >= SMALLEST; least -= 1) {
+    const { rows, columns, cell } = squares(items, width, least);
+    if (rows * cell - gap(least) <= height && columns * cell - gap(least) <= width + 1e-6) return least;
   }
   return 0;
 }

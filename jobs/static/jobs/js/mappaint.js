@@ -63,8 +63,8 @@ export class Painter {
     this.image ??= this.context.createImageData(width, height);
     const data = new Uint32Array(this.image.data.buffer);
     data.fill(0);
-    const [first, dots] = inSight(picture);
-    fillRows(data, width, height, picture, first, dots);
+    const [, dots] = inSight(picture);
+    fillRows(data, width, height, picture, dots);
     if (!picture.layout.cell) this.#marks(data, picture, dots);
     this.context.putImageData(this.image, 0, 0);
   }
@@ -97,16 +97,14 @@ export class Painter {
     const { layout, top, ratio } = picture;
     context.clearRect(0, 0, canvas.width, canvas.height);
     const [first, dots] = inSight(picture);
-    const size = Math.round((layout.cell - gap(layout.cell)) * ratio);
-    const numbered = layout.cell >= NUMBERED;
+    const place = edges(layout.cell, ratio);
     dots.forEach((state, i) => {
-      const dot = first + i;
-      const x = Math.round((dot % layout.columns) * layout.cell * ratio);
-      const y = Math.round((Math.floor(dot / layout.columns) * layout.cell - top) * ratio);
+      const [x, width] = place((first + i) % layout.columns);
+      const [y, height] = place(Math.floor((first + i) / layout.columns), top);
       const dim = picture.wanted.length && !picture.wanted.includes(state);
       context.globalAlpha = dim ? DIMMED : 1;
-      context.drawImage(this.#sprite(state, size, picture.colours[state]), x, y);
-      if (numbered && state === WAITING) this.#number(String(dot + 1), x, y, size, picture.colours[state]);
+      context.drawImage(this.#sprite(state, width, height, picture.colours[state]), x, y);
+      if (layout.cell >= NUMBERED && state === WAITING) this.#number(String(first + i + 1), x, y, width, picture.colours[state]);
     });
     context.globalAlpha = 1;
   }
@@ -121,9 +119,9 @@ export class Painter {
     context.fillText(text, x + size / 2, y + size / 2 + size * 0.03);
   }
 
-  #sprite(state, size, colour) {
-    const key = `${state} ${size} ${colour}`;
-    if (!this.sprites.has(key)) this.sprites.set(key, sprite(state, size, colour));
+  #sprite(state, width, height, colour) {
+    const key = `${state} ${width} ${height} ${colour}`;
+    if (!this.sprites.has(key)) this.sprites.set(key, sprite(state, width, height, colour));
     return this.sprites.get(key);
   }
 }
@@ -142,24 +140,33 @@ function palette({ colours, wanted }) {
   return Uint32Array.from(colours, (colour, state) => pixel(colour, alpha(state)));
 }
 
-/** Where the cells of one direction begin and end, in device pixels: [begin, end, begin, end, …]. */
-function edges(count, cell, all, ratio, offset = 0) {
-  const found = new Int32Array(2 * count);
-  const [pitch, size] = cell ? [cell * ratio, (cell - gap(cell)) * ratio] : [all / count, all / count];
-  for (let i = 0; i < count; i += 1) {
-    found[2 * i] = Math.round(i * pitch - offset);
-    found[2 * i + 1] = Math.round(i * pitch + size - offset);
-  }
-  return found;
+/**
+ * Where cells of this size begin in one direction, and how large they are, in device pixels: all gaps are equal, so that
+ * cells are which differ by a pixel where the size has a fraction.
+ */
+function edges(cell, ratio) {
+  const between = Math.round(gap(cell) * ratio);
+  return (at, top = 0) => {
+    const [begin, end] = [at, at + 1].map((edge) => Math.round((edge * cell - top) * ratio));
+    return [begin, end - begin - between];
+  };
 }
 
-function fillRows(data, across, down, picture, first, dots) {
+/** The same for all cells of one direction: [begin, end, begin, end, …]. */
+function spans(count, cell, all, ratio, top = 0) {
+  const place = cell ? edges(cell, ratio) : edges(all / count, 1);
+  return Int32Array.from({ length: 2 * count }, (_, i) => {
+    const [begin, size] = place(i >> 1, top);
+    return i % 2 ? begin + size : begin;
+  });
+}
+
+function fillRows(data, across, down, picture, dots) {
   const { layout, ratio, top } = picture;
   const colours = palette(picture);
-  const xs = edges(layout.columns, layout.cell, across, ratio);
+  const xs = spans(layout.columns, layout.cell, across, ratio);
   const rows = Math.ceil(dots.length / layout.columns);
-  const offset = layout.cell ? (top - Math.floor(top / layout.cell) * layout.cell) * ratio : 0;
-  const ys = edges(layout.cell ? rows : layout.rows, layout.cell, down, ratio, offset);
+  const ys = spans(layout.cell ? rows : layout.rows, layout.cell, down, ratio, layout.cell ? top % layout.cell : 0);
   for (let row = 0; row < rows; row += 1) {
     const y = Math.max(0, ys[2 * row]);
     const end = Math.min(down, ys[2 * row + 1]);
@@ -179,16 +186,18 @@ function fillRow(data, start, across, xs, colours, dots, from, columns) {
 }
 
 /** One large cell with its glyph. */
-function sprite(state, size, colour) {
-  const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
+function sprite(state, width, height, colour) {
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const context = canvas.getContext("2d");
+  const size = Math.min(width, height);
   context.fillStyle = css(colour);
   context.beginPath();
-  context.roundRect(0, 0, size, size, size * 0.18);
+  context.roundRect(0, 0, width, height, size * 0.18);
   context.fill();
   context.strokeStyle = ink(colour);
   context.lineWidth = Math.max(1.2, size * 0.1);
   context.lineCap = context.lineJoin = "round";
+  context.translate((width - size) / 2, (height - size) / 2);
   for (const points of GLYPH[state] ?? []) stroke(context, points, size / 24);
   return canvas;
 }
