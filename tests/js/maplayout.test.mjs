@@ -84,6 +84,14 @@ test("it shows what is looked for before what is worse", () => {
   assert.deepEqual([...map.worst(states, { per: 3, dots: 1 }, map.severity([WAITING]))], [WAITING]);
 });
 
+test("it looks for what the filter of the items names", () => {
+  const found = (name) => map.lookedFor(name).sort();
+  assert.deepEqual(found("failed"), [FAILED]);
+  assert.deepEqual(found("waiting"), [WAITING, RETRYING].sort());
+  assert.deepEqual(found("not_succeeded"), [WAITING, RUNNING, FAILED, REJECTED, RETRYING, NOT_ATTEMPTED].sort());
+  for (const name of ["", "all", "nonsense"]) assert.deepEqual(found(name), []);
+});
+
 test("it shows each item by itself where each has a dot", () => {
   const states = Uint8Array.from([FAILED, WAITING, SUCCEEDED]);
   assert.deepEqual([...map.worst(states, { per: 1, dots: 3 })], [...states]);

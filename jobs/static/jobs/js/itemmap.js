@@ -1,13 +1,13 @@
 // <item-map>: one cell for each item in the order of the file, always all of them in its box; and close up, in a box that
 // scrolls. It is given a `source` with the states of the items and draws when it is told to.
 //
-// Attributes: `items`, the address below which each row has its page; `filter`, names of the states that are looked for,
-// which dims the others. Events: `item-open` with {row}, after which the page of the item is opened unless somebody
+// Attributes: `items`, the address below which each row has its page; `filter`, the state that is looked for, which dims
+// the others. Events: `item-open` with {row}, after which the page of the item is opened unless somebody
 // prevents it; `map-drawn` with {caption, closer, farther}.
 
 import { STATES } from "./cells.js";
 import { FAILED } from "./mapcells.js";
-import { nextIn } from "./maplayout.js";
+import { lookedFor, nextIn } from "./maplayout.js";
 import { Lens } from "./maplens.js";
 import { Painter } from "./mappaint.js";
 import { announce, setText } from "./shell.js";
@@ -36,8 +36,7 @@ class ItemMap extends HTMLElement {
 
   attributeChangedCallback() {
     if (!this.lens) return;
-    const names = (this.getAttribute("filter") ?? "").split(/[\s,]+/);
-    this.lens.wanted = names.map((name) => STATES.indexOf(name)).filter((state) => state >= 0);
+    this.lens.wanted = lookedFor(this.getAttribute("filter") ?? "");
     this.request();
   }
 

@@ -37,15 +37,14 @@ export function itemMap(refresh) {
 function control(card, map) {
   const [failed, farther, closer] = ["failed", "farther", "closer"].map((name) => $(`[data-map="${name}"]`, card));
   const asked = () => $("#items")?.dataset.stateFilter ?? "";
-  const filter = (name) => {
-    if (map.getAttribute("filter") !== name) map.setAttribute("filter", name);
-    failed.setAttribute("aria-pressed", name === "failed");
-  };
-  failed.addEventListener("click", () => filter(map.getAttribute("filter") === "failed" ? asked().replace("failed", "") : "failed"));
+  const filter = (name) => map.setAttribute("filter", name);
+  const onlyFailed = () => map.getAttribute("filter") === "failed";
+  failed.addEventListener("click", () => filter(onlyFailed() ? asked().replace(/^failed$/, "") : "failed"));
   closer.addEventListener("click", () => map.zoomBy(1));
   farther.addEventListener("click", () => map.zoomBy(-1));
   map.addEventListener("map-drawn", ({ detail }) => {
     setText($("#map-caption"), detail.caption);
+    failed.setAttribute("aria-pressed", onlyFailed());
     // Not `disabled`, which would take the focus away from the button that was pressed.
     closer.setAttribute("aria-disabled", !detail.closer);
     farther.setAttribute("aria-disabled", !detail.farther);

@@ -1,6 +1,7 @@
 // Where the cells of the item map are: n items in a box of so many CSS pixels, from numbered squares down to dots that
 // stand for several items each. Pure, so that it can be tested without a page.
 
+import { STATES } from "./cells.js";
 import { FAILED, NOT_ATTEMPTED, REJECTED, RETRYING, RUNNING, SUCCEEDED, WAITING } from "./mapcells.js";
 
 export const LARGEST = 28; // pixels of a cell with its gap, at least
@@ -57,6 +58,13 @@ function fractions(items, width, height) {
 export function zooms(items, width, fitted) {
   const larger = (cell) => fitted.per > 1 || cell > fitted.width;
   return ZOOMS.filter((cell) => larger(cell) && squares(items, width, cell).rows * cell <= TALLEST);
+}
+
+/** The states that a filter of the items asks for; none where it asks for all, or for what the map does not tell. */
+export function lookedFor(filter) {
+  if (filter === "waiting") return [WAITING, RETRYING];
+  if (filter === "not_succeeded") return [...STATES.keys()].filter((state) => state !== SUCCEEDED);
+  return STATES.includes(filter) ? [STATES.indexOf(filter)] : [];
 }
 
 /** How bad each state is; those that somebody looks for are worse than any other. */

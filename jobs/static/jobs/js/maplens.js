@@ -121,6 +121,6 @@ export class Lens {
     const [first, last] = [dot * per, Math.min(this.total, (dot + 1) * per)];
     const states = this.states.subarray(first, last);
     const word = WORDS[this.states[this.itemOf(dot)]];
-    return `${range(first + 1, last)}${mark}${states.every((state) => state === states[0]) ? word : `one ${word.toLowerCase()}`}`;
+    return `${range(first + 1, last)}${mark}${states.every((state) => state === states[0]) ? word : `worst: ${word}`}`;
   }
 }
