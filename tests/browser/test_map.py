@@ -210,7 +210,7 @@ def test_it_fits_a_phone(page: Page, finished: Finished) -> None:
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
     assert item_map.bounding_box()["height"] <= 260
     page.set_viewport_size({"width": 1200, "height": 844})
-    until(lambda: item_map.bounding_box()["height"] == 400, 5, "the map is as tall as a larger screen lets it be")
+    until(lambda: item_map.bounding_box()["height"] > 300, 5, "the map takes the room of a larger screen")
 
 
 def test_it_is_left_out_without_javascript(browser: Browser, system: System, finished: Finished) -> None:

@@ -73,7 +73,7 @@ export class Painter {
   #marks(data, picture, dots) {
     const { layout, wanted, colours, ratio, width, height } = picture;
     const counts = new Uint32Array(colours.length);
-    for (const state of dots) counts[state] += 1;
+    for (let dot = 0; dot < dots.length; dot += 1) counts[dots[dot]] += 1;
     for (const state of wanted.length ? wanted : MARKED) {
       const size = Math.round(ratio * markSize(counts[state], layout, width * height, wanted.length > 0));
       if (size < 2) continue;
