@@ -11,7 +11,20 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from benchmarks import chat, checking, computing, loading, machine, mapping, nothing, road, scaling, storing, waiting
+from benchmarks import (
+    chat,
+    checking,
+    computing,
+    loading,
+    machine,
+    mapping,
+    nothing,
+    road,
+    scaling,
+    storing,
+    waiting,
+    watching,
+)
 from benchmarks.bench import Bench
 from benchmarks.table import Table
 
@@ -27,6 +40,7 @@ TABLES: Mapping[str, Callable[[Bench], Iterator[Table]]] = {
     "computing": computing.tables,
     "scaling": scaling.tables,
     "road": road.tables,
+    "watching": watching.tables,
 }
 
 

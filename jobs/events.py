@@ -20,7 +20,8 @@ from channels.layers import get_channel_layer
 logger = logging.getLogger(__name__)
 
 STAFF_GROUP: Final = "jobs.staff"
-JOB_INTERVAL: Final = 0.25  # seconds between two wake-ups of one job
+# Seconds between two wake-ups of one job. Results are stored each 0.1 s: at 0.25 a page would be 0.33 s behind (p95).
+JOB_INTERVAL: Final = 0.2
 LIST_INTERVAL: Final = 1.0  # seconds between two wake-ups of the lists that show it
 SEND_TIMEOUT: Final = 3.0
 CELLS: Final = 1  # first byte of a binary frame
@@ -127,7 +128,7 @@ class Publisher:
                 self._news = late | self._news
             if late:
                 self._changed.set()
-                await self._pause()
+                await self._pause(late)
 
     async def _wait(self, waiting: bool) -> None:
         try:
@@ -136,11 +137,13 @@ class Publisher:
             return
         self._changed.clear()
 
-    async def _pause(self) -> None:
-        """Until the next wake-up is allowed, or at once when a state changed."""
+    async def _pause(self, late: Iterable[str]) -> None:
+        """Until the next wake-up of these jobs is allowed, or at once when a state changed."""
+        now = time.monotonic()
+        soonest = min(self._sent.get((code, "job"), now) for code in late) + JOB_INTERVAL
         self._urgent.clear()
         try:
-            await asyncio.wait_for(self._urgent.wait(), JOB_INTERVAL / 2)
+            await asyncio.wait_for(self._urgent.wait(), max(0.0, soonest - now))
         except TimeoutError:
             return
 
