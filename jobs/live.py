@@ -99,7 +99,9 @@ def _frames(head: Head, since: int) -> tuple[str, bytes | None]:
     if len(changes) > CHANGES:
         return resync(head), None
     rows = [row for _, _, batch in reversed(news) for row in batch][:NEWEST]
-    text = json.dumps(head.frame | {"from": since, "rows": rows}, separators=(",", ":"))
+    # A page shows both at once, so it is told whether cells follow.
+    told = head.frame | {"from": since, "rows": rows, "cells": bool(changes)}
+    text = json.dumps(told, separators=(",", ":"))
     return text, events.cells_frame(since, head.seq, changes) if changes else None
 
 

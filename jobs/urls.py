@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jobs.views import downloads, hints, items, jobs, new, preview, setup, trial, uploads
+from jobs.views import downloads, hints, items, jobs, map, new, preview, setup, trial, uploads
 
 app_name = "jobs"
 urlpatterns = [
@@ -16,6 +16,7 @@ urlpatterns = [
     path("jobs/<str:code>/", jobs.detail, name="detail"),
     path("jobs/<str:code>/change/", new.change, name="change"),
     path("jobs/<str:code>/snapshot.json", jobs.snapshot, name="snapshot"),
+    path("jobs/<str:code>/cells.bin", map.cells, name="cells"),
     path("jobs/<str:code>/setup/", setup.setup, name="setup"),
     path("jobs/<str:code>/try/", trial.try_rows, name="try"),
     path("jobs/<str:code>/items/", items.items, name="items"),

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from jobs import dispatch, live, numbers, processors, samples
+from jobs import dispatch, live, numbers, processors, samples, sql
 from jobs.models import Job, JobState, Shard
 from jobs.models.job import JobQuerySet, Refused
 from jobs.models.states import ENDED, WORKABLE
@@ -96,13 +96,15 @@ def list_snapshot(request: HttpRequest) -> JsonResponse:
 @require_safe
 def detail(request: HttpRequest, code: str) -> HttpResponse:
     """The job's page, with the numbers of this moment in it."""
-    job = job_for(request, code)
+    with sql.one_moment():
+        job = job_for(request, code)
+        frame = numbers.stats(job)
     return render(
         request,
         "jobs/detail.html",
         {
             "job": job,
-            "frame": numbers.stats(job),
+            "frame": frame,
             "processor": processor_label(job),
             "live": job.state not in ENDED,
             "workable": job.state in WORKABLE,
@@ -123,7 +125,8 @@ def processor_label(job: Job) -> str:
 @require_safe
 def snapshot(request: HttpRequest, code: str) -> JsonResponse:
     """The job's numbers of this moment, in the shape of the socket's frames."""
-    return JsonResponse(numbers.stats(job_for(request, code)))
+    with sql.one_moment():
+        return JsonResponse(numbers.stats(job_for(request, code)))
 
 
 @require_POST

@@ -3,6 +3,7 @@
 import { BAR, clock, duration, finished, number, parts, view } from "./format.js";
 import { Items } from "./items.js";
 import { Live } from "./live.js";
+import { itemMap } from "./map.js";
 import { pill } from "./pill.js";
 import { merged, sameRow } from "./rows.js";
 import { $, $$, announce, localTimes, setText } from "./shell.js";
@@ -40,6 +41,7 @@ function paintAll(frame) {
   paintActions(frame, words);
   paintCauses(frame);
   paintNewest();
+  map.paint();
   speak(frame, words);
 }
 
@@ -184,11 +186,12 @@ function speak(frame, words) {
 // News
 
 const items = new Items();
+const map = itemMap(() => live.refresh());
 
 /** Whether what the server wrote is old. A trial, or a reading of the file, may be over before anybody sees it. */
 const moved = (frame, before) => ["state", "run", "readings"].some((name) => frame[name] !== before[name]);
 
-function take(frame) {
+function take(frame, changes) {
   const snapshot = frame.from === frame.seq && frame.rows.length;
   newest = snapshot ? frame.rows.slice(0, NEWEST) : merged(newest, frame.rows, NEWEST);
   if (moved(frame, current) || frame.total !== current.total) items.look();
@@ -196,6 +199,7 @@ function take(frame) {
   if (moved(frame, current)) setTimeout(() => window.htmx?.trigger("#setup", "look"), Math.random() * 300);
   if (moved(frame, current)) setTimeout(lookAtPage, 300 + Math.random() * 2700);
   line.news();
+  map.take(frame, changes);
   paint(frame);
 }
 
@@ -252,5 +256,6 @@ document.addEventListener("visibilitychange", () => {
 });
 
 listed = newest = newest.slice(0, NEWEST);
+map.take(current, null);
 paint(current);
 live.start();
