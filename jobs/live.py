@@ -64,7 +64,7 @@ def read_head(code: str, before: Head | None) -> Head | None:
 
 
 def _read_head(code: str, before: Head | None) -> Head | None:
-    job = Job.objects.filter(code=code).select_related("run").first()
+    job = Job.objects.filter(code=code).select_related("run", "upload").first()
     if job is None:
         return None
     head = Head(code, stats(job, rows=[]), time.monotonic())

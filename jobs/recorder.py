@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import DataError, transaction
 from django.utils import timezone
 
-from jobs import engine, events, outcomes, sharing, sql, store
+from jobs import dials, engine, events, outcomes, sharing, sql, store
 from jobs.cores import cores
 from jobs.engine.progress import Feed
 from jobs.engine.types import Order
@@ -35,7 +35,8 @@ T = TypeVar("T")
 SAVE_EVERY: Final = 0.1  # seconds between two saves while results come in
 SAVE_AT: Final = 2_000  # attempts that are saved at once
 SAVE_SIZE: Final = 8_000_000  # characters of results that are saved at once
-LOOK_EVERY: Final = 1.0  # seconds between two looks at what people changed
+LOOK_EVERY: Final = 1.0  # seconds between two looks at what people changed, which are these:
+LOOKED_AT: Final = ("run", "state", "backoff", "backoff_max", "limit_round", *dials.POLICY, *dials.LIMIT)
 TELL_EVERY: Final = 1.0  # seconds after which viewers are told what runs now, though nothing has come back
 AHEAD: Final = (50, 5_000)  # least and most items claimed ahead
 LEASES: Final = 16  # shards held at once, where each has but a few items to do
@@ -211,8 +212,7 @@ class Recorder:
         """Reads what people did with the job; whether it has another policy by now."""
         self._looked = time.monotonic()
         before, tasks, counted = self.job.policy, self.job.most_tasks, self.job.limit_round
-        fields = ["run", "state", "workers", "attempts", "timeout", "rate", "backoff", "backoff_max", "limit_round"]
-        self._insist(partial(self.job.refresh_from_db, fields=fields))
+        self._insist(partial(self.job.refresh_from_db, fields=LOOKED_AT))
         if self.job.limit_round != counted:
             # What is in flight was begun before a person let the job go on, and is not held against it again.
             self._counts_since = timezone.now().timestamp()
