@@ -72,6 +72,7 @@ def actions(job: Job, counts: dict[str, int]) -> list[str]:
         "try": left,
         "retry": (counts["failed"] and not trying(job)) or (job.ended and left),
         "resume": left,
+        "adjust": left,
     }
     return [verb for verb in VERBS if job.allows(verb) and sense.get(verb, True)]
 

@@ -154,6 +154,37 @@ class FrameTests(People):
         assert (frame["running"], frame["longest"], frame["throttled"]) == ([], None, None)
 
 
+class FactTests(People):
+    def test_it_tells_what_was_done_and_by_whom(self) -> None:
+        job = loaded(self.alice)
+        dispatch.adjust(job, self.sam, workers=20)
+        newest, oldest = (numbers.stats(job)["activity"][at] for at in (0, -1))
+        assert (newest["text"], newest["by"]) == ("Changed items at a time from 10 to 20", "sam")
+        assert (oldest["text"], oldest["by"]) == ("Created from rows.csv", "alice")
+        assert newest["id"] > oldest["id"]
+
+    def test_it_tells_the_newest_of_many(self) -> None:
+        job = loaded(self.alice)
+        for workers in range(1, 9):
+            dispatch.adjust(job, workers=workers)
+        told = [(one["text"], one["by"]) for one in numbers.stats(job)["activity"]]
+        assert (len(told), told[0]) == (5, ("Changed items at a time from 7 to 8", ""))
+
+    def test_it_tells_how_the_job_runs(self) -> None:
+        frame = numbers.stats(loaded(self.alice, workers=7, rate=2.5, limit_count=3))
+        assert (frame["settings"]["workers"], frame["settings"]["rate"]) == (7, 2.5)
+        assert (frame["file"], frame["processor"], frame["limit"]) == ("rows.csv", "Simulate work", "3 items fail")
+
+    def test_it_names_a_processor_that_is_gone(self) -> None:
+        job = loaded(self.alice)
+        job.processor = "no-such"
+        assert numbers.stats(job)["processor"] == "no-such"
+
+    def test_it_tells_when_it_ended(self) -> None:
+        assert numbers.stats(worked(self.alice))["ended"]
+        assert numbers.stats(loaded(self.alice))["ended"] is None
+
+
 class PaceTests(People):
     def running(self, **shard: Any) -> Job:
         job = loaded(self.alice, csv_of(10))
