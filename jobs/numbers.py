@@ -137,7 +137,7 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
         "readings": job.readings,
         "counts": counts,
         "total": sum(stored[name] for name in ITEMS),
-        **progress(job, counts, shards, running),
+        **progress(job, counts, shards, running, asked),
         "attempts": stored["attempts"],
         **facts(job),
         "rows": newest(job) if rows is None else rows,
@@ -147,17 +147,21 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
 
 
 def progress(
-    job: Job, counts: dict[str, int], shards: Iterable[Mapping[str, Any]], running: Sequence[tuple[int, float]]
+    job: Job,
+    counts: dict[str, int],
+    shards: Iterable[Mapping[str, Any]],
+    running: Sequence[tuple[int, float]],
+    asked: float | None,
 ) -> dict[str, Any]:
-    """How fast it is and why not faster; where only slow items remain, nobody knows how long they will take."""
+    """How fast it is and why not faster. Nothing ends while only slow items remain, or the service asks to wait."""
     rate = sum(shard["rate"] for shard in shards if shard["token"])
     leased = any(shard["token"] for shard in shards)
     durations = histogram.total(shard["histogram"] for shard in shards)
     p95 = histogram.quantile(durations, 0.95)
     lasts = slow(job, counts, running, p95)
+    stands = lasts or (asked and job.state == JobState.RUNNING and not counts["running"])
     return {
-        **pace(job, counts, rate),
-        **({"eta": None} if lasts else {}),
+        **({"rate": 0.0, "eta": None} if stands else pace(job, counts, rate)),
         "why": why(job, counts, leased) or lasts or limited(job, counts, rate),
         "elapsed": round(job.elapsed(), 2) if job.started else None,
         "p50": histogram.quantile(durations, 0.5),

@@ -173,12 +173,13 @@ def test_it_says_that_only_slow_items_remain(alice: User) -> None:
     assert why(running(alice, {811: 45})) == "1 slow item remains: row 812."
 
 
-def test_it_names_no_time_for_slow_items(alice: User) -> None:
-    Worker.saw("w")
-    job = running(alice, {811: 45}, pace=20.0)
+@pytest.mark.parametrize(("in_flight", "pending"), [({811: 45}, 0), ({}, 500)])
+def test_it_names_no_pace_while_nothing_ends(alice: User, in_flight: dict[int, float], pending: int) -> None:
+    job = running(alice, in_flight, pending, pace=20.0)
+    job.shards.update(throttled=time.time() + 12)
     job.refresh_from_db()
     frame = numbers.stats(job)
-    assert (frame["eta"], frame["rate"]) == (None, 20.0)
+    assert (frame["eta"], frame["rate"]) == (None, 0.0)
 
 
 @pytest.mark.parametrize(("in_flight", "pending"), [({3: 20, 4: 0.5}, 0), ({3: 20}, 5)])
