@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, connection
 
 from jobs import events, sql
 from jobs.models import Batch, Job
@@ -36,11 +36,14 @@ _reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="live")
 
 
 async def in_reader(function: Callable[..., T], *args: Any) -> T:
-    """Runs the function with the database in the reader's thread."""
+    """Runs the function with the database in the reader's thread, which keeps its connection as long as it works."""
 
     def call() -> T:
-        close_old_connections()
-        return function(*args)
+        try:
+            return function(*args)
+        except (OperationalError, InterfaceError):
+            connection.close()
+            return function(*args)
 
     return await sync_to_async(call, thread_sensitive=False, executor=_reader)()
 
@@ -67,7 +70,7 @@ def read_head(code: str, before: Head | None) -> Head | None:
 
 
 def _read_head(code: str, before: Head | None) -> Head | None:
-    job = Job.objects.present().filter(code=code).select_related("run").first()
+    job = Job.objects.present().filter(code=code).select_related("run", "upload").first()
     if job is None:
         return None
     head = Head(code, stats(job, rows=[]), time.monotonic())

@@ -11,7 +11,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from jobs import dispatch, live, numbers, processors, samples, sql
+from jobs import dispatch, live, numbers, samples, sql
+from jobs.forms import DialsForm
 from jobs.models import Job, JobState, Shard
 from jobs.models.job import JobQuerySet, Refused
 from jobs.models.states import ENDED, WORKABLE
@@ -99,27 +100,22 @@ def detail(request: HttpRequest, code: str) -> HttpResponse:
     with sql.one_moment():
         job = job_for(request, code)
         frame = numbers.stats(job)
-    return render(
-        request,
-        "jobs/detail.html",
-        {
-            "job": job,
-            "frame": frame,
-            "processor": processor_label(job),
-            "live": job.state not in ENDED,
-            "workable": job.state in WORKABLE,
-            "activities": job.activities.select_related("by")[:20],
-            **setup.context(job),
-            **page_of_items(request, job),
-        },
-    )
+    return job_page(request, job, frame)
 
 
-def processor_label(job: Job) -> str:
-    try:
-        return processors.get(job.processor).label
-    except processors.UnknownProcessor:
-        return job.processor
+def job_page(request: HttpRequest, job: Job, frame: dict[str, Any], dials: DialsForm | None = None) -> HttpResponse:
+    """The job's page; with `dials` there is a mistake in the panel that changes how it runs, which is open then."""
+    context = {
+        "job": job,
+        "frame": frame,
+        "live": job.state not in ENDED,
+        "workable": job.state in WORKABLE,
+        "activities": job.activities.select_related("by")[:20],
+        "dials": dials or DialsForm(job),
+        **setup.context(job),
+        **page_of_items(request, job),
+    }
+    return render(request, "jobs/detail.html", context, status=422 if dials else 200)
 
 
 @require_safe

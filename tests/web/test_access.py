@@ -12,7 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from jobs.models import Job
 from tests.base import People, csv_of, worked
 
-VERBS = ("start", "try", "pause", "resume", "cancel", "retry", "delete")
+VERBS = ("start", "try", "adjust", "pause", "resume", "cancel", "retry", "delete")
 OF_A_JOB = ("detail", "snapshot", "cells", "items", "item", "results", "failed", "problems", "setup")
 OF_A_PERSON = ("list", "new", "processor_fields", "list_snapshot")
 POSTED = ("preview", "uploads", "sample", "hints")
