@@ -10,6 +10,7 @@ from jobs.models.states import ItemState
 
 LONG: Final = ("payload", "result", "fallback", "error")  # texts of up to millions of characters,
 BRIEF: Final = 10_000  # of which a table needs no more
+FAILED: Final = models.Q(state=ItemState.FAILED)
 
 
 class ItemQuerySet(models.QuerySet["Item"]):
@@ -81,6 +82,11 @@ class Item(models.Model):
             models.Index(fields=["job", "state", "position"], name="item_by_state"),
             models.Index(
                 fields=["job", "cause", "position"], name="item_by_cause", condition=models.Q(cause__isnull=False)
+            ),
+            # What failed is what people sort. Reading a file and what succeeds pay nothing for these.
+            *(
+                models.Index(fields=["job", column, "position"], name=f"item_failed_by_{column}", condition=FAILED)
+                for column in ("seconds", "attempts", "finished")
             ),
         ]
 

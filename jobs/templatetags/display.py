@@ -26,6 +26,7 @@ NONE: Final = "–"
 SEGMENTS: Final = ("succeeded", "failed", "rejected", "running", "retrying")
 BAR: Final = 1000  # units of a bar's width
 THINNEST: Final = 3  # units that one item in a million still gets
+READABLE: Final = 30  # attempts a second that can all be shown
 TRIED: Final = 10  # rows that a trial takes unless the person says otherwise
 OTHERS_WAIT: Final = "The other rows wait until you have seen what comes of it."
 COUNTED: Final = ("succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted", "fallback")
@@ -93,6 +94,14 @@ def left(eta: float | None) -> str:
         if eta < below:
             return f"about {units(max(step, half_up(eta / step) * step))} left"
     return ""
+
+
+@register.filter
+def sample(rate: float | None) -> str:
+    """What the newest attempts are: all of them, or some where more finish than anybody reads."""
+    if rate is None or rate <= READABLE:
+        return "The newest attempts, as they finish"
+    return f"A fresh sample each second – {number(rate)} finish per second"
 
 
 @register.filter

@@ -97,18 +97,19 @@ def list_snapshot(request: HttpRequest) -> JsonResponse:
 def detail(request: HttpRequest, code: str) -> HttpResponse:
     """The job's page, with the numbers of this moment in it."""
     job = job_for(request, code)
+    frame = numbers.stats(job)
     return render(
         request,
         "jobs/detail.html",
         {
             "job": job,
-            "frame": numbers.stats(job),
+            "frame": frame,
             "processor": processor_label(job),
             "live": job.state not in ENDED,
             "workable": job.state in WORKABLE,
             "activities": job.activities.select_related("by")[:20],
             **setup.context(job),
-            **page_of_items(request, job),
+            **page_of_items(request, job, frame),
         },
     )
 

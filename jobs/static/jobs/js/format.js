@@ -6,6 +6,7 @@ export const SEGMENTS = ["succeeded", "failed", "rejected", "running", "retrying
 export const BAR = 1000;
 const OTHERS_WAIT = "The other rows wait until you have seen what comes of it.";
 const THINNEST = 3;
+const READABLE = 30; // attempts a second that can all be shown
 const TRIED = 10; // rows that a trial takes unless the person says otherwise
 const COUNTED = ["succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted", "fallback"];
 
@@ -73,6 +74,12 @@ export function left(eta) {
   if (eta < 5) return "a few seconds left";
   const [, step] = STEPS.find(([below]) => eta < below);
   return `about ${units(Math.max(step, halfUp(eta / step) * step))} left`;
+}
+
+/** What the newest attempts are: all of them, or some where more finish than anybody reads. */
+export function sample(rate) {
+  if (rate == null || rate <= READABLE) return "The newest attempts, as they finish";
+  return `A fresh sample each second – ${number(rate)} finish per second`;
 }
 
 /** The coloured parts of a bar that is 1000 units wide. The widest one gives what keeps the others visible. */
@@ -176,6 +183,9 @@ const exactFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", ti
 export const clock = (date) => clockFormat.format(date);
 
 export const exact = (date) => exactFormat.format(date);
+
+/** 17:48:05 today, else “09:14”, “Mon 11:31” or the day as `ago` has them. */
+export const moment = (date, now = new Date()) => (date.toDateString() === now.toDateString() ? clock(date) : ago(date, now));
 
 /** “just now”, “6 min ago”, “09:14” today, “Mon 11:31” this week, else the day. */
 export function ago(date, now = new Date()) {
