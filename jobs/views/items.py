@@ -23,7 +23,7 @@ from jobs.wanted import ALL, NEWEST, NOT_SUCCEEDED, SORTS, Wanted, written
 SAMPLE: Final = 20  # rows of the newest ones
 NAMES: Final = WORDS | {NOT_SUCCEEDED: "All but succeeded"}
 SEGMENTS: Final = (
-    (NEWEST, "Newest"), (ALL, "All"), ("failed", "Failed"), ("retrying", "Retrying"), ("running", "Running"),
+    (NEWEST, "Newest"), (ALL, "All"), ("failed", "Failed"), ("retrying", "Retrying"),
     (NOT_SUCCEEDED, "All but succeeded"),
 )  # fmt: skip
 ORDERS: Final = (
@@ -150,11 +150,11 @@ def items(request: HttpRequest, code: str) -> HttpResponse:
 
 @require_safe
 def item(request: HttpRequest, code: str, row: int) -> HttpResponse:
-    """One item: input, result or error, every attempt. For the drawer of a page that is open without its frame."""
+    """One item: input, result or error, every attempt. For the drawer of a job's page, which asks as htmx does, alone."""
     found = item_for(request, code, row)
-    context = {"job": found.job, "item": found, **told(found), **around(found)}
-    part = "#item" if request.headers.get("HX-Request") else ""
-    answer = render(request, f"jobs/item.html{part}", context)
+    drawer = "HX-Request" in request.headers
+    context = {"job": found.job, "item": found, "drawer": drawer, **told(found), **around(found)}
+    answer = render(request, "jobs/item.html#item" if drawer else "jobs/item.html", context)
     patch_vary_headers(answer, ["HX-Request"])
     return answer
 

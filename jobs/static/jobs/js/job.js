@@ -1,20 +1,18 @@
 // The page of a job. The server has written every number already; from here on frames overwrite them in place.
 
-import { BAR, clock, duration, finished, number, parts, view } from "./format.js";
+import { Drawer } from "./drawer.js";
+import { BAR, clock, finished, number, parts, view } from "./format.js";
 import { Items } from "./items.js";
 import { Live } from "./live.js";
 import { pill } from "./pill.js";
-import { merged, sameRow } from "./rows.js";
 import { $, $$, announce, localTimes, setText } from "./shell.js";
 
-const NEWEST = 10;
 const ICONS = { waiting: 0, running: 1, paused: 2, finished: 3, failed: 4, mixed: 4, cancelled: 5, invalid: 4 };
 const ACTIVE = ["loading", "queued", "running", "paused", "ready"];
 
 const page = $("#job");
 const icons = page.dataset.icons.split(" ");
 let current = JSON.parse($("#frame").textContent);
-let newest = current.rows;
 let spoken = { tenth: Math.floor((finished(current.counts) / (current.total || 1)) * 10), state: current.state };
 let drawn = 0;
 
@@ -39,7 +37,6 @@ function paintAll(frame) {
   paintBar(frame);
   paintActions(frame, words);
   paintCauses(frame);
-  paintNewest();
   speak(frame, words);
 }
 
@@ -56,7 +53,6 @@ function shows(frame, words) {
     any_fallback: frame.counts.fallback > 0,
     any_retrying: frame.counts.retrying > 0,
     any_causes: frame.causes.length > 0,
-    no_rows: !newest.length,
   };
 }
 
@@ -140,38 +136,6 @@ function newCause(cause) {
   return item;
 }
 
-// The newest attempts: a sample when many finish, and still while somebody reads
-
-let listed = newest.slice(0, NEWEST);
-let listedAt = 0;
-
-function paintNewest() {
-  const list = $("#newest");
-  const due = performance.now() - listedAt >= 1000 || !ACTIVE.includes(current.state);
-  const same = listed.length === newest.length && listed.every((row, i) => sameRow(row, newest[i]));
-  if (!due || same || list.matches(":hover, :focus-within")) return;
-  const before = listed;
-  const added = newest.filter((row) => !before.some((other) => sameRow(row, other)));
-  listed = newest;
-  listedAt = performance.now();
-  list.replaceChildren(...listed.map(newRow));
-  if (added.length <= 5) added.forEach((row) => list.children[listed.indexOf(row)].classList.add("fresh"));
-}
-
-function newRow(row) {
-  const item = $("#newest-template").content.firstElementChild.cloneNode(true);
-  item.dataset.row = row.row;
-  $(".mark", item).dataset.state = row.state;
-  setText($(".mark span", item), row.label);
-  const link = $("a", item);
-  setText(link, `#${number(row.row)}`);
-  link.href = `${page.dataset.items}${row.row}/`;
-  setText($(".said", item), row.error || row.result || "");
-  $(".said", item).classList.toggle("error", Boolean(row.error));
-  setText($(".seconds", item), duration(row.seconds));
-  return item;
-}
-
 // One polite voice: each tenth and each change of state, never ticks
 
 function speak(frame, words) {
@@ -183,14 +147,14 @@ function speak(frame, words) {
 
 // News
 
-const items = new Items();
+const items = new Items(page.dataset.items, current);
+const drawer = new Drawer(page.dataset.items);
 
 /** Whether what the server wrote is old. A trial, or a reading of the file, may be over before anybody sees it. */
 const moved = (frame, before) => ["state", "run", "readings"].some((name) => frame[name] !== before[name]);
 
 function take(frame) {
-  const snapshot = frame.from === frame.seq && frame.rows.length;
-  newest = snapshot ? frame.rows.slice(0, NEWEST) : merged(newest, frame.rows, NEWEST);
+  items.take(frame);
   if (moved(frame, current) || frame.total !== current.total) items.look();
   // The report and the trial are parts of the page that the server writes.
   if (moved(frame, current)) setTimeout(() => window.htmx?.trigger("#setup", "look"), Math.random() * 300);
@@ -205,7 +169,10 @@ const live = new Live({
   seq: current.seq,
   on: {
     frame: take,
-    cells: (changes) => items.touched(changes),
+    cells: (changes) => {
+      items.touched(changes);
+      drawer.touched(changes);
+    },
     gap: () => items.look(),
     status: (name, info) => {
       line.status(name, info);
@@ -251,6 +218,5 @@ document.addEventListener("visibilitychange", () => {
   if (behind) lookAtPage();
 });
 
-listed = newest = newest.slice(0, NEWEST);
 paint(current);
 live.start();
