@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from benchmarks import chat, checking, computing, loading, machine, nothing, road, scaling, storing, waiting
+from benchmarks import chat, checking, computing, items, loading, machine, nothing, road, scaling, storing, waiting
 from benchmarks.bench import Bench
 from benchmarks.table import Table
 
@@ -23,6 +23,7 @@ TABLES: Mapping[str, Callable[[Bench], Iterator[Table]]] = {
     "memory": storing.memory,
     "loading": loading.tables,
     "checking": checking.tables,
+    "items": items.tables,
     "computing": computing.tables,
     "scaling": scaling.tables,
     "road": road.tables,

@@ -30,6 +30,7 @@ SECONDS: Final = 0.35  # after which a search ends with the step that it is at
 STEP: Final = 0.05  # seconds that a step should take
 FIRST: Final = 250  # rows of the first step, since a row may hold megabytes
 FASTER: Final = 4  # times as many rows has a step at most as the one before
+RANGES: Final = 300  # of positions in one condition; with more of them all rows are looked at
 TOGETHER: Final = 500  # positions that are asked for at once
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -124,9 +125,8 @@ class Hunt:
         self.back = wanted.before is not None
         # Whether it goes from larger values to smaller ones.
         self.down = wanted.sort.startswith("-") != self.back
-        self.ranges = [(0, job.total)]
-        if wanted.least or wanted.most is not None:
-            self.ranges = places.timed(job, wanted.least or 0.0, wanted.most)
+        self.timed = places.timed(job, wanted.least or 0.0, wanted.most)
+        self.ranges = self.timed.ranges
         self.listed = self._listed()
 
     def _listed(self) -> list[int] | None:
@@ -148,7 +148,7 @@ class Hunt:
     def leaves(self, counts: Mapping[str, int]) -> tuple[int, bool]:
         """How many rows must be looked at, and whether all of them are wanted."""
         wanted = self.wanted
-        bounds = [sum(stop - start for start, stop in self.ranges)]
+        bounds = [self.timed.most]
         if wanted.state == NOT_SUCCEEDED:
             bounds.append(self.job.total - counts["succeeded"])
         elif self.states:
@@ -160,7 +160,8 @@ class Hunt:
         return min(bounds), exact
 
     def items(self, where: Q) -> ItemQuerySet:
-        return self.job.read_items().filter(self.conditions & where)
+        # `where` keeps to rows below the job's total by itself: of two upper bounds SQLite may take the higher one.
+        return Item.objects.filter(self.conditions & where, job=self.job)
 
     # In the order of the file
 
@@ -275,10 +276,12 @@ class Hunt:
     def _within(self) -> Q:
         if self.listed is not None:
             return Q(position__in=self.listed)
-        within = Q(position__in=()) if not self.ranges else Q()
+        if self.ranges == [(0, self.job.total)] or len(self.ranges) > RANGES:
+            return Q()
+        within = Q() if self.ranges else Q(position__in=())
         for low, high in self.ranges:
             within |= Q(position__gte=low, position__lt=high)
-        return within if self.ranges != [(0, self.job.total)] else Q()
+        return within
 
     def _rank(self, column: str) -> Any:
         """What to sort by. Where an index has it in order, it is left bare; what is not known comes before the rest."""

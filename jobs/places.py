@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
@@ -35,21 +36,30 @@ def retrying(job: Job) -> list[int]:
     return [position for position in found if position not in now]
 
 
-def timed(job: Job, least: float, most: float | None) -> list[tuple[int, int]]:
-    """The ranges of positions (first, one past the last) outside of which no item took from `least` to `most` seconds.
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Where items of some duration may be: ranges of positions (the first, one past the last), and the most items."""
 
-    Ascending, neighbours joined. Known from the shards' histograms, which hold every attempt that cost one; an item
-    that waits for its next attempt may not have cost any yet.
+    ranges: list[tuple[int, int]]
+    most: int
+
+
+def timed(job: Job, least: float, most: float | None) -> Timed:
+    """Outside of the ranges, which ascend, no item took from `least` to `most` seconds.
+
+    Known from the shards' histograms, which hold every attempt that cost one; an item that waits for its next attempt
+    may not have cost any yet.
     """
     if least <= 0:
-        return [(0, job.total)]
+        return Timed([(0, job.total)], job.total)
     first, last = histogram.bucket(least), histogram.BUCKETS if most is None else histogram.bucket(most) + 1
     shards = job.shards.filter(~Q(histogram=b"") | Q(retrying__gt=0)).order_by("start")
-    found: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
+    count = 0
     for start, stop, again, counts in shards.values_list("start", "stop", "retrying", "histogram"):
-        if not again and not any(histogram.load(counts)[first:last]):
-            continue
-        if found and found[-1][1] == start:
-            start = found.pop()[0]
-        found.append((start, min(stop, job.total)))
-    return found
+        here = min(stop - start, again + sum(histogram.load(counts)[first:last]))
+        count += here
+        if here:
+            start = ranges.pop()[0] if ranges and ranges[-1][1] == start else start
+            ranges.append((start, min(stop, job.total)))
+    return Timed(ranges, count)

@@ -91,7 +91,7 @@ def found_items(job: Job, wanted: Wanted, frame: Mapping[str, Any] | None) -> di
 
 def listed(job: Job, positions: list[int], running: Collection[int]) -> list[dict[str, Any]]:
     """The items at these positions in their order, as the table shows them."""
-    items = {item.position: item for item in job.read_items().filter(position__in=positions).brief()}
+    items = {item.position: item for item in Item.objects.filter(job=job, position__in=positions).brief()}
     return [shown(items[position], job, running) for position in positions if position in items]
 
 
@@ -150,7 +150,7 @@ def items(request: HttpRequest, code: str) -> HttpResponse:
 
 @require_safe
 def item(request: HttpRequest, code: str, row: int) -> HttpResponse:
-    """One item: input, result or error, every attempt. For the drawer of a job's page, which asks as htmx does, alone."""
+    """One item: input, result or error, every attempt. Without its page for the drawer, which asks as htmx does."""
     found = item_for(request, code, row)
     drawer = "HX-Request" in request.headers
     context = {"job": found.job, "item": found, "drawer": drawer, **told(found), **around(found)}

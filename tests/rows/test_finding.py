@@ -186,10 +186,31 @@ def test_it_looks_only_where_attempts_took_that_long(alice: User) -> None:
     shard.histogram = histogram.add(histogram.load(shard.histogram), [12.0]).tobytes()
     shard.save(update_fields=["histogram"])
     Item.objects.filter(job=job, position=25).update(seconds=12.0)
-    assert places.timed(job, 10.0, None) == [(20, 30)]
-    assert places.timed(job, 20.0, None) == []
-    assert rows(job, least=10.0) == [26]
-    assert look(job, least=10.0).leaves == 10
+    assert places.timed(job, 10.0, None) == places.Timed([(20, 30)], 1)
+    assert places.timed(job, 20.0, None) == places.Timed([], 0)
+    assert rows(job, least=10.0) == rows(job, least=10.0, sort="-attempts") == [26]
+    assert rows(job, least=20.0, sort="-seconds") == []
+
+
+def test_it_sorts_the_few_that_took_long_in_a_large_job(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "SORTABLE", 30)
+    slow = Item.objects.filter(job=job, seconds__gte=6).order_by("-seconds")
+    found = look(job, least=6.0, sort="-seconds")
+    assert (found.sorted, found.positions) == (True, [item.position for item in slow][:PAGE])
+
+
+@pytest.mark.parametrize("ranges", [0, 300])
+def test_it_sorts_what_lies_in_several_places(alice: User, monkeypatch: pytest.MonkeyPatch, ranges: int) -> None:
+    monkeypatch.setattr(finding, "RANGES", ranges)
+    monkeypatch.setattr("django.conf.settings.JOBS_SHARD_SIZE", 10)
+    job = worked(alice, csv_of(60))
+    for number, position in ((1, 15), (3, 30), (5, 59)):
+        shard = Shard.objects.get(job=job, number=number)
+        shard.histogram = histogram.add(histogram.load(shard.histogram), [12.0 + number]).tobytes()
+        shard.save(update_fields=["histogram"])
+        Item.objects.filter(job=job, position=position).update(seconds=12.0 + number)
+    assert rows(job, least=10.0, sort="-seconds") == [60, 31, 16]
+    assert rows(job, least=10.0) == [16, 31, 60]
 
 
 # Pages
