@@ -8,11 +8,9 @@ the page then says how far that went.
 from __future__ import annotations
 
 import heapq
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
@@ -20,6 +18,7 @@ from django.db.models import DateTimeField, F, FloatField, Q, Value
 from django.db.models.functions import Coalesce
 
 from jobs import places
+from jobs.matching import EPOCH, conditions, number, past
 from jobs.models import Cause, Item, ItemState, Job
 from jobs.models.item import ItemQuerySet
 from jobs.wanted import ALL, NEWEST, NOT_SUCCEEDED, STATES, Mark, Wanted
@@ -30,12 +29,10 @@ SECONDS: Final = 0.35  # after which a search ends with the step that it is at
 STEP: Final = 0.05  # seconds that a step should take
 FIRST: Final = 250  # rows of the first step, since a row may hold megabytes
 FASTER: Final = 4  # times as many rows has a step at most as the one before
+# States that are found by where the shards say they are.
+LISTED: Final = {"running": places.running, "retrying": places.retrying}
 RANGES: Final = 300  # of positions in one condition; with more of them all rows are looked at
 TOGETHER: Final = 500  # positions that are asked for at once
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-FAR: Final = 4_102_444_800.0  # the year 2100, and more than anything else that items are sorted by
-TEXTS: Final = ("payload", "result", "fallback", "error", "error_kind", "key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,52 +51,6 @@ class Found:
     exact: bool
     sorted: bool = True
     searched: tuple[int, int] | None = None
-
-
-def conditions(wanted: Wanted) -> Q:
-    """What must hold of an item, but for its state."""
-    found = Q(cause=wanted.cause) if wanted.cause else Q()
-    if wanted.text:
-        found &= containing(wanted.text)
-    if wanted.least is not None:
-        found &= Q(seconds__gte=wanted.least)
-    if wanted.most is not None:
-        found &= Q(seconds__lte=wanted.most)
-    return found
-
-
-def containing(text: str) -> Q:
-    """Whether an item's input, result or error holds the text, in small letters or capitals."""
-    found = Q()
-    for form in sorted(forms(text)):
-        for name in TEXTS:
-            found |= Q(**{f"{name}__icontains": form})
-    return found
-
-
-def forms(text: str) -> set[str]:
-    """How the text may be stored: inside of JSON quotes and some letters are written otherwise.
-
-    SQLite knows no capitals but those of English, so the others are asked for.
-    """
-    cases = {text} if text.isascii() else {text, text.lower(), text.upper()}
-    inside = {json.dumps(case, ensure_ascii=ascii)[1:-1] for case in cases for ascii in (False, True)}
-    return cases | inside
-
-
-def past(mark: Mark, column: str, down: bool) -> Q:
-    """What comes after the mark in the order of (rank, position)."""
-    value: Any = min(max(mark.value or 0.0, -1.0), FAR)
-    if column == "finished":
-        value = EPOCH + timedelta(microseconds=round(value * 1e6))
-    side = "lt" if down else "gt"
-    beyond = Q(**{f"rank__{side}": value}) | Q(**{f"position__{side}": mark.row - 1})
-    # The first half says no more than the second, but an index can be entered by it.
-    return Q(**{f"rank__{side}e": value}) & beyond
-
-
-def number(rank: datetime | float) -> float:
-    return (rank - EPOCH) / timedelta(seconds=1) if isinstance(rank, datetime) else float(rank)
 
 
 def find(job: Job, wanted: Wanted, counts: Mapping[str, int], clock: Callable[[], float] = time.monotonic) -> Found:
@@ -131,8 +82,8 @@ class Hunt:
 
     def _listed(self) -> list[int] | None:
         """All positions that come into question, where the shards know them."""
-        if self.wanted.state in ("running", "retrying"):
-            return getattr(places, self.wanted.state)(self.job) if self._possible() else []
+        if read := LISTED.get(self.wanted.state):
+            return read(self.job) if self._possible() else []
         if self.wanted.state in ("waiting", "not_attempted"):
             if not self._possible():
                 return []

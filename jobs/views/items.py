@@ -21,7 +21,7 @@ from jobs.views.access import item_for, job_for
 from jobs.wanted import ALL, NEWEST, NOT_SUCCEEDED, SORTS, Wanted, written
 
 SAMPLE: Final = 20  # rows of the newest ones
-NAMES: Final = WORDS | {NOT_SUCCEEDED: "All but succeeded"}
+NAMES: Final = dict(WORDS) | {NOT_SUCCEEDED: "All but succeeded"}
 SEGMENTS: Final = (
     (NEWEST, "Newest"), (ALL, "All"), ("failed", "Failed"), ("retrying", "Retrying"),
     (NOT_SUCCEEDED, "All but succeeded"),

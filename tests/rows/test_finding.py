@@ -40,7 +40,7 @@ def made(alice: User, rows: int = ROWS, **settings: Any) -> Job:
         item.finished = begun + timedelta(seconds=dice.randint(0, 50), microseconds=dice.randint(0, 999_999))
     Item.objects.bulk_update(items, ["seconds", "attempts", "finished"])
     for shard in job.shards.all():
-        seconds = [item.seconds for item in items if shard.start <= item.position < shard.stop]
+        seconds = [item.seconds or 0.0 for item in items if shard.start <= item.position < shard.stop]
         shard.histogram = histogram.add(histogram.empty(), seconds).tobytes()
         shard.save(update_fields=["histogram"])
     return job
