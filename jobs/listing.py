@@ -60,6 +60,6 @@ def add_labels(rows: Iterable[dict[str, Any]], job: Job) -> None:
     if not new:
         return
     items = Item.objects.filter(job=job, position__in={row["row"] - 1 for row in new})
-    labels = {item.row: label(item, job) for item in items.brief()}
+    labels = {item.row: label(item, job) for item in items.named()}
     for row in new:
         row["label"] = labels.get(row["row"], "")

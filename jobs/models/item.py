@@ -11,6 +11,7 @@ from jobs.models.states import ItemState
 LONG: Final = ("payload", "result", "fallback", "error")  # texts of up to millions of characters,
 BRIEF: Final = 10_000  # of which a table needs no more
 FAILED: Final = models.Q(state=ItemState.FAILED)
+UNLABELLED: Final = Case(When(label="", then=F("payload")), default=Value("", models.TextField()))
 
 
 class ItemQuerySet(models.QuerySet["Item"]):
@@ -24,13 +25,17 @@ class ItemQuerySet(models.QuerySet["Item"]):
 
         Where a label stands for the payload, nothing of it is fetched.
         """
-        unlabelled = Case(When(label="", then=F("payload")), default=Value("", models.TextField()))
-        cut = {f"{name}_cut": Left(unlabelled if name == "payload" else F(name), most) for name in LONG}
+        cut = {f"{name}_cut": Left(UNLABELLED if name == "payload" else F(name), most) for name in LONG}
         found = list(self.defer(*LONG).annotate(**cut))
         for item in found:
             for name in LONG:
                 setattr(item, name, getattr(item, f"{name}_cut"))
         return found
+
+    def named(self) -> list[Item]:
+        """The items with their positions and what says which they are, and nothing else: not to be saved."""
+        rows = self.values_list("position", "label", Left(UNLABELLED, BRIEF))
+        return [Item(position=position, label=label, payload=payload) for position, label, payload in rows]
 
 
 class Item(models.Model):

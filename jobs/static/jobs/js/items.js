@@ -80,6 +80,7 @@ export class Items {
     });
     document.addEventListener("visibilitychange", () => this.#resume());
     document.addEventListener("htmx:afterSwap", (event) => event.target.id === "items" && this.#moved());
+    this.#tell();
   }
 
   /** Takes the newest attempts of a frame, and what runs now. */
@@ -176,14 +177,19 @@ export class Items {
     $("#held").hidden = true;
   }
 
-  /** Another page or filter was opened: the tiles and the map show which. */
-  #moved() {
+  /** The tiles and the map show which state is listed. */
+  #tell() {
     const { stateFilter } = section().dataset;
     for (const tile of $$("#tiles [data-filter]")) {
       if (tile.dataset.filter === stateFilter) tile.setAttribute("aria-current", "true");
       else tile.removeAttribute("aria-current");
     }
     $("item-map")?.setAttribute("filter", stateFilter);
+  }
+
+  /** Another page or filter was opened. */
+  #moved() {
+    this.#tell();
     this.wanted = false;
     if (newest()) this.newest.shown = [];
     localTimes(section());
