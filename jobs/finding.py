@@ -79,6 +79,7 @@ class Hunt:
         self.timed = places.timed(job, wanted.least or 0.0, wanted.most)
         self.ranges = self.timed.ranges
         self.listed = self._listed()
+        self.size = FIRST
 
     def _listed(self) -> list[int] | None:
         """All positions that come into question, where the shards know them."""
@@ -97,7 +98,7 @@ class Hunt:
         return self.job.ended == (self.wanted.state == "not_attempted")
 
     def leaves(self, counts: Mapping[str, int]) -> tuple[int, bool]:
-        """How many rows must be looked at, and whether all of them are wanted."""
+        """How many rows are wanted at most, and whether it is just so many."""
         wanted = self.wanted
         bounds = [self.timed.most]
         if wanted.state == NOT_SUCCEEDED:
@@ -159,19 +160,18 @@ class Hunt:
             yield Q(position__in=part), part[-1]
 
     def _growing(self, low: int, high: int) -> Iterator[tuple[Q, int]]:
-        size = FIRST
         while low < high:
             begun = self.clock()
             if self.down:
-                start = max(low, high - size)
+                start = max(low, high - self.size)
                 yield self._step(start, high)
                 high = start
             else:
-                stop = min(high, low + size)
+                stop = min(high, low + self.size)
                 yield self._step(low, stop)
                 low = stop
             took = max(self.clock() - begun, 1e-6)
-            size = max(1, int(size * min(FASTER, STEP / took)))
+            self.size = max(1, int(self.size * min(FASTER, STEP / took)))
 
     def _step(self, low: int, high: int) -> tuple[Q, int]:
         return Q(position__gte=low, position__lt=high), low if self.down else high - 1

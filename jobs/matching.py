@@ -58,4 +58,5 @@ def past(mark: Mark, column: str, down: bool) -> Q:
 
 
 def number(rank: datetime | float) -> float:
+    """What a mark holds of the value by which the items are sorted."""
     return (rank - EPOCH) / timedelta(seconds=1) if isinstance(rank, datetime) else float(rank)
