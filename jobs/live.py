@@ -6,15 +6,16 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError, connection
 
-from jobs import events, sql
+from jobs import events, listing, sql
 from jobs.models import Batch, Job
 from jobs.models.job import JobQuerySet
 from jobs.numbers import NEWEST, list_row, listed, stats
@@ -80,7 +81,13 @@ def _read_head(code: str, before: Head | None) -> Head | None:
     found = Batch.objects.filter(job=job, seq__gt=known, seq__lte=head.seq).order_by("seq")
     for seq, delta, rows in found.values_list("seq", "delta", "rows"):
         head.batches.append((seq, None if delta is None else bytes(delta), json.loads(rows)))
+    listing.add_labels(islice(newest(head.batches), NEWEST), job)
     return head
+
+
+def newest(batches: Iterable[tuple[int, bytes | None, list[dict[str, Any]]]]) -> Iterator[dict[str, Any]]:
+    """The rows of these batches, those of the last one first."""
+    return (row for _, _, rows in reversed(list(batches)) for row in rows)
 
 
 def frames(head: Head, since: int) -> tuple[str, bytes | None]:
@@ -101,7 +108,7 @@ def _frames(head: Head, since: int) -> tuple[str, bytes | None]:
     changes = events.merge(delta for _, delta, _ in news if delta)
     if len(changes) > CHANGES:
         return resync(head), None
-    rows = [row for _, _, batch in reversed(news) for row in batch][:NEWEST]
+    rows = list(islice(newest(news), NEWEST))
     # A page shows both at once, so it is told whether cells follow.
     told = head.frame | {"from": since, "rows": rows, "cells": bool(changes)}
     text = json.dumps(told, separators=(",", ":"))

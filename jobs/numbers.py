@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from django.db.models import Q, Sum
 
-from jobs import histogram
+from jobs import histogram, listing
 from jobs.facts import facts
 from jobs.limits import counted
 from jobs.models import Batch, Job, JobState, Shard
@@ -196,12 +196,19 @@ def pace(job: Job, counts: dict[str, int], rate: float) -> dict[str, float | Non
     return {"rate": round(rate, 2), "eta": round((counts["waiting"] + counts["running"]) / rate, 1)}
 
 
+def rate(job: Job) -> float:
+    """Items that finish a second, as the workers that are at it say."""
+    found: float = job.shards.leased().aggregate(rate=Sum("rate", default=0.0))["rate"]
+    return found
+
+
 def newest(job: Job) -> list[dict[str, Any]]:
     """The newest attempts, from the newest batches."""
     batches = Batch.objects.filter(job=job).exclude(rows="[]").order_by("-seq")[:NEWEST]
     rows: list[dict[str, Any]] = []
     for text in batches.values_list("rows", flat=True):
         rows += json.loads(text)
+    listing.add_labels(rows[:NEWEST], job)
     return rows[:NEWEST]
 
 

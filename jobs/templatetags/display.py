@@ -22,6 +22,7 @@ from jobs.limits import counted
 register = template.Library()
 
 NONE: Final = "–"
+READABLE: Final = 30  # attempts a second that can all be shown
 # In this order from the left of a bar; what waits, or was not attempted, is its background.
 SEGMENTS: Final = ("succeeded", "failed", "rejected", "running", "retrying")
 BAR: Final = 1000  # units of a bar's width
@@ -90,6 +91,14 @@ def left(eta: float | None) -> str:
         if eta < below:
             return f"about {units(max(step, half_up(eta / step) * step))} left"
     return ""
+
+
+@register.filter
+def sample(rate: float | None) -> str:
+    """What the newest attempts are: all of them, or some where more finish than anybody reads."""
+    if rate is None or rate <= READABLE:
+        return "The newest attempts, as they finish"
+    return f"A fresh sample each second – {number(rate)} finish per second"
 
 
 @register.filter

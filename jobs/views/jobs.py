@@ -113,7 +113,7 @@ def job_page(request: HttpRequest, job: Job, frame: dict[str, Any], dials: Dials
         "activities": job.activities.select_related("by")[:20],
         "dials": dials or DialsForm(job),
         **setup.context(job),
-        **page_of_items(request, job),
+        **page_of_items(request, job, frame),
     }
     return render(request, "jobs/detail.html", context, status=422 if dials else 200)
 

@@ -5,7 +5,7 @@ import * as format from "../../jobs/static/jobs/js/format.js";
 
 const cases = JSON.parse(readFileSync(new URL("cases.json", import.meta.url), "utf8"));
 
-for (const name of ["number", "compact", "duration", "left"]) {
+for (const name of ["number", "compact", "duration", "left", "sample"]) {
   for (const [given, expected] of cases[name]) {
     test(`it writes ${given} as ${name} “${expected}”`, () => assert.equal(format[name](given), expected));
   }

@@ -47,6 +47,11 @@ def test_it_writes_a_coarse_time_left(given: float | None, expected: str) -> Non
     assert display.left(given) == expected
 
 
+@cases("sample")
+def test_it_says_what_the_newest_attempts_are(given: float | None, expected: str) -> None:
+    assert display.sample(given) == expected
+
+
 @cases("parts")
 def test_it_draws_the_parts_of_a_bar(given: list[Any], expected: list[list[int]]) -> None:
     assert [[part["x"], part["width"]] for part in display.parts(*given)] == expected

@@ -7,6 +7,7 @@ export const BAR = 1000;
 const OTHERS_WAIT = "The other rows wait until you have seen what comes of it.";
 const BY_LIMIT = "Paused: "; // so begins the reason that the failure limit gives
 const THINNEST = 3;
+const READABLE = 30; // attempts a second that can all be shown
 const TRIED = 10; // rows that a trial takes unless the person says otherwise
 const COUNTED = ["succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted", "fallback"];
 
@@ -74,6 +75,12 @@ export function left(eta) {
   if (eta < 5) return "a few seconds left";
   const [, step] = STEPS.find(([below]) => eta < below);
   return `about ${units(Math.max(step, halfUp(eta / step) * step))} left`;
+}
+
+/** What the newest attempts are: all of them, or some where more finish than anybody reads. */
+export function sample(rate) {
+  if (rate == null || rate <= READABLE) return "The newest attempts, as they finish";
+  return `A fresh sample each second – ${number(rate)} finish per second`;
 }
 
 /** The coloured parts of a bar that is 1000 units wide. The widest one gives what keeps the others visible. */

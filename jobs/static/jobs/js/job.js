@@ -2,22 +2,20 @@
 
 import { paintActivity } from "./activity.js";
 import { paintDials, startDials } from "./dials.js";
-import { BAR, duration, facts, finished, number, parts, view } from "./format.js";
+import { Drawer } from "./drawer.js";
+import { BAR, facts, finished, number, parts, view } from "./format.js";
 import { active, aged, notes } from "./hero.js";
 import { Items } from "./items.js";
 import { Live } from "./live.js";
 import { itemMap } from "./map.js";
 import { pill } from "./pill.js";
-import { merged, sameRow } from "./rows.js";
 import { $, $$, announce, localTimes, setText } from "./shell.js";
 
-const NEWEST = 10;
 const ICONS = { waiting: 0, running: 1, throttled: 1, paused: 2, finished: 3, failed: 4, mixed: 4, cancelled: 5, invalid: 4 };
 
 const page = $("#job");
 const icons = page.dataset.icons.split(" ");
 let current = JSON.parse($("#frame").textContent);
-let newest = current.rows;
 let spoken = { tenth: Math.floor((finished(current.counts) / (current.total || 1)) * 10), state: current.state };
 let drawn = 0;
 
@@ -45,7 +43,6 @@ function paintAll(latest) {
   paintBar(frame);
   paintActions(frame, words);
   paintCauses(frame);
-  paintNewest();
   map.paint();
   paintActivity(frame);
   paintDials(frame);
@@ -67,7 +64,6 @@ function shows(frame, words) {
     any_fallback: frame.counts.fallback > 0,
     any_retrying: frame.counts.retrying > 0,
     any_causes: frame.causes.length > 0,
-    no_rows: !newest.length,
   };
 }
 
@@ -141,38 +137,6 @@ function newCause(cause) {
   return item;
 }
 
-// The newest attempts: a sample when many finish, and still while somebody reads
-
-let listed = newest.slice(0, NEWEST);
-let listedAt = 0;
-
-function paintNewest() {
-  const list = $("#newest");
-  const due = performance.now() - listedAt >= 1000 || !active(current);
-  const same = listed.length === newest.length && listed.every((row, i) => sameRow(row, newest[i]));
-  if (!due || same || list.matches(":hover, :focus-within")) return;
-  const before = listed;
-  const added = newest.filter((row) => !before.some((other) => sameRow(row, other)));
-  listed = newest;
-  listedAt = performance.now();
-  list.replaceChildren(...listed.map(newRow));
-  if (added.length <= 5) added.forEach((row) => list.children[listed.indexOf(row)].classList.add("fresh"));
-}
-
-function newRow(row) {
-  const item = $("#newest-template").content.firstElementChild.cloneNode(true);
-  item.dataset.row = row.row;
-  $(".mark", item).dataset.state = row.state;
-  setText($(".mark span", item), row.label);
-  const link = $("a", item);
-  setText(link, `#${number(row.row)}`);
-  link.href = `${page.dataset.items}${row.row}/`;
-  setText($(".said", item), row.error || row.result || "");
-  $(".said", item).classList.toggle("error", Boolean(row.error));
-  setText($(".seconds", item), duration(row.seconds));
-  return item;
-}
-
 // One polite voice: each tenth and each change of state, never ticks
 
 function speak(frame, words) {
@@ -184,15 +148,15 @@ function speak(frame, words) {
 
 // News
 
-const items = new Items();
+const items = new Items(page.dataset.items, current);
+const drawer = new Drawer(page.dataset.items);
 const map = itemMap(() => live.refresh());
 
 /** Whether what the server wrote is old. A trial, or a reading of the file, may be over before anybody sees it. */
 const moved = (frame, before) => ["state", "run", "readings"].some((name) => frame[name] !== before[name]);
 
 function take(frame, changes) {
-  const snapshot = frame.from === frame.seq && frame.rows.length;
-  newest = snapshot ? frame.rows.slice(0, NEWEST) : merged(newest, frame.rows, NEWEST);
+  items.take(frame);
   if (moved(frame, current) || frame.total !== current.total) items.look();
   // The report and the trial are parts of the page that the server writes.
   if (moved(frame, current)) setTimeout(() => window.htmx?.trigger("#setup", "look"), Math.random() * 300);
@@ -207,7 +171,10 @@ const live = new Live({
   seq: current.seq,
   on: {
     frame: take,
-    cells: (changes) => items.touched(changes),
+    cells: (changes) => {
+      items.touched(changes);
+      drawer.touched(changes);
+    },
     gap: () => items.look(),
     status: (name, info) => {
       line.status(name, info);
@@ -224,7 +191,6 @@ document.addEventListener("visibilitychange", () => paint(current));
 setInterval(() => current.throttled && paint(current), 1000);
 
 startDials();
-listed = newest = newest.slice(0, NEWEST);
 map.take(current, null);
 paint(current);
 live.start();
