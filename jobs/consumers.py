@@ -168,7 +168,7 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if kind == "hidden":
             self.hide(bool(message.get("hidden")))
         elif kind == "hello":
-            self.greet(message.get("after"))
+            self.greet(message)
 
     def hide(self, hidden: bool) -> None:
         self.hidden = hidden
@@ -178,7 +178,7 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
             self.seen.set()
         self.wake.set()
 
-    def greet(self, after: Any) -> None:
+    def greet(self, message: dict[str, Any]) -> None:
         """The page says what it has already."""
         self.wake.set()
 
@@ -223,11 +223,12 @@ class JobConsumer(Viewer):
         self.wanted = max(self.wanted, message.get("seq", 0))
         super().hear(message)
 
-    def greet(self, after: Any) -> None:
+    def greet(self, message: dict[str, Any]) -> None:
+        after = message.get("after")
         if isinstance(after, int) and after >= 0:
             self.seq = after
             self.last = ""
-            super().greet(after)
+            super().greet(message)
 
     async def send_news(self) -> None:
         if self.seq < 0:
@@ -249,18 +250,27 @@ class JobConsumer(Viewer):
 
 
 class ListConsumer(Viewer):
-    """The list of jobs, live: rows of jobs that changed, at most once a second."""
+    """The list of jobs, live: rows of jobs that changed and what stands above them, at most once a second."""
 
     async def authorise(self) -> bool:
         return True
 
     async def welcome(self) -> None:
         self.changed: dict[str, int] = {}
+        self.codes: frozenset[str] = frozenset()
         self.sent: dict[str, Any] = {}
+        self.glanced: dict[str, Any] = {}
         await super().welcome()
 
     def group_wanted(self) -> str:
         return events.STAFF_GROUP if self.person.is_staff else events.owner_group(self.person.pk)
+
+    def greet(self, message: dict[str, Any]) -> None:
+        """The page says which jobs it shows."""
+        codes = message.get("codes")
+        if isinstance(codes, list):
+            self.codes = frozenset(code for code in codes[: live.LISTED] if isinstance(code, str))
+        super().greet(message)
 
     def hear(self, message: dict[str, Any]) -> None:
         if "job" in message:
@@ -268,16 +278,23 @@ class ListConsumer(Viewer):
         super().hear(message)
 
     async def send_news(self) -> None:
-        """What differs from what was sent: of the jobs that woke this viewer, else of the newest ones."""
-        changed, self.changed = self.changed, {}
-        rows = await (live.changed_rows(changed) if changed else live.in_reader(live.newest_rows, self.person))
-        news = [row for row in rows if self.sent.get(row["code"]) != row]
-        if not news:
+        """What differs from what was sent: of the jobs that woke this viewer, else of those that it shows."""
+        rows = [row for row in await self.look() if self.sent.get(row["code"]) != row]
+        seen = await live.glances.get(None if self.person.is_staff else self.person.pk)
+        news = {} if seen == self.glanced else seen
+        if not (rows or news):
             await self.beat()
             return
-        self.sent |= {row["code"]: row for row in news}
-        await self.send(json.dumps({"t": "jobs", "rows": news}))
+        self.sent |= {row["code"]: row for row in rows}
+        self.glanced = seen
+        await self.send(json.dumps({"t": "jobs", "rows": rows, **news}))
         await asyncio.sleep(LIST_INTERVAL)
+
+    async def look(self) -> list[dict[str, Any]]:
+        changed, self.changed = self.changed, {}
+        if changed:
+            return await live.changed_rows(changed)
+        return await live.in_reader(live.shown_rows, self.person, self.codes)
 
 
 class NoSuchSocket(AsyncWebsocketConsumer):  # type: ignore[misc]

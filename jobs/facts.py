@@ -15,7 +15,7 @@ def facts(job: Job) -> dict[str, Any]:
     return {
         "name": job.name,
         "file": job.upload.name,
-        "processor": processor_label(job),
+        "processor": processor_label(job.processor),
         "settings": job.dials,
         "limit": str(job.limit),
         "started": job.started.isoformat() if job.started else None,
@@ -24,11 +24,12 @@ def facts(job: Job) -> dict[str, Any]:
     }
 
 
-def processor_label(job: Job) -> str:
+def processor_label(name: str) -> str:
+    """What people call the processor, or its name where there is no such one any more."""
     try:
-        return processors.get(job.processor).label
+        return processors.get(name).label
     except processors.UnknownProcessor:
-        return job.processor
+        return name
 
 
 def activity(job: Job) -> list[dict[str, Any]]:

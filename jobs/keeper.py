@@ -16,7 +16,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs import dispatch, recovery, retention, sql
+from jobs import dispatch, recovery, retention, series, sql
 from jobs.models import Batch, Job, JobState, Part, Run, Upload, Worker
 from jobs.models.part import BROKER
 from jobs.models.states import UNFINISHED
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 SWEEP_EVERY: Final = 5.0  # seconds
 WAKE_EVERY: Final = 1.0  # seconds
+SAMPLE_EVERY: Final = 1.0  # seconds
 TIDY_EVERY: Final = 60.0  # seconds
 COMB_EVERY: Final = 3600.0  # seconds; it looks at every file there is
 GAP: Final = 3 * SWEEP_EVERY
@@ -54,11 +55,11 @@ class Keeper:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._swept = self._patient_until = clock()
-        self._due = dict.fromkeys((self._sweep, wake, tidy, comb), clock())
+        self._due = dict.fromkeys((self._sweep, wake, sample, tidy, comb), clock())
 
     def turn(self) -> None:
         """Does what is due by now. An error of the database is a reason to try again next time."""
-        every = {self._sweep: SWEEP_EVERY, wake: WAKE_EVERY, tidy: TIDY_EVERY, comb: COMB_EVERY}
+        every = {self._sweep: SWEEP_EVERY, wake: WAKE_EVERY, sample: SAMPLE_EVERY, tidy: TIDY_EVERY, comb: COMB_EVERY}
         for duty, due in self._due.items():
             if self._clock() < due:
                 continue
@@ -127,6 +128,11 @@ def send(name: str, *args: Any) -> bool:
     sent = dispatch.send(name, *args)
     Part.saw(BROKER, ok=sent)
     return sent
+
+
+def sample() -> None:
+    """Notes how fast the jobs are that are worked on."""
+    series.sample()
 
 
 def tidy() -> None:

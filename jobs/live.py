@@ -14,11 +14,13 @@ from typing import Any, Final, Generic, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError, connection
+from django.db.models import Q
 
 from jobs import events, listing, sql
 from jobs.models import Batch, Job
 from jobs.models.job import JobQuerySet
 from jobs.numbers import NEWEST, list_row, listed, stats
+from jobs.overview import glance
 from jobs.waiting import Around
 
 K = TypeVar("K", bound=Hashable)
@@ -30,7 +32,8 @@ INTERVAL_OF_MANY: Final = 0.25
 MANY: Final = 50
 KEPT: Final = 400  # batches kept for viewers that are behind
 CHANGES: Final = 50_000  # more changed items than this in one frame: the snapshot is cheaper
-LISTED: Final = 25  # jobs on the first page of the list
+LISTED: Final = 25  # jobs on a page of the list
+GLANCE: Final = 1.0  # seconds for which the numbers above the list are good
 
 # All reading for viewers happens in one thread, so that a process needs one connection for it.
 _reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="live")
@@ -185,10 +188,11 @@ hub = Hub()
 # The list
 
 
-def newest_rows(person: Any) -> list[dict[str, Any]]:
-    """The rows of the person's newest jobs: what the first page of their list shows."""
-    keys = Job.objects.visible_to(person).order_by("-created", "-pk").values_list("pk", flat=True)[:LISTED]
-    return rows_of(Job.objects.filter(pk__in=list(keys)))
+def shown_rows(person: Any, codes: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
+    """The rows of the person's newest jobs, which the first page of their list shows, and of those called `codes`."""
+    jobs = Job.objects.visible_to(person)
+    keys = list(jobs.order_by("-created", "-pk").values_list("pk", flat=True)[:LISTED])
+    return rows_of(jobs.filter(Q(pk__in=keys) | Q(code__in=codes)))
 
 
 def rows_of(jobs: JobQuerySet) -> list[dict[str, Any]]:
@@ -210,3 +214,25 @@ async def changed_rows(changed: dict[str, int]) -> list[dict[str, Any]]:
     if any(code in rows and rows[code]["seq"] < seq for code, seq in changed.items()):
         rows = await _rows.get(frozenset(changed))
     return list(rows.values())
+
+
+class Glances:
+    """What stands above the list, read for everybody who sees the same jobs, and at most once a second."""
+
+    def __init__(self) -> None:
+        self._known: dict[int | None, tuple[float, dict[str, Any]]] = {}
+        self._reading: Reading[int | None, dict[str, Any]] = Reading(self._read)
+
+    async def get(self, owner: int | None) -> dict[str, Any]:
+        read_at, seen = self._known.get(owner, (0.0, {}))
+        return seen if seen and time.monotonic() - read_at < GLANCE else await self._reading.get(owner)
+
+    async def _read(self, owner: int | None) -> dict[str, Any]:
+        seen = await in_reader(glance, owner)
+        if len(self._known) >= KEPT:
+            self._known.clear()
+        self._known[owner] = time.monotonic(), seen
+        return seen
+
+
+glances = Glances()

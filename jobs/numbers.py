@@ -9,9 +9,9 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final
 
-from django.db.models import Q, Sum
+from django.db.models import F, Q, Sum
 
-from jobs import histogram, listing
+from jobs import histogram, listing, series
 from jobs.facts import facts
 from jobs.limits import counted
 from jobs.models import Batch, Job, JobState, Shard
@@ -114,7 +114,8 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
     All counts come from one reading of the shards, so that they add up also while a worker writes. A page that finds
     another number in `run` (0 before the first) or `readings` missed something, though the state may be the same.
     `running` says which items run now, as the distance of each from the one before; `longest` is (row, seconds) of the
-    one that has run longest, `throttled` for how many seconds the service asks to wait.
+    one that has run longest, `throttled` for how many seconds the service asks to wait, `points` the newest of the
+    job's series.
     """
     shards = list(job.shards.values("histogram", "rate", "token", "in_flight", "throttled", *COUNTS))
     stored = {name: sum(shard[name] for shard in shards) for name in COUNTS}
@@ -140,6 +141,7 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
         **progress(job, counts, shards, running, asked),
         "attempts": stored["attempts"],
         **facts(job),
+        "points": series.newest(job),
         "rows": newest(job) if rows is None else rows,
         "causes": causes(job) if counts["failed"] else [],
         "actions": actions(job, counts),
@@ -235,7 +237,7 @@ def typical_seconds(processor: str, owner: Any) -> float | None:
 def listed(jobs: JobQuerySet) -> JobQuerySet:
     """The jobs with all that their rows in the list need, in one query."""
     rate = Sum("shards__rate", filter=~Q(shards__token=""), default=0.0)
-    return jobs.with_counts().annotate(sum_rate=rate).select_related("run")
+    return jobs.with_counts().annotate(sum_rate=rate, spark=F("series__spark")).select_related("run")
 
 
 def list_row(job: Job, around: Around) -> dict[str, Any]:
@@ -243,6 +245,7 @@ def list_row(job: Job, around: Around) -> dict[str, Any]:
     counts = summary(job)
     idle = job.state in (JobState.LOADING, *WORKABLE) and not counts["running"]
     rate: float = job.sum_rate  # type: ignore[attr-defined]
+    spark: str | None = job.spark  # type: ignore[attr-defined]
     return {
         "code": job.code,
         "seq": job.seq,
@@ -253,5 +256,7 @@ def list_row(job: Job, around: Around) -> dict[str, Any]:
         "total": job.total,
         **pace(job, counts, rate),
         "why": around.trouble(job) or waits(job, counts, True, around) if idle else "",
+        "elapsed": round(job.elapsed(), 2) if job.ended and job.started else None,
+        "spark": spark or "",
         "counts": counts,
     }

@@ -1,10 +1,10 @@
 from django.urls import path
 
-from jobs.views import dials, downloads, hints, items, jobs, map, new, preview, setup, trial, uploads
+from jobs.views import dials, downloads, hints, items, jobs, lists, map, new, preview, setup, trial, uploads
 
 app_name = "jobs"
 urlpatterns = [
-    path("", jobs.index, name="list"),
+    path("", lists.index, name="list"),
     path("jobs/new/", new.new, name="new"),
     path("jobs/preview/", preview.preview, name="preview"),
     path("jobs/processor/", preview.processor_fields, name="processor_fields"),
@@ -12,11 +12,12 @@ urlpatterns = [
     path("jobs/uploads/<int:key>/", uploads.upload, name="upload"),
     path("jobs/hints/", hints.hint, name="hints"),
     path("jobs/sample/", new.sample, name="sample"),
-    path("jobs/list.json", jobs.list_snapshot, name="list_snapshot"),
+    path("jobs/list.json", lists.list_snapshot, name="list_snapshot"),
     path("jobs/<str:code>/", jobs.detail, name="detail"),
     path("jobs/<str:code>/change/", new.change, name="change"),
     path("jobs/<str:code>/snapshot.json", jobs.snapshot, name="snapshot"),
     path("jobs/<str:code>/cells.bin", map.cells, name="cells"),
+    path("jobs/<str:code>/series.json", jobs.job_series, name="series"),
     path("jobs/<str:code>/setup/", setup.setup, name="setup"),
     path("jobs/<str:code>/try/", trial.try_rows, name="try"),
     path("jobs/<str:code>/adjust/", dials.adjust, name="adjust"),

@@ -7,6 +7,7 @@ from jobs.models.item import Attempt, Item
 from jobs.models.job import Job
 from jobs.models.part import Part
 from jobs.models.run import Run
+from jobs.models.series import Series
 from jobs.models.shard import Shard
 from jobs.models.states import ItemState, JobState
 from jobs.models.upload import Upload
@@ -23,6 +24,7 @@ __all__ = [
     "JobState",
     "Part",
     "Run",
+    "Series",
     "Shard",
     "Upload",
     "Worker",

@@ -125,6 +125,19 @@ def row_tone(row: Mapping[str, Any]) -> str:
     return tone(row["state"], row["counts"])
 
 
+@register.filter
+def row_note(row: Mapping[str, Any]) -> str:
+    """What stands beside the percentage of a job in the list: how long it takes, took, or why it does not go on."""
+    counts = row["counts"]
+    if row["state"] == "finished":
+        return f"took {duration(row['elapsed'])}" if row["elapsed"] is not None else ""
+    if row["state"] == "cancelled":
+        return f"{counts['not_attempted']:,} not attempted" if counts["not_attempted"] else ""
+    if row["state"] == "paused":
+        return f"{counts['waiting'] + counts['running']:,} left"
+    return left(row["eta"]) or str(row["why"])
+
+
 @register.simple_tag
 def ratio(part: int, total: int) -> int:
     """The width of one part of a bar."""

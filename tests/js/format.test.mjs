@@ -11,6 +11,10 @@ for (const name of ["number", "compact", "duration", "left", "sample"]) {
   }
 }
 
+for (const [row, expected] of cases.row_note) {
+  test(`it writes “${expected}” beside a job`, () => assert.equal(format.rowNote(row), expected));
+}
+
 for (const name of ["percent", "share"]) {
   for (const [given, expected] of cases[name]) {
     test(`it writes ${given} as ${name} “${expected}”`, () => assert.equal(format[name](...given), expected));

@@ -52,6 +52,11 @@ def test_it_says_what_the_newest_attempts_are(given: float | None, expected: str
     assert display.sample(given) == expected
 
 
+@cases("row_note")
+def test_it_writes_what_stands_beside_a_job(given: dict[str, Any], expected: str) -> None:
+    assert display.row_note(given) == expected
+
+
 @cases("parts")
 def test_it_draws_the_parts_of_a_bar(given: list[Any], expected: list[list[int]]) -> None:
     assert [[part["x"], part["width"]] for part in display.parts(*given)] == expected

@@ -55,6 +55,7 @@ def clock() -> Clock:
 @pytest.fixture
 def sweeps(monkeypatch: pytest.MonkeyPatch) -> Sweeps:
     monkeypatch.setattr(keeper, "wake", lambda: False)
+    monkeypatch.setattr(keeper, "sample", lambda: None)
     monkeypatch.setattr(keeper, "tidy", lambda: None)
     monkeypatch.setattr(keeper, "comb", lambda: None)
     return Sweeps(monkeypatch)

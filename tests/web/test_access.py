@@ -13,7 +13,7 @@ from jobs.models import Job
 from tests.base import People, csv_of, worked
 
 VERBS = ("start", "try", "adjust", "pause", "resume", "cancel", "retry", "delete")
-OF_A_JOB = ("detail", "snapshot", "cells", "items", "item", "results", "failed", "problems", "setup")
+OF_A_JOB = ("detail", "snapshot", "cells", "series", "items", "item", "results", "failed", "problems", "setup")
 OF_A_PERSON = ("list", "new", "processor_fields", "list_snapshot")
 POSTED = ("preview", "uploads", "sample", "hints")
 OPEN = ("healthz", "readyz", "enter", "login", "logout", "password_reset", "password_reset_done",

@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError
 from django.test import override_settings
 
-from jobs import consumers, dispatch, events, live, tasks
+from jobs import consumers, dispatch, events, live, overview, tasks
 from jobs.models import Job
 from jobs.wakeups import wakeups
 from tests.base import People, csv_of, loaded, worked
@@ -100,7 +100,7 @@ class SocketTests(People):
         assert not live.hub._heads
 
     async def test_it_frees_the_place_of_a_socket_that_broke(self) -> None:
-        with patch.object(live, "newest_rows", side_effect=RuntimeError("broken")):
+        with patch.object(live, "shown_rows", side_effect=RuntimeError("broken")):
             async with socket("/ws/jobs/", self.alice) as line:
                 while line.code is None:
                     await line.hear()
@@ -303,7 +303,7 @@ class SocketTests(People):
     async def test_it_stays_open_for_who_stays_signed_in(self) -> None:
         with patch.object(consumers, "RECHECK", 0.0):
             async with socket("/ws/jobs/", self.alice) as line:
-                assert {(await line.hear())["t"] for _ in range(4)} == {"hb"}
+                assert {(await line.hear())["t"] for _ in range(4)} == {"jobs", "hb"}
 
     async def test_it_lists_only_ones_own_jobs(self) -> None:
         mine, other = await self.job(), await sync_to_async(loaded)(self.bob, csv_of(1))
@@ -323,6 +323,42 @@ class SocketTests(People):
             rows = (await line.hear_kind("jobs"))["rows"]
             assert [(row["code"], row["state"]) for row in rows] == [(second.code, "cancelled")]
             assert first.code != second.code
+
+    async def test_it_sends_what_stands_above_the_list_when_it_changes(self) -> None:
+        job = await self.job()
+        with patch.object(live, "GLANCE", 0.0):
+            async with socket("/ws/jobs/", self.alice) as line:
+                assert (await line.hear_kind("jobs"))["tabs"]["cancelled"] == 0
+                await sync_to_async(dispatch.cancel)(job, self.alice)
+                frame = await line.hear_kind("jobs")
+                assert (frame["tabs"]["cancelled"], frame["strip"]["others"]) == (1, "")
+                assert (await line.hear())["t"] == "hb"
+
+    async def test_it_looks_at_the_jobs_that_a_page_shows(self) -> None:
+        old = await self.job()
+        with patch.object(live, "LISTED", 1):
+            newest, other = await self.job(), await sync_to_async(loaded)(self.bob, csv_of(1))
+            async with socket("/ws/jobs/", self.alice) as line:
+                assert [row["code"] for row in (await line.hear_kind("jobs"))["rows"]] == [newest.code]
+                await line.say(t="hello", codes=[old.code, other.code, 7, None])
+                assert [row["code"] for row in (await line.hear_kind("jobs"))["rows"]] == [old.code]
+
+    async def test_it_takes_odd_codes_for_none(self) -> None:
+        await self.job()
+        async with socket("/ws/jobs/", self.alice) as line:
+            for odd in ("x", {"a": 1}, [["a"]], 5, None):
+                await line.say(t="hello", codes=odd)
+            assert (await line.hear_kind("hb"))["t"] == "hb"
+
+    async def test_it_reads_what_stands_above_the_list_once_for_all(self) -> None:
+        await self.job()
+        live.glances = live.Glances()
+        with patch.object(live, "glance", wraps=overview.glance) as read:
+            lines = [socket("/ws/jobs/", self.alice) for _ in range(20)]
+            opened = await asyncio.gather(*(one.__aenter__() for one in lines))
+            await asyncio.gather(*(line.hear_kind("jobs") for line in opened))
+            assert read.call_count <= 2
+            await asyncio.gather(*(one.__aexit__(None, None, None) for one in lines))
 
     async def test_it_gives_150_viewers_the_same_end(self) -> None:
         job = await self.job(40)

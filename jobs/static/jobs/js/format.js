@@ -101,6 +101,14 @@ export function tone(state, counts) {
   return counts.succeeded ? "mixed" : "failed";
 }
 
+/** What stands beside the percentage of a job in the list: how long it takes, took, or why it does not go on. */
+export function rowNote({ state, counts, elapsed, eta, why }) {
+  if (state === "finished") return elapsed == null ? "" : `took ${duration(elapsed)}`;
+  if (state === "cancelled") return counts.not_attempted ? `${grouped(counts.not_attempted)} not attempted` : "";
+  if (state === "paused") return `${grouped(counts.waiting + counts.running)} left`;
+  return left(eta) || why;
+}
+
 function retryLabel({ failed, not_attempted: rest }) {
   if (failed && rest) return `Retry ${grouped(failed + rest)} items`;
   return failed || !rest ? `Retry ${grouped(failed)} failed` : `Run ${grouped(rest)} not attempted`;

@@ -1,6 +1,7 @@
 // The page of a job. The server has written every number already; from here on frames overwrite them in place.
 
 import { paintActivity } from "./activity.js";
+import { Charts } from "./charts.js";
 import { paintDials, startDials } from "./dials.js";
 import { Drawer } from "./drawer.js";
 import { BAR, facts, finished, number, parts, view } from "./format.js";
@@ -151,6 +152,7 @@ function speak(frame, words) {
 const items = new Items(page.dataset.items, current);
 const drawer = new Drawer(page.dataset.items);
 const map = itemMap(() => live.refresh());
+const charts = new Charts($("#charts"));
 
 /** Whether what the server wrote is old. A trial, or a reading of the file, may be over before anybody sees it. */
 const moved = (frame, before) => ["state", "run", "readings"].some((name) => frame[name] !== before[name]);
@@ -162,6 +164,7 @@ function take(frame, changes) {
   if (moved(frame, current)) setTimeout(() => window.htmx?.trigger("#setup", "look"), Math.random() * 300);
   line.news();
   map.take(frame, changes);
+  charts.take(frame);
   paint(frame);
 }
 

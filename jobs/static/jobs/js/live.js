@@ -18,11 +18,12 @@ const NOT_FOUND = 4404;
 export class Live {
   /**
    * `socket`: path of the websocket. `snapshot`: address of the same numbers by HTTP. `seq`: number that the page has,
-   * or null for a line without numbers. `on`: cells(changes), then frame(frame, changes), which are null where it is not
-   * known what changed; gap(), status(name, info). `world` stands for the browser in tests.
+   * or null for a line without numbers. `about`: what else the page says of itself when it says hello.
+   * `on`: cells(changes), then frame(frame, changes), which are null where it is not known what changed; gap(),
+   * status(name, info). `world` stands for the browser in tests.
    */
-  constructor({ socket, snapshot, seq = null, on, world = browser() }) {
-    Object.assign(this, { socket, snapshot, seq, on, world });
+  constructor({ socket, snapshot, seq = null, about = {}, on, world = browser() }) {
+    Object.assign(this, { socket, snapshot, seq, about, on, world });
     this.held = null; // numbers whose cells are still to come
     this.tries = 0;
     this.status = "connecting";
@@ -51,7 +52,7 @@ export class Live {
   }
 
   #opened(line) {
-    line.send(JSON.stringify({ t: "hello", after: this.seq ?? 0 }));
+    line.send(JSON.stringify({ t: "hello", after: this.seq ?? 0, ...this.about }));
     if (!this.world.visible()) this.#tellHidden(true);
     // Without numbers of its own a line cannot tell what it missed while it was down.
     if (this.seq === null && this.opened) this.refresh();

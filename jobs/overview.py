@@ -1,0 +1,89 @@
+"""Many jobs at a glance: how many are in which state, how fast they are together, what of them failed."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.db.models import Count, Exists, F, OuterRef, Q, Sum
+from django.db.models.functions import Lower, NullIf
+from django.utils import timezone
+
+from jobs.models import Job, JobState, Series, Shard
+from jobs.models.job import JobQuerySet
+
+WAITING: Final = (JobState.LOADING, JobState.READY, JobState.QUEUED)
+TABS: Final = {
+    "all": ("All", Q()),
+    "running": ("Running", Q(state=JobState.RUNNING)),
+    "paused": ("Paused", Q(state=JobState.PAUSED)),
+    "waiting": ("Waiting", Q(state__in=WAITING)),
+    "failures": ("With failures", Q(Exists(Shard.objects.filter(job=OuterRef("pk"), failed__gt=0)))),
+    "finished": ("Finished", Q(state=JobState.FINISHED)),
+    "cancelled": ("Cancelled", Q(state=JobState.CANCELLED)),
+}
+SORTS: Final = {
+    "newest": "Newest first",
+    "oldest": "Oldest first",
+    "name": "By name",
+    "failed": "Most failed first",
+    "open": "Least done first",
+}
+WORDS: Final = 5  # of a search that count
+
+
+def of(owner: int | None) -> JobQuerySet:
+    """The jobs of one person, or with None all."""
+    present = Job.objects.present()
+    return present if owner is None else present.filter(owner=owner)
+
+
+def searched(jobs: JobQuerySet, words: str) -> JobQuerySet:
+    """Those that have every word in their name, their file's name or their code."""
+    for word in words.replace("\0", "").split()[:WORDS]:
+        jobs = jobs.filter(
+            Q(name__icontains=word) | Q(upload__name__icontains=word) | Q(code__istartswith=word.lstrip("#"))
+        )
+    return jobs
+
+
+def ordered(jobs: JobQuerySet, sort: str) -> JobQuerySet:
+    """By one of SORTS; where that leaves the order open, the newest first."""
+    if sort == "oldest":
+        return jobs.order_by("created", "pk")
+    if sort == "name":
+        return jobs.order_by(Lower("name"), "-created", "-pk")
+    if sort == "failed":
+        return jobs.annotate(bad=Sum("shards__failed", default=0)).order_by("-bad", "-created", "-pk")
+    if sort == "open":
+        done = Sum(F("shards__succeeded") + F("shards__failed") + F("shards__rejected"), default=0)
+        share = done * 1.0 / NullIf(F("total"), 0)
+        return jobs.annotate(share=share).order_by(F("share").asc(nulls_first=True), "-created", "-pk")
+    return jobs.order_by("-created", "-pk")
+
+
+def tabs(jobs: JobQuerySet) -> dict[str, int]:
+    """How many of the jobs each tab shows, in one query."""
+    return dict(jobs.aggregate(**{key: Count("pk", filter=query) for key, (_, query) in TABS.items()}))
+
+
+def glance(owner: int | None) -> dict[str, Any]:
+    """The counts of the tabs, and what stands above the list: in three queries, however many jobs there are."""
+    jobs = of(owner)
+    counts = tabs(jobs)
+    shards = Shard.objects.filter(job__in=jobs)
+    sums = shards.aggregate(failed=Sum("failed", default=0), rate=Sum("rate", filter=~Q(token=""), default=0.0))
+    today = Series.objects.filter(day=timezone.localdate(), job__in=jobs)
+    strip = {
+        "running": counts["running"],
+        "others": others(counts),
+        "rate": round(sums["rate"], 1),
+        "today": today.aggregate(n=Sum("done_on_day", default=0))["n"],
+        "failed": sums["failed"],
+        "failed_in": f"in {counts['failures']:,} job{'' if counts['failures'] == 1 else 's'}" if sums["failed"] else "",
+    }
+    return {"tabs": counts, "strip": strip}
+
+
+def others(counts: dict[str, int]) -> str:
+    """What does not run, though it may yet."""
+    return ", ".join(f"{counts[name]:,} {name}" for name in ("paused", "waiting") if counts[name])
