@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from jobs.consumers import NOT_FOUND
+from jobs.viewer import NOT_FOUND
 from tests.system import ROOT, System, free_port, until
 
 pytestmark = pytest.mark.flow
