@@ -11,7 +11,7 @@ MISTAKES = $(PYTEST) -p no:cacheprovider tests/model -m faults -rP
 NO_ROWS = $(patsubst %,--ignore=tests/%,platform engine files processors)
 TOGETHER = -k -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
-.PHONY: run test test-quick bench fuzz setup lock clean has-python setup-run setup-dev \
+.PHONY: run test test-quick bench screenshots fuzz setup lock clean has-python setup-run setup-dev \
 	check-style check-types check-layers check-migrations check-container check-pages \
 	test-sqlite test-postgres flow-sqlite browser platform flow-postgres faults-fast faults soak mistakes
 MAKEFLAGS += --no-print-directory
@@ -37,6 +37,10 @@ test-quick: setup-dev
 # All tables, for half an hour; `make bench TABLES="waiting nothing"` measures some.
 bench: setup-dev
 	@$(PY) -m benchmarks $(TABLES)
+
+# Every state of the pages, wide and narrow, light and dark, into screenshots/; `STATES="ready 404"` for some.
+screenshots: setup-dev
+	@$(PY) -m tests.screenshots $(STATES)
 
 # Broken files for the readers; `make fuzz SECONDS=600 SEED=7` reads longer, and the same ones again.
 fuzz: setup-dev

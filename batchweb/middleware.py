@@ -14,6 +14,7 @@ from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render, resolve_url
 from django.template.defaultfilters import filesizeformat
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -38,6 +39,16 @@ class Static(WhiteNoiseMiddleware):  # type: ignore[misc]
 async def whole(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
     """The file in one piece: those of the pages are small."""
     yield await sync_to_async(b"".join)(pieces)
+
+
+class Compressed(GZipMiddleware):
+    """Compresses pages and numbers; Django pads them by a random length, so that it tells nothing of what is secret.
+
+    Downloads are sent as they are: they run at the speed of the line, which a compressor would not.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        return response if response.streaming else super().process_response(request, response)
 
 
 def cut_off(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:

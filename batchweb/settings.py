@@ -116,6 +116,7 @@ MIDDLEWARE = [
     "batchweb.middleware.cut_off",
     "batchweb.middleware.DiskFull",
     "batchweb.middleware.Static",
+    "batchweb.middleware.Compressed",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -221,6 +222,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.5}
 WORKER_PROCESSES = env.int("WORKER_PROCESSES", 4)
+WEB_PROCESSES = env.int("WEB_PROCESSES", 1)  # of `manage.py up`, on one socket
 
 # Files
 STATIC_URL = "static/"

@@ -11,7 +11,21 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from benchmarks import chat, checking, computing, loading, machine, nothing, road, scaling, storing, waiting
+from benchmarks import (
+    chat,
+    checking,
+    computing,
+    items,
+    loading,
+    machine,
+    mapping,
+    nothing,
+    road,
+    scaling,
+    storing,
+    waiting,
+    watching,
+)
 from benchmarks.bench import Bench
 from benchmarks.table import Table
 
@@ -23,9 +37,12 @@ TABLES: Mapping[str, Callable[[Bench], Iterator[Table]]] = {
     "memory": storing.memory,
     "loading": loading.tables,
     "checking": checking.tables,
+    "map": mapping.tables,
+    "items": items.tables,
     "computing": computing.tables,
     "scaling": scaling.tables,
     "road": road.tables,
+    "watching": watching.tables,
 }
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Literal
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -26,6 +26,7 @@ from tests.system import ROOT, free_port, until
 Database = Literal["SQLite", "PostgreSQL"]
 DATABASES: tuple[Database, ...] = ("SQLite", "PostgreSQL")
 LATENCY = 0.3
+NOTHING_ELSE: Mapping[str, str] = MappingProxyType({})
 PROCESSES = 4  # as many worker processes as a product has unless told otherwise
 SHARED: tuple[tuple[Database, int], ...] = (("SQLite", PROCESSES), ("PostgreSQL", PROCESSES), ("SQLite", 1))
 
@@ -63,12 +64,17 @@ class Bench:
         return path
 
     @contextmanager
-    def product(self, database: Database = "SQLite", processes: int = PROCESSES) -> Iterator[Product]:
-        """A fresh product, or a shared one where it is to be quick."""
-        if self.quick:
+    def product(
+        self,
+        database: Database = "SQLite",
+        processes: int = PROCESSES,
+        environment: Mapping[str, str] = NOTHING_ELSE,
+    ) -> Iterator[Product]:
+        """A fresh product, or a shared one where it is to be quick and wants nothing special."""
+        if self.quick and not environment:
             yield self._shared[database, processes]
         else:
-            with self._fresh(database, processes) as found:
+            with self._fresh(database, processes, environment) as found:
                 yield found
 
     @cached_property
@@ -81,13 +87,16 @@ class Bench:
         found = pool.map(lambda stack, order: stack.enter_context(order), stacks, orders)
         return dict(zip(SHARED, found, strict=True))
 
-    def _fresh(self, database: Database, processes: int) -> AbstractContextManager[Product]:
+    def _fresh(
+        self, database: Database, processes: int, more: Mapping[str, str] = NOTHING_ELSE
+    ) -> AbstractContextManager[Product]:
         environment = {
             "JOBS_PROCESSORS": "benchmarks.processors",
             "WORKER_PROCESSES": str(processes),
             "LLM_BASE_URL": self.chat_server,
             "LLM_API_KEY": "a-key",
             "LLM_MODEL": "a-model",
+            **more,
         }
         return product(self.new_database() if database == "PostgreSQL" else "", environment)
 

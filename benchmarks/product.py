@@ -119,19 +119,22 @@ class Product:
 
     def ask(self, query: str, code: str) -> tuple[float, ...]:
         """The one row of times that the query gives for the job."""
+        rows = self.rows(query, code)
+        assert rows, f"nothing is known of job {code}"
+        return tuple(map(float, rows[0]))
+
+    def rows(self, query: str, code: str) -> list[tuple[Any, ...]]:
+        """The rows that the query gives for the job; times are seconds since the epoch."""
         url = self.system.env.get("DATABASE_URL")
         moment = "EXTRACT(EPOCH FROM {})::float8" if url else "((julianday({}) - 2440587.5) * 86400)"
         columns = {"finished": "i.finished", "started": "j.started", "ended": "j.finished"}
-        columns |= {"created": "j.created", "at": "a.at"}
+        columns |= {"created": "j.created", "at": "a.at", "stored": "b.created"}
         text = query.format(code=code, **{name: moment.format(column) for name, column in columns.items()})
         if url:
             with psycopg.connect(url) as server:
-                row = server.execute(text.encode()).fetchone()
-        else:
-            with closing(sqlite3.connect(self.system.folder / "var" / "db.sqlite3")) as file:
-                row = file.execute(text).fetchone()
-        assert row, f"nothing is known of job {code}"
-        return tuple(map(float, row))
+                return server.execute(text.encode()).fetchall()
+        with closing(sqlite3.connect(self.system.folder / "var" / "db.sqlite3")) as file:
+            return file.execute(text).fetchall()
 
     # Its processes
 

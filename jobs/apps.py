@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.conf import settings
 
@@ -12,4 +14,5 @@ class JobsConfig(AppConfig):
     name = "jobs"
 
     def ready(self) -> None:
+        import_module("jobs.sessions")  # it listens to models, which can be imported only now
         processors.load(settings.JOBS_PROCESSORS)

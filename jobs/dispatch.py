@@ -159,6 +159,15 @@ def resume(job: Job, by: Any = None) -> None:
     send_work(job)
 
 
+@transaction.atomic
+def adjust(job: Job, by: Any = None, **dials: Any) -> list[str]:
+    """Changes how a job runs from now on; see `Job.adjust`. More workers may be more than one task needs."""
+    told = job.adjust(by, **dials)
+    if told and job.workable:
+        send_work(job)
+    return told
+
+
 def pause(job: Job, by: Any = None) -> None:
     job.pause(by)
 
@@ -211,8 +220,8 @@ def retry(job: Job, by: Any = None, cause: int | None = None) -> int:
 
 
 VERBS: Final[Mapping[str, Callable[..., Any]]] = {
-    "start": start, "try": trial, "change": change, "pause": pause, "resume": resume, "cancel": cancel,
-    "retry": retry, "delete": delete,
+    "start": start, "try": trial, "change": change, "adjust": adjust, "pause": pause, "resume": resume,
+    "cancel": cancel, "retry": retry, "delete": delete,
 }  # fmt: skip
 
 

@@ -18,7 +18,8 @@ BUCKETS: Final = 160
 PER_DECADE: Final = 20
 SHORTEST: Final = 1e-4  # seconds
 
-_bucket = partial(bisect_right, [SHORTEST * 10 ** (bucket / PER_DECADE) for bucket in range(1, BUCKETS)])
+# Duration in seconds → its bucket.
+bucket = partial(bisect_right, [SHORTEST * 10 ** (edge / PER_DECADE) for edge in range(1, BUCKETS)])
 
 
 def empty() -> array[int]:
@@ -32,8 +33,8 @@ def load(data: bytes | memoryview) -> array[int]:
 
 def add(counts: array[int], durations: Iterable[float]) -> array[int]:
     """`counts` with one more for each of `durations`, in seconds."""
-    for bucket, count in Counter(map(_bucket, durations)).items():
-        counts[bucket] += count
+    for number, count in Counter(map(bucket, durations)).items():
+        counts[number] += count
     return counts
 
 
@@ -47,8 +48,8 @@ def quantile(counts: array[int], share: float) -> float | None:
     """The duration in seconds that `share` of the attempts stayed below; None without attempts."""
     wanted = share * sum(counts)
     seen = 0
-    for bucket, count in enumerate(counts):
+    for number, count in enumerate(counts):
         seen += count
         if count and seen >= wanted:
-            return float(SHORTEST * 10 ** ((bucket + 0.5) / PER_DECADE))
+            return float(SHORTEST * 10 ** ((number + 0.5) / PER_DECADE))
     return None

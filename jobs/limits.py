@@ -83,7 +83,7 @@ class Limit:
         if self.streak is not None and tally.streak >= self.streak:
             row = f"{items(tally.streak)} in a row" if tally.streak > 1 else "an item"
             return f"Paused: {row} failed with {kind}."
-        whole = f"the first {items(tally.tried)}" if first else f"{items(tally.tried)} since it went on"
+        whole = f"the {'first' if first else 'last'} {items(tally.tried)}"
         if self.count is not None and tally.failed >= self.count:
             return f"Paused: {tally.failed:,} of {whole} failed; the limit is {self.count:,}."
         if self.share is not None and tally.tried >= self.sample and 100 * tally.failed > self.share * tally.tried:

@@ -6,16 +6,17 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Q
 
-from jobs import events, sql
+from jobs import events, listing, sql
 from jobs.models import Batch, Job
 from jobs.models.job import JobQuerySet
 from jobs.numbers import NEWEST, list_row, listed, stats
@@ -25,7 +26,10 @@ from jobs.waiting import Around
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
-INTERVAL: Final = 0.25  # seconds between two readings of one job
+# Seconds between two readings of one job; many viewers are told less often, since each frame is sent to each of them.
+INTERVAL: Final = 0.1
+INTERVAL_OF_MANY: Final = 0.25
+MANY: Final = 50
 KEPT: Final = 400  # batches kept for viewers that are behind
 CHANGES: Final = 50_000  # more changed items than this in one frame: the snapshot is cheaper
 LISTED: Final = 25  # jobs on a page of the list
@@ -36,11 +40,14 @@ _reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="live")
 
 
 async def in_reader(function: Callable[..., T], *args: Any) -> T:
-    """Runs the function with the database in the reader's thread."""
+    """Runs the function with the database in the reader's thread, which keeps its connection as long as it works."""
 
     def call() -> T:
-        close_old_connections()
-        return function(*args)
+        try:
+            return function(*args)
+        except (OperationalError, InterfaceError):
+            connection.close()
+            return function(*args)
 
     return await sync_to_async(call, thread_sensitive=False, executor=_reader)()
 
@@ -67,7 +74,7 @@ def read_head(code: str, before: Head | None) -> Head | None:
 
 
 def _read_head(code: str, before: Head | None) -> Head | None:
-    job = Job.objects.filter(code=code).select_related("run").first()
+    job = Job.objects.present().filter(code=code).select_related("run", "upload").first()
     if job is None:
         return None
     head = Head(code, stats(job, rows=[]), time.monotonic())
@@ -77,7 +84,13 @@ def _read_head(code: str, before: Head | None) -> Head | None:
     found = Batch.objects.filter(job=job, seq__gt=known, seq__lte=head.seq).order_by("seq")
     for seq, delta, rows in found.values_list("seq", "delta", "rows"):
         head.batches.append((seq, None if delta is None else bytes(delta), json.loads(rows)))
+    listing.add_labels(islice(newest(head.batches), NEWEST), job)
     return head
+
+
+def newest(batches: Iterable[tuple[int, bytes | None, list[dict[str, Any]]]]) -> Iterator[dict[str, Any]]:
+    """The rows of these batches, those of the last one first."""
+    return (row for _, _, rows in reversed(list(batches)) for row in rows)
 
 
 def frames(head: Head, since: int) -> tuple[str, bytes | None]:
@@ -98,8 +111,10 @@ def _frames(head: Head, since: int) -> tuple[str, bytes | None]:
     changes = events.merge(delta for _, delta, _ in news if delta)
     if len(changes) > CHANGES:
         return resync(head), None
-    rows = [row for _, _, batch in reversed(news) for row in batch][:NEWEST]
-    text = json.dumps(head.frame | {"from": since, "rows": rows}, separators=(",", ":"))
+    rows = list(islice(newest(news), NEWEST))
+    # A page shows both at once, so it is told whether cells follow.
+    told = head.frame | {"from": since, "rows": rows, "cells": bool(changes)}
+    text = json.dumps(told, separators=(",", ":"))
     return text, events.cells_frame(since, head.seq, changes) if changes else None
 
 
@@ -132,7 +147,7 @@ class Reading(Generic[K, T]):
 
 
 class Hub:
-    """Reads each watched job at most four times a second, however many watch it."""
+    """Reads each watched job a few times a second, however many watch it."""
 
     def __init__(self) -> None:
         self._heads: dict[str, Head] = {}
@@ -159,7 +174,8 @@ class Hub:
     async def _read(self, code: str) -> Head | None:
         before = self._heads.get(code)
         if before:
-            await asyncio.sleep(max(0.0, before.read_at + INTERVAL - time.monotonic()))
+            interval = INTERVAL_OF_MANY if self._viewers.get(code, 0) > MANY else INTERVAL
+            await asyncio.sleep(max(0.0, before.read_at + interval - time.monotonic()))
         head = await in_reader(read_head, code, before)
         if head and code in self._viewers:
             self._heads[code] = head

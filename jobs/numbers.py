@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final
 
 from django.db.models import F, Q, Sum
 
-from jobs import histogram, series
+from jobs import histogram, listing, series
+from jobs.facts import facts
 from jobs.limits import counted
 from jobs.models import Batch, Job, JobState, Shard
 from jobs.models.job import COUNTS, JobQuerySet
 from jobs.models.states import UNFINISHED, WORKABLE
-from jobs.waiting import Around
+from jobs.waiting import Around, limited, slow
 
 NEWEST: Final = 25
 CAUSES: Final = 20
 LATEST: Final = 10  # jobs, and
 SHARDS: Final = 200  # shards of them, that say how long an item takes
-VERBS: Final = ("start", "try", "change", "pause", "resume", "retry", "cancel")
+VERBS: Final = ("start", "try", "change", "pause", "resume", "retry", "cancel", "adjust")
 ITEMS: Final = ("pending", "succeeded", "failed", "rejected")
 
 
@@ -44,10 +45,15 @@ def summary(job: Job, stored: dict[str, int] | None = None) -> dict[str, int]:
     }
 
 
-def label(job: Job, counts: dict[str, int]) -> str:
-    """The state in one or two words; a job that stops but still has items in flight says so."""
+def label(job: Job, counts: dict[str, int], asked: float | None = None) -> str:
+    """The state in one or two words; a job that stops but still has items in flight says so.
+
+    `asked` is for how many seconds its service asks to wait.
+    """
     if job.state in WORKABLE and (tried := trying(job)):
         return f"Trying {counted(tried)}"
+    if asked and job.state == JobState.RUNNING:
+        return "Throttled"
     if counts["running"] and job.state == JobState.PAUSED:
         return "Pausing"
     if counts["running"] and job.state == JobState.CANCELLED:
@@ -66,6 +72,7 @@ def actions(job: Job, counts: dict[str, int]) -> list[str]:
         "try": left,
         "retry": (counts["failed"] and not trying(job)) or (job.ended and left),
         "resume": left,
+        "adjust": left,
     }
     return [verb for verb in VERBS if job.allows(verb) and sense.get(verb, True)]
 
@@ -113,37 +120,54 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
     shards = list(job.shards.values("histogram", "rate", "token", "in_flight", "throttled", *COUNTS))
     stored = {name: sum(shard[name] for shard in shards) for name in COUNTS}
     counts = summary(job, stored)
-    rate = sum(shard["rate"] for shard in shards if shard["token"])
-    leased = any(shard["token"] for shard in shards)
-    durations = histogram.total(shard["histogram"] for shard in shards)
     running = sorted(pair for shard in shards if shard["running"] for pair in json.loads(shard["in_flight"]))
+    asked = throttled(shards)
     return {
         "t": "stats",
         "job": job.code,
         "from": job.seq if since is None else since,
         "seq": job.seq,
         "state": job.state,
-        "label": label(job, counts),
+        "label": label(job, counts, asked),
         "reason": job.reason,
         "trial": trying(job),
         "running": gaps(position for position, _ in running),
         "longest": longest(running),
-        "throttled": throttled(shards),
+        "throttled": asked,
         "run": job.run.number if job.run else 0,
         "readings": job.readings,
         "counts": counts,
         "total": sum(stored[name] for name in ITEMS),
-        **pace(job, counts, rate),
-        "why": why(job, counts, leased),
-        "elapsed": round(job.elapsed(), 2) if job.started else None,
-        "p50": histogram.quantile(durations, 0.5),
-        "p95": histogram.quantile(durations, 0.95),
+        **progress(job, counts, shards, running, asked),
         "attempts": stored["attempts"],
-        "started": job.started.isoformat() if job.started else None,
+        **facts(job),
         "points": series.newest(job),
         "rows": newest(job) if rows is None else rows,
         "causes": causes(job) if counts["failed"] else [],
         "actions": actions(job, counts),
+    }
+
+
+def progress(
+    job: Job,
+    counts: dict[str, int],
+    shards: Iterable[Mapping[str, Any]],
+    running: Sequence[tuple[int, float]],
+    asked: float | None,
+) -> dict[str, Any]:
+    """How fast it is and why not faster. Nothing ends while only slow items remain, or the service asks to wait."""
+    rate = sum(shard["rate"] for shard in shards if shard["token"])
+    leased = any(shard["token"] for shard in shards)
+    durations = histogram.total(shard["histogram"] for shard in shards)
+    p95 = histogram.quantile(durations, 0.95)
+    lasts = slow(job, counts, running, p95)
+    stands = lasts or (asked and job.state == JobState.RUNNING and not counts["running"])
+    return {
+        **({"rate": 0.0, "eta": None} if stands else pace(job, counts, rate)),
+        "why": why(job, counts, leased) or lasts or limited(job, counts, rate),
+        "elapsed": round(job.elapsed(), 2) if job.started else None,
+        "p50": histogram.quantile(durations, 0.5),
+        "p95": p95,
     }
 
 
@@ -174,12 +198,19 @@ def pace(job: Job, counts: dict[str, int], rate: float) -> dict[str, float | Non
     return {"rate": round(rate, 2), "eta": round((counts["waiting"] + counts["running"]) / rate, 1)}
 
 
+def rate(job: Job) -> float:
+    """Items that finish a second, as the workers that are at it say."""
+    found: float = job.shards.leased().aggregate(rate=Sum("rate", default=0.0))["rate"]
+    return found
+
+
 def newest(job: Job) -> list[dict[str, Any]]:
     """The newest attempts, from the newest batches."""
     batches = Batch.objects.filter(job=job).exclude(rows="[]").order_by("-seq")[:NEWEST]
     rows: list[dict[str, Any]] = []
     for text in batches.values_list("rows", flat=True):
         rows += json.loads(text)
+    listing.add_labels(rows[:NEWEST], job)
     return rows[:NEWEST]
 
 

@@ -273,4 +273,5 @@ def shown(outcome: Outcome) -> dict[str, Any]:
         "error": f"{outcome.error_kind}: {outcome.error}"[:SHOWN] if outcome.error_kind else "",
         "attempts": outcome.tries,
         "seconds": round(outcome.seconds, 4),
+        "at": outcome.finished and round(outcome.finished.timestamp(), 1),
     }

@@ -17,33 +17,31 @@ from django.conf import settings
 from django.db import DataError, transaction
 from django.utils import timezone
 
-from jobs import engine, events, outcomes, sharing, sql, store
+from jobs import dials, engine, events, outcomes, sharing, sql, store
 from jobs.cores import cores
 from jobs.engine.progress import Feed
 from jobs.engine.types import Order
 from jobs.models import Job, Worker
 from jobs.outcomes import Found
 from jobs.processors import Call
-from jobs.saving import Save
+from jobs.saving import AT_REST, Save, seen
 from jobs.store import Lease, LostLease
 from jobs.supply import Item, Supply
 
 logger = logging.getLogger(__name__)
-
 T = TypeVar("T")
 
 SAVE_EVERY: Final = 0.1  # seconds between two saves while results come in
 SAVE_AT: Final = 2_000  # attempts that are saved at once
 SAVE_SIZE: Final = 8_000_000  # characters of results that are saved at once
-LOOK_EVERY: Final = 1.0  # seconds between two looks at what people changed
+LOOK_EVERY: Final = 1.0  # seconds between two looks at what people changed, which are these:
+LOOKED_AT: Final = ("run", "state", "backoff", "backoff_max", "limit_round", *dials.POLICY, *dials.LIMIT)
 TELL_EVERY: Final = 1.0  # seconds after which viewers are told what runs now, though nothing has come back
 AHEAD: Final = (50, 5_000)  # least and most items claimed ahead
 LEASES: Final = 16  # shards held at once, where each has but a few items to do
-# A lease that expired meanwhile is no reason to give up: whether somebody else has it, the database knows.
-AWAY: Final = 600.0  # seconds for which results wait in memory for a database that is away
+AWAY: Final = 600.0  # seconds for which results wait for a database that is away: it knows whether a lease still stands
 LAST_CALL: Final = 3.0  # seconds that a worker which is to stop waits for what is in flight
-# Processes that compute: more of them than cores take memory and half a second of computing each, and gain nothing.
-CORES: Final = cores()
+CORES: Final = cores()  # more processes than these gain a job that computes nothing, and take memory and time to start
 BAD_VALUES: Final = (DataError, ValueError, OverflowError)
 
 
@@ -76,9 +74,7 @@ class Recorder:
         self._ahead = max(AHEAD[0], 4 * share)
         self._attempts: list[engine.Attempt] = []
         self._size = 0
-        self._running: Mapping[int, float] = {}
-        self._throttled_until: float | None = None
-        self._told: tuple[set[int], bool] = set(), True
+        self._pulse, self._told = AT_REST, seen(AT_REST)
         self._rate = self._counts_since = 0.0
         self._last_call: float | None = None
         self._tried: Save | None = None
@@ -147,7 +143,9 @@ class Recorder:
             return  # A heartbeat while it runs: neither it nor another one may start beside it.
         # What a retry has made pending belongs to its run, and not to the one before.
         self.job.refresh_from_db(fields=["run"])
-        while save.leases and len(save.claims) < (wanted := self._wanted()):
+        while save.leases and len(save.claims) < (
+            wanted := 1 if self.alone else self.supply.room(self._ahead, self.share)
+        ):
             lease = save.leases[-1]
             if self.alone:
                 lease.cursor, lease.read_all = lease.start, False
@@ -158,9 +156,6 @@ class Recorder:
             save.claims += rows
             if self.alone or (lease.read_all and not self._next_shard(save)):
                 return
-
-    def _wanted(self) -> int:
-        return 1 if self.alone else self.supply.room(self._ahead, self.share)
 
     def _next_shard(self, save: Save) -> bool:
         if len(save.leases) >= LEASES:
@@ -183,22 +178,19 @@ class Recorder:
     def beat(self, pulse: engine.Pulse) -> engine.Policy | Order | None:
         """Saves what waits, keeps the leases, and hands on what people changed. Raises OutOfTime."""
         now = time.monotonic()
-        self._running, self._throttled_until = pulse.running, pulse.throttled_until
+        self._pulse = pulse
         if pulse.lost >= settings.JOBS_LOST_THREADS:
             self.ended = True
         if self.stopping():
             self._hurry(now)
         waited = now - self._saved
-        if self._attempts or waited > settings.JOBS_LEASE_SECONDS / 6 or (waited > TELL_EVERY and self._has_news()):
+        news = waited > TELL_EVERY and seen(pulse) != self._told
+        if self._attempts or news or waited > settings.JOBS_LEASE_SECONDS / 6:
             self.flush()
         changed = now - self._looked >= LOOK_EVERY and self._look()
         if self._turn_is_over():
             return engine.STOP
         return self.policy if self._settle() or changed else None
-
-    def _has_news(self) -> bool:
-        """Whether other items run by now than was stored, or the service began or ceased to ask for patience."""
-        return self._told != (set(self._running), self._throttled_until is None)
 
     def _hurry(self, now: float) -> None:
         """A worker that is killed over an item leaves a strike on it, so it gives up in time what takes longer."""
@@ -211,8 +203,7 @@ class Recorder:
         """Reads what people did with the job; whether it has another policy by now."""
         self._looked = time.monotonic()
         before, tasks, counted = self.job.policy, self.job.most_tasks, self.job.limit_round
-        fields = ["run", "state", "workers", "attempts", "timeout", "rate", "backoff", "backoff_max", "limit_round"]
-        self._insist(partial(self.job.refresh_from_db, fields=fields))
+        self._insist(partial(self.job.refresh_from_db, fields=LOOKED_AT))
         if self.job.limit_round != counted:
             # What is in flight was begun before a person let the job go on, and is not held against it again.
             self._counts_since = timezone.now().timestamp()
@@ -272,8 +263,8 @@ class Recorder:
         if not (self.ended or save.lost):
             self._claim(save)
         save.give_back(everything=self._closing, ended=self.ended)
-        save.keep(max(self.share, len(self._running)), self._rate, self._running, self._throttled_until)
-        save.batch(self.keys, always=self._closing or self._has_news())
+        save.keep(max(self.share, self._pulse.in_flight), self._rate, self._pulse)
+        save.batch(self.keys, always=self._closing or seen(self._pulse) != self._told)
         save.limit(self._counts_since)
         self._tried = save
         return save
@@ -294,7 +285,7 @@ class Recorder:
         self.keys.update(save.new_keys)
         self.supply.add(save.claims)
         self._saved = time.monotonic()
-        self._told = set(self._running), self._throttled_until is None
+        self._told = seen(self._pulse)
         done = [position for part in save.done.values() for position in part.final]
         self.supply.done(done)
         if save.seq:
@@ -305,5 +296,5 @@ class Recorder:
         """Stores the rest and hands every lease back at once, so that nobody has to wait for it to expire."""
         self._closing = True
         self._leave_off()
-        self._running = {}
+        self._pulse = AT_REST
         self.flush()

@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 
 from jobs import events, outcomes, rows, sql, store
+from jobs.engine import Pulse
 from jobs.models import ItemState, Job, Worker
 from jobs.models.states import CELL_FALLBACK, CELL_RETRYING
 from jobs.outcomes import NEWEST, Found, Outcome
 from jobs.store import Claim, Held, Lease, LostLease
+
+AT_REST: Final = Pulse({}, 0, None, 0)
+
+
+def seen(pulse: Pulse) -> tuple[set[int], bool]:
+    """What viewers see of a run of the engine: which items are tried, and whether the service asks to wait."""
+    return set(pulse.running), pulse.throttled_until is None
 
 
 def count_causes(job: int, failed: Iterable[Outcome]) -> None:
@@ -95,13 +103,14 @@ class Save:
                 lease.token = ""
                 self._write(lease, store.given_back(store.next_due(self.job.pk, lease)))
 
-    def keep(self, share: int, rate: float, running: Mapping[int, float], throttled_until: float | None) -> None:
+    def keep(self, share: int, rate: float, pulse: Pulse) -> None:
         """Prolongs the leases that are kept, each under a new token. What they share is noted on the last one.
 
         By its tokens a transaction is known again, where it is not known whether its commit went through.
         """
         kept = [lease for lease in self.leases if lease.token]
-        of_all = {"share": share, "rate": rate, "throttled": throttled_until, **self._in_flight(kept, running)}
+        told = self._in_flight(kept, pulse.running)
+        of_all = {"share": share, "rate": rate, "throttled": pulse.throttled_until, **told}
         for lease in kept:
             fields: dict[str, Any] = dict(of_all) if lease is kept[-1] else dict(store.NOTHING_SHARED)
             fields["claimed"] = json.dumps(sorted(lease.claimed))

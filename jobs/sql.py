@@ -188,6 +188,7 @@ def insist(
 def one_moment() -> Iterator[None]:
     """All readings inside see the same moment, so that a worker which writes meanwhile makes no difference."""
     outermost = not connection.in_atomic_block
+    connection.ensure_connection()  # connecting sets the mode anew
     mode = getattr(connection, "transaction_mode", None)
     if connection.vendor == "sqlite":
         # A reader of SQLite sees one moment without the write lock that transactions here take otherwise.

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jobs.views import downloads, hints, items, jobs, lists, new, preview, setup, trial, uploads
+from jobs.views import dials, downloads, hints, items, jobs, lists, map, new, preview, setup, trial, uploads
 
 app_name = "jobs"
 urlpatterns = [
@@ -16,9 +16,11 @@ urlpatterns = [
     path("jobs/<str:code>/", jobs.detail, name="detail"),
     path("jobs/<str:code>/change/", new.change, name="change"),
     path("jobs/<str:code>/snapshot.json", jobs.snapshot, name="snapshot"),
+    path("jobs/<str:code>/cells.bin", map.cells, name="cells"),
     path("jobs/<str:code>/series.json", jobs.job_series, name="series"),
     path("jobs/<str:code>/setup/", setup.setup, name="setup"),
     path("jobs/<str:code>/try/", trial.try_rows, name="try"),
+    path("jobs/<str:code>/adjust/", dials.adjust, name="adjust"),
     path("jobs/<str:code>/items/", items.items, name="items"),
     path("jobs/<str:code>/items/<int:row>/", items.item, name="item"),
     path("jobs/<str:code>/results.<str:format>", downloads.result, name="results"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
@@ -10,12 +12,15 @@ from django.db.models import Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from jobs.dials import per_second
 from jobs.limits import items
 from jobs.models import Job, JobState, Part, Worker
 from jobs.models.part import BROKER
 from jobs.models.worker import SEEN_WITHIN, WorkerQuerySet
 
 TOLD_FOR: Final = timedelta(seconds=30)  # how long a page says what went back to the queue
+SLOW: Final = 2.0  # times as long as 95 of 100 items take, and so many seconds: from there on an item is slow
+NEARLY: Final = 0.8  # of its rate, from where on a job is limited by it
 BROKER_AWAY: Final = "The broker cannot be reached; trying again."
 
 
@@ -36,6 +41,26 @@ def nobody(workers: WorkerQuerySet) -> str:
         return ""
     last = workers.order_by("-seen").first()
     return f"No worker is running{f'; the last one was seen {ago(last.seen)}' if last else ''}. The job waits."
+
+
+def slow(job: Job, counts: Mapping[str, int], running: Sequence[tuple[int, float]], p95: float | None) -> str:
+    """That only slow items remain; `running` are their positions and since when they run, in seconds of the epoch."""
+    if job.state != JobState.RUNNING or counts["waiting"] or not running:
+        return ""
+    longest, youngest = (pick(running, key=lambda pair: pair[1]) for pick in (min, max))
+    if time.time() - youngest[1] <= SLOW * max(p95 or 0.0, 1.0):
+        return ""
+    if len(running) == 1:
+        return f"1 slow item remains: row {longest[0] + 1:,}."
+    return f"{len(running):,} slow items remain, the longest is row {longest[0] + 1:,}."
+
+
+def limited(job: Job, counts: Mapping[str, int], rate: float) -> str:
+    """That the job could go faster if its own rate did not hold it back; `rate` is what it does."""
+    free = counts["waiting"] and counts["running"] < job.workers
+    if job.state != JobState.RUNNING or not job.rate or not free or rate < NEARLY * job.rate:
+        return ""
+    return f"Limited by the rate of {per_second(job.rate)}."
 
 
 class Around:

@@ -17,6 +17,7 @@ TABLE: Final[dict[str, dict[str, str]]] = {
     "start": {"ready": "queued"},
     "try": {"ready": "queued"},
     "change": {"ready": "loading", "invalid": "loading"},
+    "adjust": {state: state for state in ("ready", "queued", "running", "paused")},
     "pause": {"queued": "paused", "running": "paused"},
     "resume": {"paused": "queued", "cancelled": "queued"},
     "cancel": CANCELLED,
@@ -29,6 +30,8 @@ TABLE: Final[dict[str, dict[str, str]]] = {
     },
     "delete": {"invalid": "invalid", "finished": "finished", "cancelled": "cancelled"} | CANCELLED,
 }
+# What is asked for along with a verb that needs to know.
+ASKED: Final[dict[str, dict[str, int]]] = {"adjust": {"workers": 20}}
 PAIRS: Final = [(state, verb) for state in JobState.values for verb in TABLE]
 ALLOWED: Final = [(state, verb) for state, verb in PAIRS if state in TABLE[verb]]
 REFUSED: Final = [(state, verb) for state, verb in PAIRS if state not in TABLE[verb]]

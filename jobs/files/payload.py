@@ -67,6 +67,12 @@ def escaped_array(cells: Sequence[str]) -> str:
     return "[" + ",".join(map(quote, cells)) + "]"
 
 
+def sound_array(cells: Sequence[str]) -> str:
+    """The cells as a JSON array; nothing where one holds a lone surrogate."""
+    text = escaped_array(cells)
+    return "" if first_surrogate(text) else text
+
+
 def array_text(cells: Sequence[str]) -> str:
     """The cells as a JSON array; several times faster than json.dumps."""
     return plain_array(cells) or escaped_array(cells)

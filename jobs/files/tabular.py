@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from jobs.files.encoding import undecodable
 from jobs.files.lines import Lines
-from jobs.files.payload import SHOWN, array_text, escaped_array, first_surrogate, plain_array, shortened
+from jobs.files.payload import SHOWN, array_text, first_surrogate, plain_array, shortened, sound_array
 from jobs.files.shape import BYTES, FEW, LONG, MANY, Limits, Reason, Row, Shape
 
 NAMED = 8  # columns that a reason names
@@ -75,13 +75,8 @@ def rows(lines: Lines, shape: Shape, limits: Limits) -> Iterator[Row | None]:
     for record in records:
         size, feed.size, feed.start = feed.size, 0, records.line_num + 1
         if len(record) == width and size <= small and not header:
-            payload = plain_array(record)
-            if not payload:
-                payload = escaped_array(record)
-                if first_surrogate(payload):
-                    yield checked(record, shape, limits)
-                    continue
-            yield Row(payload, "", record)
+            payload = plain_array(record) or sound_array(record)
+            yield Row(payload, "", record) if payload else checked(record, shape, limits)
             continue
         if not record or (len(record) == 1 and width > 1 and not record[0].strip()):
             yield None

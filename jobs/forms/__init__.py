@@ -1,9 +1,11 @@
 """The form of a new job. What it asks for beyond the file follows from the file and the processor."""
 
+from jobs.dials import LIMIT, POLICY
 from jobs.forms.again import filled_in, secrets_of
+from jobs.forms.dials import DialsForm
 from jobs.forms.guessing import guess
 from jobs.forms.job import NAMES, JobForm, chosen_one
-from jobs.forms.policy import LIMIT, POLICY, defaults, filled
+from jobs.forms.policy import defaults, filled
 from jobs.forms.source import GONE, given_by, options_of, understood, upload_for
 
 __all__ = [
@@ -11,6 +13,7 @@ __all__ = [
     "LIMIT",
     "NAMES",
     "POLICY",
+    "DialsForm",
     "JobForm",
     "chosen_one",
     "defaults",

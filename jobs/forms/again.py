@@ -6,7 +6,6 @@ from typing import Any
 
 from jobs import files, sources
 from jobs.forms.job import NAMES, chosen_one
-from jobs.forms.policy import LIMIT, POLICY
 from jobs.forms.source import DELIMITERS, OTHER
 from jobs.models import Job, Upload
 
@@ -15,7 +14,7 @@ def filled_in(job: Job) -> dict[str, Any]:
     """The fields of a form that describe this job. Secrets stay where they are."""
     processor = chosen_one(job.processor)
     shown = {one.name for one in processor.parameters if not one.secret}
-    fields = {name: getattr(job, name) for name in ("name", *NAMES, *POLICY, *LIMIT)}
+    fields = {name: getattr(job, name) for name in ("name", *NAMES)} | job.dials
     fields |= {f"param_{name}": value for name, value in job.parameters.items() if name in shown}
     if processor.name == job.processor:
         fields |= {f"map_{one.name}": job.mapping.get(one.name, "") for one in processor.inputs}

@@ -10,8 +10,9 @@ from django import forms
 from django.contrib.auth.models import User
 
 from jobs import files, processors
+from jobs.dials import LIMIT, POLICY
 from jobs.forms.guessing import automatic_key, automatic_label, guess
-from jobs.forms.policy import LIMIT, POLICY, PolicyFields, defaults, filled
+from jobs.forms.policy import PolicyFields, defaults, filled
 from jobs.forms.source import FileFields
 from jobs.limits import SAMPLE
 from jobs.models import Job, Upload

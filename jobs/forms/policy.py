@@ -10,14 +10,13 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 
 from jobs.cores import cores
+from jobs.dials import LIMIT, POLICY
 from jobs.engine import Policy
 from jobs.limits import SAMPLE
 from jobs.processors import Processor
 
 TIMEOUT: Final = 60  # seconds for an attempt unless the person says otherwise
 FASTEST: Final = 1_000_000  # starts per second that may be asked for
-POLICY: Final = ("workers", "attempts", "timeout", "rate")
-LIMIT: Final = ("limit_share", "limit_sample", "limit_count", "limit_streak")
 
 
 def defaults(processor: Processor) -> dict[str, Any]:
@@ -86,25 +85,27 @@ class PolicyFields(forms.Form):
 
     def fit_policy(self, processor: Processor) -> None:
         """What depends on the settings and the processor."""
+        self.bound_workers()
+        self.fields["workers"].help_text = good_number(processor)
+
+    def bound_workers(self) -> None:
         workers = self.fields["workers"]
         workers.validators = [
             MinValueValidator(1, "At least one item at a time."),
             MaxValueValidator(settings.JOBS_MAX_WORKERS, "At most %(limit_value)s items at a time are allowed here."),
         ]
         workers.widget.attrs["max"] = settings.JOBS_MAX_WORKERS
-        workers.help_text = good_number(processor)
 
     @property
     def policy_fields(self) -> list[forms.BoundField]:
-        return [self[name] for name in POLICY]
+        return [self[name] for name in POLICY if name in self.fields]
 
     @property
     def limit_fields(self) -> list[forms.BoundField]:
-        return [self[name] for name in LIMIT]
+        return [self[name] for name in LIMIT if name in self.fields]
 
     @property
     def limited(self) -> bool:
         """Whether something stands in the fields of the failure limit that is not there of itself."""
-        return any(
-            self[name].errors or self[name].value() not in (None, "") for name in LIMIT if name != "limit_sample"
-        )
+        said = [field for field in self.limit_fields if field.name != "limit_sample" or field.errors]
+        return any(field.errors or field.value() not in (None, "") for field in said)

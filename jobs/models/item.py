@@ -10,6 +10,8 @@ from jobs.models.states import ItemState
 
 LONG: Final = ("payload", "result", "fallback", "error")  # texts of up to millions of characters,
 BRIEF: Final = 10_000  # of which a table needs no more
+FAILED: Final = models.Q(state=ItemState.FAILED)
+UNLABELLED: Final = Case(When(label="", then=F("payload")), default=Value("", models.TextField()))
 
 
 class ItemQuerySet(models.QuerySet["Item"]):
@@ -23,13 +25,17 @@ class ItemQuerySet(models.QuerySet["Item"]):
 
         Where a label stands for the payload, nothing of it is fetched.
         """
-        unlabelled = Case(When(label="", then=F("payload")), default=Value("", models.TextField()))
-        cut = {f"{name}_cut": Left(unlabelled if name == "payload" else F(name), most) for name in LONG}
+        cut = {f"{name}_cut": Left(UNLABELLED if name == "payload" else F(name), most) for name in LONG}
         found = list(self.defer(*LONG).annotate(**cut))
         for item in found:
             for name in LONG:
                 setattr(item, name, getattr(item, f"{name}_cut"))
         return found
+
+    def named(self) -> list[Item]:
+        """The items with their positions and what says which they are, and nothing else: not to be saved."""
+        rows = self.values_list("position", "label", Left(UNLABELLED, BRIEF))
+        return [Item(position=position, label=label, payload=payload) for position, label, payload in rows]
 
 
 class Item(models.Model):
@@ -81,6 +87,11 @@ class Item(models.Model):
             models.Index(fields=["job", "state", "position"], name="item_by_state"),
             models.Index(
                 fields=["job", "cause", "position"], name="item_by_cause", condition=models.Q(cause__isnull=False)
+            ),
+            # What failed is what people sort. Reading a file and what succeeds pay nothing for these.
+            *(
+                models.Index(fields=["job", column, "position"], name=f"item_failed_by_{column}", condition=FAILED)
+                for column in ("seconds", "attempts", "finished")
             ),
         ]
 

@@ -12,7 +12,7 @@ from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import events, processors
+from jobs import dials, events, processors
 from jobs.engine import Policy
 from jobs.files import Shape
 from jobs.limits import SAMPLE, End, Limit, Tally, items
@@ -48,6 +48,10 @@ VERBS: Final[dict[str, tuple[tuple[JobState, ...], str]]] = {
     "change": ((JobState.READY, JobState.INVALID), "The settings can be changed only before the job is started."),
     "pause": (WORKABLE, "Only a job that waits or runs can be paused."),
     "resume": ((JobState.PAUSED, JobState.CANCELLED), "Only a paused or cancelled job can be resumed."),
+    "adjust": (
+        (JobState.READY, *UNFINISHED),
+        "How a job runs can be adjusted from when its file was read until it has ended.",
+    ),
     "cancel": (tuple(sources(JobState.CANCELLED)), "The job has ended already."),
     "delete": (tuple(JobState), ""),
     "retry": (
@@ -203,7 +207,12 @@ class Job(models.Model):
     @property
     def limit(self) -> Limit:
         """When too much fails; false where there is no limit."""
-        return Limit(self.limit_share, self.limit_sample, self.limit_count, self.limit_streak)
+        return dials.limit_of(self.dials)
+
+    @property
+    def dials(self) -> dict[str, Any]:
+        """What can be changed while it runs."""
+        return {name: getattr(self, name) for name in (*dials.POLICY, *dials.LIMIT)}
 
     @property
     def ended(self) -> bool:
@@ -318,7 +327,7 @@ class Job(models.Model):
     def new_run(self, kind: str, items: int, by: Any, **more: Any) -> Run:
         """The next run, of a job that is locked."""
         number = self.runs.count() + 1
-        policy = {name: getattr(self, name) for name in ("workers", "attempts", "timeout", "rate")}
+        policy = {name: getattr(self, name) for name in dials.POLICY}
         return Run.objects.create(
             job=self, number=number, kind=kind, items=items, by=by, parameters=self.parameters, policy=policy, **more
         )
@@ -356,6 +365,23 @@ class Job(models.Model):
         self.note("change", "Settings changed", by)
 
     @transaction.atomic
+    def adjust(self, by: Any = None, **fields: Any) -> list[str]:
+        """Changes some of its dials from now on, and returns what changed, in words; workers know within a second.
+
+        A failure limit where there was none counts from now on: what failed before was not counted.
+        """
+        self.refuse_unless("adjust")
+        before = self.dials
+        told = dials.told(before, before | fields)
+        if told:
+            fresh = NEW_ROUND if self.started and not self.limit else {}
+            Job.objects.filter(pk=self.pk).update(**fields, **fresh)
+            self.announce()
+        for text in told:
+            self.note("adjust", text, by)
+        return told
+
+    @transaction.atomic
     def begin(self) -> None:
         """Notes that a worker turned to the job; the first one sets it running."""
         now = timezone.now()
@@ -366,7 +392,7 @@ class Job(models.Model):
     def pause(self, by: Any = None, reason: str = "") -> None:
         """No new item starts; what is in flight is still recorded."""
         self.refuse_unless("pause")
-        self.move(JobState.PAUSED, reason=(reason or "Paused by a person.")[:500])
+        self.move(JobState.PAUSED, reason=(reason or f"Paused by {by or 'a person'}.")[:500])
         self.note("pause", reason or "Paused", by)
 
     @transaction.atomic

@@ -22,13 +22,11 @@ from jobs.limits import counted
 register = template.Library()
 
 NONE: Final = "–"
+READABLE: Final = 30  # attempts a second that can all be shown
 # In this order from the left of a bar; what waits, or was not attempted, is its background.
 SEGMENTS: Final = ("succeeded", "failed", "rejected", "running", "retrying")
 BAR: Final = 1000  # units of a bar's width
 THINNEST: Final = 3  # units that one item in a million still gets
-TRIED: Final = 10  # rows that a trial takes unless the person says otherwise
-OTHERS_WAIT: Final = "The other rows wait until you have seen what comes of it."
-COUNTED: Final = ("succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted", "fallback")
 
 
 @register.filter
@@ -96,6 +94,14 @@ def left(eta: float | None) -> str:
 
 
 @register.filter
+def sample(rate: float | None) -> str:
+    """What the newest attempts are: all of them, or some where more finish than anybody reads."""
+    if rate is None or rate <= READABLE:
+        return "The newest attempts, as they finish"
+    return f"A fresh sample each second – {number(rate)} finish per second"
+
+
+@register.filter
 def parts(counts: Mapping[str, int], total: int) -> list[dict[str, Any]]:
     """The coloured parts of a bar that is 1000 units wide. The widest one gives what keeps the others visible."""
     shown = {state: counts[state] for state in SEGMENTS}
@@ -130,83 +136,6 @@ def row_note(row: Mapping[str, Any]) -> str:
     if row["state"] == "paused":
         return f"{counts['waiting'] + counts['running']:,} left"
     return left(row["eta"]) or str(row["why"])
-
-
-def retry_label(counts: Mapping[str, int]) -> str:
-    failed, rest = counts["failed"], counts["not_attempted"]
-    if failed and rest:
-        return f"Retry {failed + rest:,} items"
-    return f"Retry {failed:,} failed" if failed or not rest else f"Run {rest:,} not attempted"
-
-
-def error_share(counts: Mapping[str, int]) -> str:
-    tried = counts["succeeded"] + counts["failed"]
-    if not tried:
-        return NONE
-    return share(counts["failed"], tried) or "0 %"
-
-
-def before_start(counts: Mapping[str, int]) -> dict[str, str]:
-    """What a job that is ready says and what its buttons say: before a trial, after one, and where no row can run."""
-    tried, waiting, bad = counts["succeeded"] + counts["failed"], counts["waiting"], counts["rejected"]
-    some = min(TRIED, waiting)
-    if tried:
-        start = "Run the rest" if waiting else "Finish"
-        ends = "All rows are done. Press Finish to end the job."
-        return {
-            "ready": f"{counted(tried)} tried",
-            "ready_note": f"{counted(waiting)} left. Press {start} to go on." if waiting else ends,
-            "start": start,
-            "start_short": "Run rest" if waiting else start,
-            "try": f"Try {some} more",
-            "try_short": f"Try {some}",
-        }
-    start = f"Leave {counted(bad)} out and start" if bad else "Start"
-    wait = f"{counted(waiting)} {'waits' if waiting == 1 else 'wait'} for you to press Start."
-    if bad:
-        wait = f"{counted(waiting)} can run. {bad:,} cannot and {'is' if bad == 1 else 'are'} left out."
-    return {
-        "ready": "Ready to start" if waiting else "No row can run",
-        "ready_note": wait if waiting else "Every row of this file is bad. The report says why.",
-        "start": start,
-        "start_short": "Start" if waiting else start,
-        "try": f"Try {counted(some)}",
-        "try_short": f"Try {some}",
-    }
-
-
-@register.simple_tag
-def view(frame: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that the page of a job writes, as text, by the names that its elements carry as `data-v`."""
-    counts, total = frame["counts"], frame["total"]
-    done = counts["succeeded"] + counts["failed"] + counts["rejected"]
-    active = frame["state"] == "running"
-    average = frame["elapsed"] and (counts["succeeded"] + counts["failed"]) / frame["elapsed"]
-    return {
-        **{name: number(counts[name]) for name in COUNTED},
-        **{f"{name}_share": share(counts[name], total) for name in COUNTED},
-        "percent": percent(done, total),
-        "done": number(done),
-        "total": number(total),
-        "open": number(total - done),
-        "rate": number(frame["rate"] if active else average or None),
-        "rate_label": "Rate" if active else "Average rate",
-        "p50": duration(frame["p50"]),
-        "p95": duration(frame["p95"]),
-        "errors": error_share(counts),
-        "elapsed": duration(frame["elapsed"]),
-        "attempts": compact(frame["attempts"]),
-        "left": f"Trying {counted(frame['trial'])}" if frame["trial"] else left(frame["eta"]) or "Working",
-        "note": frame["why"] or (OTHERS_WAIT if frame["trial"] else ""),
-        "reason": frame["reason"],
-        "label": frame["label"],
-        "tone": tone(frame["state"], counts),
-        "retry": retry_label(counts),
-        "alone": frame["why"].startswith("No worker"),
-        "queued": f"Trying {counted(frame['trial'])}" if frame["trial"] else "In the queue",
-        **before_start(counts),
-        "untouched": frame["state"] == "ready" and not counts["succeeded"] + counts["failed"],
-    }
 
 
 @register.simple_tag

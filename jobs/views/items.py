@@ -1,105 +1,162 @@
-"""The items of a job: a page of them by keyset, and one by itself."""
+"""The items of a job: the newest ones, a page of those that a person looks for, and one by itself."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from jobs import files
-from jobs.models import Attempt, Item, ItemState, Job
-from jobs.models.item import ItemQuerySet
+from jobs import files, numbers, places
+from jobs.finding import PAGE as PAGE
+from jobs.finding import SORTABLE, Found, find
+from jobs.listing import WORDS, shown
+from jobs.models import Attempt, Cause, Item, Job, JobState
 from jobs.views.access import item_for, job_for
+from jobs.wanted import ALL, NEWEST, NOT_SUCCEEDED, SORTS, Wanted, written
 
-PAGE: Final = 50
-SHOWN: Final = 300  # characters of a value in the table
-FILTERS: Final = {
-    "": (), "succeeded": (ItemState.SUCCEEDED,), "failed": (ItemState.FAILED,), "rejected": (ItemState.REJECTED,),
-    "waiting": (ItemState.PENDING,),
-}  # fmt: skip
+SAMPLE: Final = 20  # rows of the newest ones
+NAMES: Final = dict(WORDS) | {NOT_SUCCEEDED: "All but succeeded"}
+SEGMENTS: Final = (
+    (NEWEST, "Newest"), (ALL, "All"), ("failed", "Failed"), ("retrying", "Retrying"),
+    (NOT_SUCCEEDED, "All but succeeded"),
+)  # fmt: skip
+ORDERS: Final = (
+    ("row", "Row"), ("-row", "Row, last first"), ("-seconds", "Longest first"), ("seconds", "Shortest first"),
+    ("-attempts", "Most attempts first"), ("-finished", "Latest first"), ("finished", "Earliest first"),
+)  # fmt: skip
 
 
-def page_of_items(request: HttpRequest, job: Job) -> dict[str, Any]:
-    """Rows after (or before) a row, of one state or all, and the way to the next and previous page."""
-    state, cause = request.GET.get("state", ""), number(request, "cause")
-    items = job.read_items()
-    if FILTERS.get(state):
-        items = items.filter(state__in=FILTERS[state])
-    if cause:
-        items = items.filter(cause=cause)
-    found, older, newer = window(items, number(request, "before"), number(request, "after"))
-    return {
-        "items": [shown(item, job) for item in found],
-        "state": state if state in FILTERS else "",
-        "cause": cause or "",
-        "previous": found[0].row if found and older else None,
-        "next": found[-1].row if found and newer else None,
+def page_of_items(request: HttpRequest, job: Job, frame: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """All that the table shows; `frame` is the job's snapshot where that was taken anyway."""
+    wanted = Wanted.of(request.GET.dict())
+    newest = wanted.state == NEWEST or (wanted.plain and job.state == JobState.RUNNING)
+    context = newest_items(job, frame) if newest else found_items(job, wanted, frame)
+    return context | {
+        "wanted": wanted,
+        "newest": newest,
+        "state": wanted.state if wanted.state in WORDS else "",
+        "cause": cause_title(job, wanted.cause),
+        "query": wanted.query,
+        "segments": segments(wanted, newest),
+        "states": NAMES,
+        "orders": ORDERS,
+        "least": written(wanted.least),
+        "most": written(wanted.most),
+        "sortable": SORTABLE,
     }
 
 
-def window(items: ItemQuerySet, before: int, after: int) -> tuple[list[Item], bool, bool]:
-    """A page of the items, and whether there are earlier and later ones."""
-    if before:
-        found = items.filter(position__lt=before - 1).order_by("-position")[: PAGE + 1].brief()
-        return found[:PAGE][::-1], len(found) > PAGE, True
-    found = items.filter(position__gte=after).order_by("position")[: PAGE + 1].brief()
-    return found[:PAGE], bool(after), len(found) > PAGE
+def newest_items(job: Job, frame: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The newest attempts, as frames bring them; on a busy job a sample."""
+    rows = (numbers.newest(job) if frame is None else frame["rows"])[:SAMPLE]
+    return {"items": [of_frame(row) for row in rows], "rate": numbers.rate(job) if frame is None else frame["rate"]}
 
 
-def number(request: HttpRequest, name: str) -> int:
-    text = request.GET.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 10 else 0
-
-
-def state_of(item: Item, job: Job) -> tuple[str, str]:
-    """The item's state as a word for code and a word for people."""
-    if item.state != ItemState.PENDING:
-        return ItemState(item.state).name.lower(), ItemState(item.state).label
-    if job.ended:
-        return "not_attempted", "Not attempted"
-    return ("retrying", "Retrying") if item.tries else ("waiting", "Waiting")
-
-
-def shown(item: Item, job: Job) -> dict[str, Any]:
-    """An item as the table lists it."""
-    state, word = state_of(item, job)
+def of_frame(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a frame as the table lists items."""
+    at = row.get("at")
     return {
-        "row": item.row,
-        "position": item.position,
-        "state": state,
-        "state_label": word,
-        "label": item.label or input_text(item, job),
-        "result": (item.result or item.fallback)[:SHOWN],
-        "fallback": bool(item.fallback),
-        "error": f"{item.error_kind}: {item.error}"[:SHOWN] if item.error_kind else "",
-        "attempts": item.attempts,
-        "seconds": item.seconds,
+        "label": "",
+        **row,
+        "position": row["row"] - 1,
+        "state_label": WORDS[row["state"]],
+        "fallback": bool(row["error"] and row["result"]),
+        "finished": None if at is None else datetime.fromtimestamp(at, UTC),
     }
 
 
-def input_text(item: Item, job: Job) -> str:
-    """The row's cells in one line."""
-    try:
-        return ", ".join(files.cells(item.payload, job.file_shape, job.columns))[:SHOWN]
-    except (ValueError, TypeError):
-        return item.payload[:SHOWN]
+def found_items(job: Job, wanted: Wanted, frame: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A page of the items that are wanted, and the ways to the pages beside it."""
+    counts = numbers.summary(job) if frame is None else frame["counts"]
+    found = find(job, wanted, counts)
+    items = listed(job, found.positions, places.running(job) if counts["running"] else ())
+    base = Wanted(state=ALL) if wanted.row is not None else wanted
+    return {
+        "items": items,
+        "found": found,
+        "said": said(found, wanted, items, job),
+        "previous": base.but(before=found.previous).query if found.previous else "",
+        "next": base.but(after=found.next).query if found.next else "",
+        "heads": heads(wanted, found),
+        # What is found by reading rows, or in another order, is not looked for again at each change.
+        "fixed": wanted.searches or wanted.sort.removeprefix("-") != "row",
+    }
+
+
+def listed(job: Job, positions: list[int], running: Collection[int]) -> list[dict[str, Any]]:
+    """The items at these positions in their order, as the table shows them."""
+    items = {item.position: item for item in Item.objects.filter(job=job, position__in=positions).brief()}
+    return [shown(items[position], job, running) for position in positions if position in items]
+
+
+def said(found: Found, wanted: Wanted, items: list[dict[str, Any]], job: Job) -> str:
+    """What the page holds, in a few words."""
+    if found.searched:
+        return "Searched rows {:,} to {:,}".format(*found.searched)
+    if not items:
+        return ""
+    if wanted.row is not None or not wanted.filtered:
+        last = items[-1]["row"]
+        return f"Rows {items[0]['row']:,} to {last:,} of {job.total:,}" if found.sorted else ""
+    count = f"{len(items):,} shown"
+    return f"{count} of {found.leaves:,}" if found.exact else count
+
+
+def heads(wanted: Wanted, found: Found) -> dict[str, dict[str, Any]]:
+    """For each column by which items are sorted: whether that is possible, its head's address, the way it goes now."""
+    column = wanted.sort.removeprefix("-")
+    made = {}
+    for name in SORTS:
+        down = wanted.sort == f"-{name}" if name == column else name == "row"
+        possible = name == "row" or found.leaves <= SORTABLE
+        way = ("descending" if wanted.sort.startswith("-") else "ascending") if name == column and found.sorted else ""
+        made[name] = {"possible": possible, "query": wanted.but(sort=name if down else f"-{name}").query, "way": way}
+    return made
+
+
+def segments(wanted: Wanted, newest: bool) -> list[dict[str, Any]]:
+    """The choices above the table; what is looked for stays looked for."""
+    state = (NEWEST if newest else wanted.state) or ALL
+    made = []
+    for name, title in SEGMENTS:
+        to = Wanted(state=name) if name == NEWEST else wanted.but(state=name, cause=0)
+        made.append({"name": name, "title": title, "query": to.query, "current": state == name and not wanted.cause})
+    return made
+
+
+def cause_title(job: Job, key: int) -> str:
+    """What the items of a cause have in common; empty where none is asked for."""
+    if not key:
+        return ""
+    cause = Cause.objects.filter(job=job, pk=key).first()
+    return f"{cause.kind}: {cause.title}" if cause else "a cause that is gone"
 
 
 @require_safe
 def items(request: HttpRequest, code: str) -> HttpResponse:
-    """The table by itself, for the page that is open already."""
+    """The table by itself, for the page that is open already. Its address is that of the page."""
     job = job_for(request, code)
-    return render(request, "jobs/_items.html", {"job": job, **page_of_items(request, job)})
+    context = page_of_items(request, job)
+    answer = render(request, "jobs/_items.html", {"job": job, **context})
+    answer["HX-Push-Url"] = "?".join(filter(None, (job.get_absolute_url(), context["query"])))
+    return answer
 
 
 @require_safe
 def item(request: HttpRequest, code: str, row: int) -> HttpResponse:
-    """One item: input, result or error, every attempt."""
+    """One item: input, result or error, every attempt. Without its page for the drawer, which asks as htmx does."""
     found = item_for(request, code, row)
-    return render(request, "jobs/item.html", {"job": found.job, "item": found, **told(found), **around(found)})
+    drawer = "HX-Request" in request.headers
+    context = {"job": found.job, "item": found, "drawer": drawer, **told(found), **around(found)}
+    answer = render(request, "jobs/item.html#item" if drawer else "jobs/item.html", context)
+    patch_vary_headers(answer, ["HX-Request"])
+    return answer
 
 
 def told(item: Item) -> dict[str, Any]:
@@ -107,23 +164,26 @@ def told(item: Item) -> dict[str, Any]:
     job = item.job
     attempts = Attempt.objects.filter(job=job, position=item.position).select_related("worker").order_by("pk")
     return {
-        "shown": shown(item, job),
+        "shown": shown(item, job, places.running(job)),
         "cells": list(zip(job.columns, cells(item, job), strict=False)),
         "mapped": set(job.mapping.values()),
         "result": pretty(item.result),
         "fallback": pretty(item.fallback),
         "attempts": list(attempts),
+        "alike": Cause.objects.filter(job=job, pk=item.cause_id).first() if item.cause_id else None,
     }
 
 
 def around(item: Item) -> dict[str, int | None]:
     """The rows that the page of an item leads to."""
-    later = Item.objects.filter(job=item.job, position__gt=item.position).failed().order_by("position")
-    failed = later.values_list("position", flat=True).first()
+    failed = Item.objects.filter(job=item.job).failed().values_list("position", flat=True)
+    earlier = failed.filter(position__lt=item.position).order_by("-position").first()
+    later = failed.filter(position__gt=item.position, position__lt=item.job.total).order_by("position").first()
     return {
         "previous": item.row - 1 if item.position else None,
         "next": item.row + 1 if item.row < item.job.total else None,
-        "next_failed": None if failed is None else failed + 1,
+        "previous_failed": None if earlier is None else earlier + 1,
+        "next_failed": None if later is None else later + 1,
     }
 
 

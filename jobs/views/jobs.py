@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from jobs import dispatch, numbers, processors, series
+from jobs import dispatch, numbers, series, sql
+from jobs.forms import DialsForm
+from jobs.models import Job
 from jobs.models.job import Refused
 from jobs.models.states import ENDED, WORKABLE
 from jobs.views import setup
@@ -28,35 +30,32 @@ DONE: Final = {
 @require_safe
 def detail(request: HttpRequest, code: str) -> HttpResponse:
     """The job's page, with the numbers of this moment in it."""
-    job = job_for(request, code)
-    return render(
-        request,
-        "jobs/detail.html",
-        {
-            "job": job,
-            "frame": numbers.stats(job),
-            "processor": processor_title(job.processor),
-            "live": job.state not in ENDED,
-            "workable": job.state in WORKABLE,
-            "activities": job.activities.select_related("by")[:20],
-            **setup.context(job),
-            **page_of_items(request, job),
-        },
-    )
+    with sql.one_moment():
+        job = job_for(request, code)
+        frame = numbers.stats(job)
+    return job_page(request, job, frame)
 
 
-def processor_title(name: str) -> str:
-    """What people call the processor, or its name where there is no such one any more."""
-    try:
-        return processors.get(name).label
-    except processors.UnknownProcessor:
-        return name
+def job_page(request: HttpRequest, job: Job, frame: dict[str, Any], dials: DialsForm | None = None) -> HttpResponse:
+    """The job's page; with `dials` there is a mistake in the panel that changes how it runs, which is open then."""
+    context = {
+        "job": job,
+        "frame": frame,
+        "live": job.state not in ENDED,
+        "workable": job.state in WORKABLE,
+        "activities": job.activities.select_related("by")[:20],
+        "dials": dials or DialsForm(job),
+        **setup.context(job),
+        **page_of_items(request, job, frame),
+    }
+    return render(request, "jobs/detail.html", context, status=422 if dials else 200)
 
 
 @require_safe
 def snapshot(request: HttpRequest, code: str) -> JsonResponse:
     """The job's numbers of this moment, in the shape of the socket's frames."""
-    return JsonResponse(numbers.stats(job_for(request, code)))
+    with sql.one_moment():
+        return JsonResponse(numbers.stats(job_for(request, code)))
 
 
 @require_safe

@@ -11,9 +11,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from jobs import live, numbers, overview, samples
+from jobs.facts import processor_label
 from jobs.models import Job
 from jobs.models.job import JobQuerySet
-from jobs.views.jobs import processor_title
 from jobs.waiting import Around
 
 
@@ -82,7 +82,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "tabs": [(key, title, seen["tabs"][key]) for key, (title, _) in overview.TABS.items()],
         "strip": seen["strip"],
         "page": page,
-        "processors": [(name, processor_title(name)) for name in used],
+        "processors": [(name, processor_label(name)) for name in used],
         "sorts": overview.SORTS.items(),
         "samples": samples.SAMPLES,
     }

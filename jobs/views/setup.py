@@ -11,9 +11,9 @@ from django.views.decorators.http import require_safe
 from jobs import numbers, trials
 from jobs.advice import advice
 from jobs.hints import about
+from jobs.listing import shown
 from jobs.models import Job, JobState
 from jobs.views.access import job_for
-from jobs.views.items import shown
 
 
 def context(job: Job) -> dict[str, Any]:

@@ -82,7 +82,8 @@ def retry_from_the_admin(page: Page, system: System, code: str) -> None:
 
 
 def test_it_changes_rows_in_place(page: Page) -> None:
-    upload(page, "0.05")
+    code = upload(page, "0.05")
+    page.goto(f"/jobs/{code}/?state=all")
     first = page.locator("#items tbody tr").first
     expect(first.locator(".badge")).to_have_text("Succeeded", timeout=20_000)
     expect(first).to_contain_text("#1")

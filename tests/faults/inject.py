@@ -112,7 +112,8 @@ async def tell(original: Callable[..., Any], *args: Any) -> bool:
 
 
 def watch(connection: Any, **kwargs: Any) -> None:
-    connection.execute_wrappers.append(statement)
+    if statement not in connection.execute_wrappers:  # it outlives a connection
+        connection.execute_wrappers.append(statement)
 
 
 def statement(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:

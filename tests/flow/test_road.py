@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,17 @@ def test_it_shows_progress_while_it_runs(system: System, tmp_path: Path) -> None
     page = Page(system, client, code)
     page.follow()
     assert page.frames >= 4
+
+
+def test_it_reads_for_viewers_while_somebody_else_writes(own_system: System, tmp_path: Path) -> None:
+    """On SQLite one may write at a time, and a viewer must not want to."""
+    if own_system.env.get("DATABASE_URL"):
+        pytest.skip("Here everybody may write.")
+    client = own_system.client()
+    code = own_system.submit(write(tmp_path / "rows.csv", csv_of(3)))
+    seq = own_system.ended(client, code)["seq"]
+    writer = sqlite3.connect(own_system.folder / "var" / "db.sqlite3", isolation_level=None)
+    with closing(writer), own_system.socket(client, f"/ws/jobs/{code}/") as viewer:
+        writer.execute("BEGIN IMMEDIATE")
+        viewer.send(json.dumps({"t": "hello", "after": seq}))
+        assert json.loads(viewer.recv(10.0))["state"] == "finished"

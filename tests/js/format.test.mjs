@@ -5,7 +5,7 @@ import * as format from "../../jobs/static/jobs/js/format.js";
 
 const cases = JSON.parse(readFileSync(new URL("cases.json", import.meta.url), "utf8"));
 
-for (const name of ["number", "compact", "duration", "left"]) {
+for (const name of ["number", "compact", "duration", "left", "sample"]) {
   for (const [given, expected] of cases[name]) {
     test(`it writes ${given} as ${name} “${expected}”`, () => assert.equal(format[name](given), expected));
   }
@@ -44,4 +44,22 @@ test("it says how long ago something was", () => {
   assert.equal(format.ago(new Date(now - 10_000), now), "just now");
   assert.equal(format.ago(new Date(now - 360_000), now), "6 min ago");
   assert.equal(format.ago(new Date(2026, 10, 23, 9, 14), now), "09:14");
+});
+
+test("it writes how a job runs as the server does", () => {
+  for (const [frame, expected] of cases.facts) assert.deepEqual(format.facts(frame), expected);
+});
+
+test("it says when something will be done, as coarsely as how long it takes", () => {
+  const heard = new Date(2026, 10, 23, 12, 0, 2);
+  assert.equal(format.doneAt(heard, 10), "12:00:10");
+  assert.equal(format.doneAt(heard, 10.4), "12:00:10");
+  assert.equal(format.doneAt(heard, 600), "12:10");
+  assert.match(format.doneAt(heard, 86_400), /12:00$/);
+});
+
+test("it says when something was, with the day unless it was today", () => {
+  const now = new Date(2026, 10, 23, 12, 0, 0);
+  assert.equal(format.moment(new Date(2026, 10, 23, 9, 14, 5), now), "09:14:05");
+  assert.match(format.moment(new Date(2026, 10, 21, 9, 14, 5), now), /21.*, 09:14$/);
 });

@@ -60,12 +60,12 @@ class World {
 }
 
 const settle = () => new Promise((resolve) => setImmediate(resolve));
-const stats = (from, seq) => ({ t: "stats", from, seq });
+const stats = (from, seq, cells = false) => ({ t: "stats", from, seq, cells });
 
 function watch(world, seq = 5) {
-  const seen = { frames: [], cells: [], gaps: 0, statuses: [] };
+  const seen = { frames: [], changes: [], cells: [], gaps: 0, statuses: [] };
   const on = {
-    frame: (frame) => seen.frames.push(frame.seq),
+    frame: (frame, changes) => seen.frames.push(frame.seq) && seen.changes.push(changes),
     cells: (changes) => seen.cells.push(changes),
     gap: () => (seen.gaps += 1),
     status: (name) => seen.statuses.push(name),
@@ -120,22 +120,48 @@ test("it ignores what is older than what it has", () => {
   assert.deepEqual(seen.frames, [8]);
 });
 
-test("it takes items that come after the numbers of the same step", () => {
+test("it shows numbers and items of one step together", () => {
+  const world = new World();
+  const { seen } = watch(world);
+  world.accept();
+  world.say(stats(5, 8, true));
+  assert.deepEqual(seen.frames, []);
+  world.say(encode(5, 8, [[3, 2]]));
+  assert.deepEqual([seen.frames, seen.cells, seen.changes], [[8], [[[3, 2]]], [[[3, 2]]]]);
+});
+
+test("it does not wait for items that have not changed", () => {
   const world = new World();
   const { seen } = watch(world);
   world.accept();
   world.say(stats(5, 8));
+  world.say(stats(8, 9, true));
+  world.say(encode(8, 9, [[3, 2]]));
+  assert.deepEqual([seen.frames, seen.changes, world.asked], [[8, 9], [[], [[3, 2]]], 0]);
+});
+
+test("it asks again for numbers whose items were lost with the line", async () => {
+  const world = new World();
+  const { seen } = watch(world);
+  world.accept();
+  world.say(stats(5, 8, true));
+  world.lose();
+  await world.pass(1.1);
+  world.accept();
+  assert.deepEqual(world.socket.sent, [{ t: "hello", after: 5 }]);
   world.say(encode(5, 8, [[3, 2]]));
-  assert.deepEqual(seen.cells, [[[3, 2]]]);
+  assert.deepEqual(seen.frames, []);
 });
 
 test("it fetches the snapshot when items were missed", async () => {
   const world = new World({ snapshots: [stats(12, 12)] });
   const { seen } = watch(world);
   world.accept();
+  world.say(stats(7, 9, true));
   world.say(encode(7, 9, [[3, 2]]));
   await settle();
   assert.deepEqual(seen.cells, []);
+  assert.deepEqual(seen.changes, [null]);
   assert.equal(seen.gaps, 1);
 });
 
@@ -163,8 +189,8 @@ test("it ends at the newest numbers whatever is lost, repeated or late", async (
       server += 1 + next(3);
       old.push([from, server]);
       if (next(4) === 0) continue;
-      world.say(stats(from, server));
-      world.say(encode(from, server, [[step, 2]]));
+      world.say(stats(from, server, true));
+      if (next(6)) world.say(encode(from, server, [[step, 2]]));
       if (next(5) === 0) world.say(stats(...old[next(old.length)]));
       await settle();
     }

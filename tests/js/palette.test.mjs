@@ -34,6 +34,13 @@ for (const [theme, at] of Object.entries(THEMES)) {
     });
   }
 
+  test(`it keeps what failed far from what succeeded: ${theme}`, () => {
+    for (const vision of VISIONS) {
+      const apart = difference(...["failed", "succeeded"].map((state) => seen(colour(`fill-${state}`), vision)));
+      assert.ok(apart >= 21.5, `${apart.toFixed(1)} as seen with ${vision}`);
+    }
+  });
+
   test(`it writes states readably on their tints and on cards: ${theme}`, () => {
     for (const state of [...STATES, "paused"]) {
       reads(`text-${state}`, `tint-${state}`, 4.5);
@@ -49,9 +56,7 @@ for (const [theme, at] of Object.entries(THEMES)) {
   });
 
   test(`it draws fields and focus visibly: ${theme}`, () => {
-    for (const ground of ["bg", "card"]) {
-      reads("field-line", ground, 2.8);
-      reads("focus", ground, 4.5);
-    }
+    reads("field-line", "card", 3);
+    for (const ground of ["bg", "card"]) reads("focus", ground, 5.7);
   });
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { concerns, merged } from "../../jobs/static/jobs/js/rows.js";
+import { concerns, merged, outrun, running } from "../../jobs/static/jobs/js/rows.js";
 
 const page = { first: 50, last: 99, open: false, filtered: false };
 const row = (number, attempts = 1) => ({ row: number, attempts, state: "succeeded" });
@@ -28,4 +28,22 @@ test("it puts fresh attempts before known ones and lists none twice", () => {
 
 test("it keeps no more attempts than asked for", () => {
   assert.equal(merged([row(1), row(2)], [row(3)], 2).length, 2);
+});
+
+test("it reads what runs from the distances in a frame", () => {
+  assert.deepEqual([...running([3, 1, 10])], [3, 4, 14]);
+  assert.deepEqual([...running([])], []);
+});
+
+test("it looks again when a row that it shows begins or ceases to run", () => {
+  const now = new Set([1, 2]);
+  assert.ok(outrun([[0, "running"], [1, "running"]], now, false));
+  assert.ok(outrun([[1, "running"], [2, "waiting"]], now, false));
+  assert.ok(!outrun([[0, "waiting"], [1, "running"], [2, "running"]], now, false));
+});
+
+test("it looks again when more run than a page of what runs shows", () => {
+  assert.ok(outrun([[1, "running"]], new Set([1, 2]), true));
+  assert.ok(!outrun([[1, "running"]], new Set([1, 2]), false));
+  assert.ok(!outrun([[1, "running"], [2, "running"]], new Set([1, 2]), true));
 });

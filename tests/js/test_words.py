@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs.templatetags import display
+from jobs.templatetags import display, page
 
 CASES: dict[str, list[Any]] = json.loads((Path(__file__).parent / "cases.json").read_text())
 
@@ -47,6 +47,11 @@ def test_it_writes_a_coarse_time_left(given: float | None, expected: str) -> Non
     assert display.left(given) == expected
 
 
+@cases("sample")
+def test_it_says_what_the_newest_attempts_are(given: float | None, expected: str) -> None:
+    assert display.sample(given) == expected
+
+
 @cases("row_note")
 def test_it_writes_what_stands_beside_a_job(given: dict[str, Any], expected: str) -> None:
     assert display.row_note(given) == expected
@@ -59,5 +64,10 @@ def test_it_draws_the_parts_of_a_bar(given: list[Any], expected: list[list[int]]
 
 @cases("view")
 def test_it_writes_a_frame(given: dict[str, Any], expected: dict[str, Any]) -> None:
-    written = display.view(given)
+    written = page.view(given)
     assert {name: written[name] for name in expected} == expected
+
+
+@cases("facts")
+def test_it_writes_how_a_job_runs(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert page.facts(given) == expected

@@ -157,7 +157,7 @@ def test_it_counts_anew_after_a_resume(alice: User) -> None:
     assert job.state == JobState.RUNNING
     feed(recorder, failure(3))
     job.refresh_from_db()
-    assert job.reason == "Paused: 2 of 2 items since it went on failed; the limit is 2."
+    assert job.reason == "Paused: 2 of the last 2 items failed; the limit is 2."
 
 
 def test_it_counts_anew_after_a_retry(alice: User) -> None:
@@ -251,7 +251,7 @@ def test_it_counts_no_death_in_a_job_that_was_stopped(alice: User) -> None:
     job.pause(alice)
     die(job)
     job.refresh_from_db()
-    assert (job.reason, job.limit_tally, states(job)[0]) == ("Paused by a person.", "", "failed")
+    assert (job.reason, job.limit_tally, states(job)[0]) == ("Paused by alice.", "", "failed")
 
 
 def test_it_holds_no_death_against_a_resumed_job_that_began_before(alice: User) -> None:
@@ -263,7 +263,7 @@ def test_it_holds_no_death_against_a_resumed_job_that_began_before(alice: User) 
     job.refresh_from_db()
     assert (job.state, job.limit_tally, states(job)[0]) == (JobState.QUEUED, "", "failed")
     die_over_one(job)
-    assert job.reason == "Paused: 1 of 1 item since it went on failed; the limit is 1."
+    assert job.reason == "Paused: 1 of the last 1 item failed; the limit is 1."
 
 
 def test_it_goes_on_with_what_an_earlier_version_counted(alice: User) -> None:

@@ -12,14 +12,14 @@ from jobs.models.job import VERBS, Refused
 from jobs.models.states import ARROWS, ENDED, ItemState, sources
 from tests.base import csv_of, loaded
 from tests.rows.steps import part_done, recorder_for, wrong
-from tests.verbs import ALLOWED, PAIRS, REFUSED, TABLE, everything, job_in
+from tests.verbs import ALLOWED, ASKED, PAIRS, REFUSED, TABLE, everything, job_in
 
 
 @pytest.mark.parametrize(("state", "verb"), ALLOWED)
 def test_it_allows(state: str, verb: str, alice: User, sent: list[str]) -> None:
     job = job_in(state, alice)
     before = everything(job)
-    dispatch.VERBS[verb](job, alice)
+    dispatch.VERBS[verb](job, alice, **ASKED.get(verb, {}))
     job.refresh_from_db()
     assert job.state == TABLE[verb][state]
     assert everything(job) != before

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import dispatch, keeper, numbers, recovery
+from jobs import dispatch, engine, histogram, keeper, numbers, recovery
 from jobs.models import Job, Part, Worker
 from jobs.models.part import BROKER
 from jobs.waiting import BROKER_AWAY, Around, ordinal
@@ -60,7 +62,7 @@ def test_it_says_which_worker_is_silent_and_what_it_holds(alice: User) -> None:
     Worker.saw("w")
     job = loaded(alice, csv_of(9))
     recorder = recorder_for(job, "host:7")
-    recorder._running = dict.fromkeys(range(1, 8), 0.0)
+    recorder._pulse = engine.Pulse(dict.fromkeys(range(1, 8), 0.0), 0, None, 0)
     feed(recorder, success(0))
     silence("host:7", 20)
     assert why(job) == "Worker host:7 was last seen 2x s ago; its 7 items will go back to the queue."
@@ -149,3 +151,78 @@ def test_the_list_says_it_too(alice: User, django_assert_max_num_queries: Any) -
         around = Around()
         rows = [numbers.list_row(job, around) for job in numbers.listed(Job.objects.order_by("pk"))]
     assert [row["why"] for row in rows][:2] == ["Queued, 1st in line.", "Queued, 2nd in line."]
+
+
+# Why a job that runs is not done sooner
+
+
+def running(owner: User, in_flight: dict[int, float], pending: int = 0, pace: float = 0.0, **fields: Any) -> Job:
+    """A job that runs and whose items at these positions have been tried for so many seconds."""
+    job = loaded(owner, csv_of(1_000), **fields)
+    began = [[at, time.time() - seconds] for at, seconds in in_flight.items()]
+    left = len(in_flight) + pending
+    counts = {"pending": left, "succeeded": 1_000 - left, "running": len(in_flight)}
+    job.shards.update(token="t", rate=pace, in_flight=json.dumps(began), **counts)
+    Job.objects.filter(pk=job.pk).update(state="running", started=timezone.now(), since=timezone.now())
+    return job
+
+
+def test_it_says_that_only_slow_items_remain(alice: User) -> None:
+    Worker.saw("w")
+    assert why(running(alice, {3: 20, 811: 45, 40: 20})) == "3 slow items remain, the longest is row 812."
+    assert why(running(alice, {811: 45})) == "1 slow item remains: row 812."
+
+
+@pytest.mark.parametrize(("in_flight", "pending"), [({811: 45}, 0), ({}, 500)])
+def test_it_names_no_pace_while_nothing_ends(alice: User, in_flight: dict[int, float], pending: int) -> None:
+    job = running(alice, in_flight, pending, pace=20.0)
+    job.shards.update(throttled=time.time() + 12)
+    job.refresh_from_db()
+    frame = numbers.stats(job)
+    assert (frame["eta"], frame["rate"]) == (None, 0.0)
+
+
+@pytest.mark.parametrize(("in_flight", "pending"), [({3: 20, 4: 0.5}, 0), ({3: 20}, 5)])
+def test_it_calls_nothing_slow_before_all_that_is_left_is(
+    alice: User, in_flight: dict[int, float], pending: int
+) -> None:
+    Worker.saw("w")
+    assert why(running(alice, in_flight, pending)) == ""
+
+
+def test_it_calls_nothing_slow_that_takes_as_long_as_others(alice: User) -> None:
+    Worker.saw("w")
+    job = running(alice, {3: 20})
+    job.shards.update(histogram=histogram.add(histogram.empty(), [15.0] * 40).tobytes())
+    assert why(job) == ""
+
+
+@pytest.mark.parametrize(
+    ("pace", "fields", "said"),
+    [
+        (19.2, {"rate": 20.0}, "Limited by the rate of 20/s."),
+        (2.4, {"rate": 2.5}, "Limited by the rate of 2.5/s."),
+        (12.0, {"rate": 20.0}, ""),
+        (19.2, {"rate": 20.0, "workers": 2}, ""),
+        (19.2, {}, ""),
+    ],
+)
+def test_it_says_that_the_rate_is_the_limit(alice: User, pace: float, fields: dict[str, Any], said: str) -> None:
+    Worker.saw("w")
+    assert why(running(alice, {3: 0.1, 4: 0.1}, 500, pace, **fields)) == said
+
+
+@pytest.mark.parametrize(("state", "said"), [("running", "Throttled"), ("paused", "Pausing")])
+def test_it_says_that_its_service_holds_it_back(alice: User, state: str, said: str) -> None:
+    job = running(alice, {3: 0.1}, 500)
+    job.shards.update(throttled=time.time() + 12)
+    Job.objects.filter(pk=job.pk).update(state=state)
+    job.refresh_from_db()
+    frame = numbers.stats(job)
+    assert (frame["label"], round(frame["throttled"] or 0)) == (said, 12)
+
+
+def test_it_says_who_paused_it(alice: User) -> None:
+    job = loaded(alice)
+    dispatch.pause(job, alice)
+    assert job.reason == "Paused by alice."

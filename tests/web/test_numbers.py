@@ -81,7 +81,8 @@ class FrameTests(People):
         assert list(frame) == [
             "t", "job", "from", "seq", "state", "label", "reason", "trial", "running", "longest", "throttled", "run",
             "readings", "counts", "total",
-            "rate", "eta", "why", "elapsed", "p50", "p95", "attempts", "started", "points", "rows", "causes", "actions",
+            "rate", "eta", "why", "elapsed", "p50", "p95", "attempts", "name", "file", "processor", "settings", "limit",
+            "started", "ended", "activity", "points", "rows", "causes", "actions",
         ]  # fmt: skip
         json.dumps(frame, allow_nan=False)
 
@@ -116,7 +117,7 @@ class FrameTests(People):
             with CaptureQueriesContext(connection) as queries:
                 numbers.stats(job)
             asked.append(len(queries))
-        assert asked[0] == asked[1] <= 6
+        assert asked[0] == asked[1] <= 8
 
     def test_it_is_quick_with_a_thousand_shards(self) -> None:
         job = loaded(self.alice, csv_of(1))
@@ -151,6 +152,37 @@ class FrameTests(People):
     def test_it_says_nothing_of_what_does_not_run(self) -> None:
         frame = numbers.stats(loaded(self.alice))
         assert (frame["running"], frame["longest"], frame["throttled"]) == ([], None, None)
+
+
+class FactTests(People):
+    def test_it_tells_what_was_done_and_by_whom(self) -> None:
+        job = loaded(self.alice)
+        dispatch.adjust(job, self.sam, workers=20)
+        newest, oldest = (numbers.stats(job)["activity"][at] for at in (0, -1))
+        assert (newest["text"], newest["by"]) == ("Changed items at a time from 10 to 20", "sam")
+        assert (oldest["text"], oldest["by"]) == ("Created from rows.csv", "alice")
+        assert newest["id"] > oldest["id"]
+
+    def test_it_tells_the_newest_of_many(self) -> None:
+        job = loaded(self.alice)
+        for workers in range(1, 9):
+            dispatch.adjust(job, workers=workers)
+        told = [(one["text"], one["by"]) for one in numbers.stats(job)["activity"]]
+        assert (len(told), told[0]) == (5, ("Changed items at a time from 7 to 8", ""))
+
+    def test_it_tells_how_the_job_runs(self) -> None:
+        frame = numbers.stats(loaded(self.alice, workers=7, rate=2.5, limit_count=3))
+        assert (frame["settings"]["workers"], frame["settings"]["rate"]) == (7, 2.5)
+        assert (frame["file"], frame["processor"], frame["limit"]) == ("rows.csv", "Simulate work", "3 items fail")
+
+    def test_it_names_a_processor_that_is_gone(self) -> None:
+        job = loaded(self.alice)
+        job.processor = "no-such"
+        assert numbers.stats(job)["processor"] == "no-such"
+
+    def test_it_tells_when_it_ended(self) -> None:
+        assert numbers.stats(worked(self.alice))["ended"]
+        assert numbers.stats(loaded(self.alice))["ended"] is None
 
 
 class PaceTests(People):
@@ -223,9 +255,9 @@ class ActionTests(People):
         dispatch.pause(paused)
         dispatch.cancel(cancelled)
         assert self.actions(make_job(self.alice)) == ["cancel"]
-        assert self.actions(ready) == ["start", "try", "change", "cancel"]
-        assert self.actions(waiting) == ["pause", "cancel"]
-        assert self.actions(paused) == ["resume", "cancel"]
+        assert self.actions(ready) == ["start", "try", "change", "cancel", "adjust"]
+        assert self.actions(waiting) == ["pause", "cancel", "adjust"]
+        assert self.actions(paused) == ["resume", "cancel", "adjust"]
         assert self.actions(cancelled) == ["resume", "retry"]
         assert self.actions(worked(self.alice)) == []
         assert self.actions(worked(self.alice, csv_of(3, mixed))) == ["retry"]

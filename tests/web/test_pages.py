@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
+from urllib.parse import quote
 
 from django.contrib.messages import get_messages
 from django.db import connection
@@ -10,6 +12,7 @@ from django.template.loader import render_to_string
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from jobs import finding
 from jobs.models import Item, Job, JobState
 from jobs.views import items
 from tests.base import People, csv_of, loaded, make_job, worked
@@ -118,7 +121,7 @@ class JobPageTests(PageCase):
             with CaptureQueriesContext(connection) as queries:
                 self.client.get(job.get_absolute_url())
             asked.append(len(queries))
-        assert asked[0] == asked[1] <= 9
+        assert asked[0] == asked[1] <= 10
 
     def test_it_says_what_came_of_a_verb(self) -> None:
         broken, job = worked(self.alice, csv_of(1, failing)), loaded(self.alice)
@@ -159,22 +162,26 @@ class ItemsTests(PageCase):
     def rows(self, **query: Any) -> list[int]:
         return [item["row"] for item in self.context(self.path, **query)["items"]]
 
+    def follow(self, query: str) -> Any:
+        """The page that a link of the table leads to."""
+        return self.context(f"{self.path}items/?{query}")
+
     def test_it_pages_forth_and_back(self) -> None:
-        seen, after = [], 0
-        while after is not None:
-            context = self.context(self.path, after=after)
+        context = self.context(self.path)
+        seen = [item["row"] for item in context["items"]]
+        while context["next"]:
+            context = self.follow(context["next"])
             seen += [item["row"] for item in context["items"]]
-            after = context["next"]
         assert seen == list(range(1, 121))
         assert self.rows(before=101) == list(range(51, 101))
         assert self.rows(before=51) == list(range(1, 51))
 
     def test_it_knows_where_the_ends_are(self) -> None:
         first, last = self.context(self.path), self.context(self.path, after=100)
-        assert (first["previous"], first["next"]) == (None, items.PAGE)
-        assert (last["previous"], last["next"]) == (101, None)
+        assert (first["previous"], first["next"]) == ("", f"after={items.PAGE}")
+        assert (last["previous"], last["next"]) == ("before=101", "")
         back = self.context(self.path, before=51)
-        assert (back["previous"], back["next"]) == (None, 50)
+        assert (back["previous"], back["next"]) == ("", "after=50")
 
     def test_it_shows_one_state(self) -> None:
         assert self.rows(state="failed")[:3] == [1, 4, 7]
@@ -196,16 +203,78 @@ class ItemsTests(PageCase):
         assert body.count("data-position=") == items.PAGE
         assert "<html" not in body
 
+    def test_it_tells_the_page_the_address_of_what_it_shows(self) -> None:
+        query = {"state": "failed", "q": "", "from": "", "to": "2", "sort": "-seconds", "cause": ""}
+        answer = self.client.get(f"{self.path}items/", query)
+        assert answer["HX-Push-Url"] == f"{self.path}?state=failed&to=2&sort=-seconds"
+        assert self.client.get(f"{self.path}items/", {"state": ""})["HX-Push-Url"] == self.path
+
+    def test_it_keeps_what_is_looked_for_on_every_way(self) -> None:
+        context = self.context(self.path, state="succeeded", q="item", sort="-seconds")
+        ways = {segment["name"]: segment["query"] for segment in context["segments"]}
+        assert ways["failed"] == "state=failed&q=item&sort=-seconds"
+        assert context["next"].startswith("state=succeeded&q=item&sort=-seconds&after=")
+        heads = {name: (head["query"], head["way"]) for name, head in context["heads"].items()}
+        assert heads["seconds"] == ("state=succeeded&q=item&sort=seconds", "descending")
+        assert heads["attempts"] == ("state=succeeded&q=item&sort=-attempts", "")
+
+    def test_it_says_what_it_shows(self) -> None:
+        said = [
+            self.context(self.path, **query)["said"]
+            for query in ({}, {"state": "failed"}, {"q": "item 7"}, {"q": "#100"}, {"q": "nowhere"})
+        ]
+        assert said == ["Rows 1 to 50 of 120", "40 shown of 40", "11 shown", "Rows 100 to 120 of 120", ""]
+
+    def test_it_says_that_there_is_no_such_row(self) -> None:
+        assert "There is no row 4,711. This job has 120." in self.client.get(self.path, {"q": "#4711"}).content.decode()
+
+    def test_it_says_what_can_be_sorted(self) -> None:
+        with patch.object(finding, "SORTABLE", 30), patch.object(items, "SORTABLE", 30):
+            body = self.client.get(self.path, {"sort": "-seconds"}).content.decode()
+            few = self.client.get(self.path, {"q": "#100"}).content.decode()
+        assert "needs a filter that leaves at most 30 rows" in body
+        assert 'id="sort-time"' not in body
+        assert few
+
+    def test_it_shows_the_newest_while_the_job_runs(self) -> None:
+        Job.objects.filter(pk=self.job.pk).update(state=JobState.RUNNING)
+        context = self.context(self.path)
+        assert (context["newest"], len(context["items"])) == (True, items.SAMPLE)
+        rows = [item["row"] for item in context["items"]]
+        assert {item["label"] for item in context["items"]} == {f"item {row - 1}" for row in rows}
+        assert all(item["finished"] for item in context["items"])
+        assert self.context(f"{self.path}items/")["newest"]
+        assert not self.context(self.path, state="all")["newest"]
+        assert not self.context(self.path, after=50)["newest"]
+
+    def test_it_asks_as_much_of_the_database_for_any_filter(self) -> None:
+        for query in ({"state": "failed"}, {"state": "not_succeeded"}, {"q": "item"}, {"sort": "-seconds"}):
+            with CaptureQueriesContext(connection) as queries:
+                self.client.get(f"{self.path}items/", query)
+            assert len(queries) <= 9, query
+
+    def test_it_gives_an_item_alone_to_the_drawer(self) -> None:
+        path = f"{self.path}items/4/"
+        part, page = self.client.get(path, headers={"HX-Request": "true"}), self.client.get(path)
+        assert "<html" not in part.content.decode()
+        assert '<h2 id="drawer-title"' in part.content.decode()
+        assert "<h1>Row 4</h1>" in page.content.decode()
+        assert "HX-Request" in part["Vary"]
+        assert "HX-Request" in page["Vary"]
+
     def test_it_shows_one_item(self) -> None:
         context = self.context(f"{self.path}items/4/")
         assert context["shown"]["state"] == "failed"
         assert context["cells"] == [("name", "item 3"), ("simulate", "fail:Broken")]
-        assert (context["previous"], context["next"], context["next_failed"]) == (3, 5, 7)
+        assert (context["previous"], context["next"]) == (3, 5)
+        assert (context["previous_failed"], context["next_failed"]) == (1, 7)
+        assert context["alike"].count == 40
         assert [attempt.kind for attempt in context["attempts"]] == ["Broken"]
 
     def test_it_knows_the_first_and_the_last_item(self) -> None:
         assert self.context(f"{self.path}items/1/")["previous"] is None
         assert self.context(f"{self.path}items/120/")["next"] is None
+        assert self.context(f"{self.path}items/1/")["previous_failed"] is None
         assert self.context(f"{self.path}items/120/")["next_failed"] is None
 
     def test_it_indents_a_result(self) -> None:
@@ -222,7 +291,7 @@ class ItemsTests(PageCase):
     def test_it_shows_markup_as_text(self) -> None:
         nasty = '"><svg onload=alert(1)>'
         Item.objects.filter(job=self.job, position=0).update(error=nasty, error_kind=nasty, label=nasty, result=nasty)
-        for path in (self.path, f"{self.path}items/1/", f"{self.path}items/"):
+        for path in (self.path, f"{self.path}items/1/", f"{self.path}items/", f"{self.path}?q={quote(nasty)}"):
             assert "<svg onload" not in self.client.get(path).content.decode()
 
 

@@ -12,7 +12,7 @@ from django.test import Client
 from jobs.models import Job
 from jobs.models.job import VERBS
 from tests.commands.terminals import run
-from tests.verbs import ALLOWED, REFUSED, TABLE, everything, job_in
+from tests.verbs import ALLOWED, ASKED, REFUSED, TABLE, everything, job_in
 
 # What a person reads who sends the verb to the job.
 Road = Callable[[str, Job, Client], str]
@@ -21,7 +21,7 @@ SENTENCES: Final = [sentence for _, sentence in VERBS.values() if sentence]
 
 
 def page(verb: str, job: Job, client: Client) -> str:
-    return client.post(f"/jobs/{job.code}/{verb}/", follow=True).content.decode()
+    return client.post(f"/jobs/{job.code}/{verb}/", ASKED.get(verb, {}), follow=True).content.decode()
 
 
 def admin(verb: str, job: Job, client: Client) -> str:
@@ -30,7 +30,7 @@ def admin(verb: str, job: Job, client: Client) -> str:
 
 
 def terminal(verb: str, job: Job, client: Client) -> str:
-    done = run(verb, job.code)
+    done = run(verb, job.code, *(f"--{name}={value}" for name, value in ASKED.get(verb, {}).items()))
     assert done.status == (2 if done.err else 0)
     return done.err or done.out
 
@@ -38,7 +38,7 @@ def terminal(verb: str, job: Job, client: Client) -> str:
 # A job is changed on its page, and started there or in a terminal, which removes jobs by their age.
 ROADS: Final[dict[Road, set[str]]] = {
     page: set(TABLE) - {"change"},
-    admin: set(TABLE) - {"start", "try", "change"},
+    admin: set(TABLE) - {"start", "try", "change", "adjust"},
     terminal: set(TABLE) - {"delete", "change"},
 }
 

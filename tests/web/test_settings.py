@@ -162,6 +162,15 @@ class HeaderTests(People):
             assert " style=" not in body, path
             assert " onclick=" not in body, path
 
+    def test_it_compresses_pages_but_not_downloads(self) -> None:
+        job = worked(self.alice)
+        self.client.force_login(self.alice)
+        page = self.client.get(job.get_absolute_url(), headers={"accept-encoding": "gzip"})
+        assert page["Content-Encoding"] == "gzip"
+        assert int(page["Content-Length"]) < 15_000
+        result = self.client.get(f"{job.get_absolute_url()}results.csv", headers={"accept-encoding": "gzip"})
+        assert "Content-Encoding" not in result
+
     def test_every_page_has_the_usual_headers(self) -> None:
         answer = self.client.get("/accounts/login/")
         assert answer["X-Frame-Options"] == "DENY"

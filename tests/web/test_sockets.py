@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
 from asgiref.sync import sync_to_async
 from channels.layers import channel_layers, get_channel_layer
 from channels_redis.pubsub import RedisPubSubChannelLayer
+from django.contrib.auth.models import User
 from django.db import DatabaseError
 from django.test import override_settings
 
-from jobs import consumers, dispatch, events, live, overview, tasks
+from jobs import dispatch, events, live, overview, tasks, viewer
 from jobs.models import Job
+from jobs.wakeups import wakeups
 from tests.base import People, csv_of, loaded, worked
 from tests.web.sockets import ABNORMAL, hurried, socket
 
@@ -28,6 +31,22 @@ def no_layer() -> Iterator[None]:
         yield
     finally:
         channel_layers.set("default", usual)
+
+
+@asynccontextmanager
+async def told(person: User) -> AsyncIterator[None]:
+    """Once this process listens to what concerns the person."""
+    listening = asyncio.Event()
+
+    def hear(message: dict[str, Any]) -> None:
+        listening.set()
+
+    wakeups.follow(events.person_group(person.pk), hear)
+    try:
+        await asyncio.wait_for(listening.wait(), 5)
+        yield
+    finally:
+        wakeups.leave(events.person_group(person.pk), hear)
 
 
 class SocketTests(People):
@@ -48,12 +67,12 @@ class SocketTests(People):
         job = await self.job()
         for person in (None, self.bob):
             async with socket(f"/ws/jobs/{job.code}/", person) as line:
-                assert line.code == consumers.NOT_FOUND
+                assert line.code == viewer.NOT_FOUND
 
     async def test_it_sends_people_away_from_what_is_not_there(self) -> None:
         for path in ("/ws/jobs/nosuchjob/", "/ws/", "/elsewhere"):
             async with socket(path, self.alice) as line:
-                assert line.code == consumers.NOT_FOUND
+                assert line.code == viewer.NOT_FOUND
 
     async def test_it_refuses_the_pages_of_other_sites(self) -> None:
         job = await self.job()
@@ -65,7 +84,7 @@ class SocketTests(People):
         with override_settings(JOBS_SOCKETS_PER_PERSON=2):
             async with socket("/ws/jobs/", self.alice), socket("/ws/jobs/", self.alice) as second:
                 async with socket("/ws/jobs/", self.alice) as third:
-                    assert (second.code, third.code) == (None, consumers.TOO_MANY)
+                    assert (second.code, third.code) == (None, viewer.TOO_MANY)
                 async with socket("/ws/jobs/", self.bob) as other:
                     assert other.code is None
             async with socket("/ws/jobs/", self.alice) as later:
@@ -76,7 +95,7 @@ class SocketTests(People):
         async with socket(f"/ws/jobs/{job.code}/", self.alice) as line:
             await line.say(t="hello", after=0)
             await line.hear()
-        assert not consumers._sockets
+        assert not viewer._sockets
         assert not live.hub._viewers
         assert not live.hub._heads
 
@@ -85,8 +104,8 @@ class SocketTests(People):
             async with socket("/ws/jobs/", self.alice) as line:
                 while line.code is None:
                     await line.hear()
-                assert line.code == consumers.TRY_AGAIN
-        assert not consumers._sockets
+                assert line.code == viewer.TRY_AGAIN
+        assert not viewer._sockets
 
     async def test_it_asks_to_come_back_while_the_database_is_away(self) -> None:
         job = await self.job()
@@ -94,7 +113,7 @@ class SocketTests(People):
             async with socket(f"/ws/jobs/{job.code}/", self.alice) as line:
                 await line.say(t="hello", after=0)
                 assert await line.hear() is None
-                assert line.code == consumers.TRY_AGAIN
+                assert line.code == viewer.TRY_AGAIN
 
     async def test_it_says_nothing_before_the_page_said_hello(self) -> None:
         job = await self.job()
@@ -136,7 +155,7 @@ class SocketTests(People):
 
     async def test_it_is_quick_after_a_wake_up(self) -> None:
         job = await self.job()
-        with patch.object(consumers, "QUIET", 60.0):
+        with patch.object(viewer, "QUIET", 60.0):
             async with socket(f"/ws/jobs/{job.code}/", self.alice) as line:
                 await line.say(t="hello", after=job.seq)
                 await line.hear()
@@ -174,7 +193,7 @@ class SocketTests(People):
 
     async def test_it_is_back_at_once_when_somebody_looks(self) -> None:
         job = await self.job()
-        with patch.object(consumers, "HIDDEN", 60.0):
+        with patch.object(viewer, "HIDDEN", 60.0):
             async with socket(f"/ws/jobs/{job.code}/", self.alice) as line:
                 await line.say(t="hello", after=job.seq)
                 await line.hear()
@@ -203,21 +222,86 @@ class SocketTests(People):
             await job.adelete()
             while line.code is None:
                 await line.hear()
-            assert line.code == consumers.NOT_FOUND
+            assert line.code == viewer.NOT_FOUND
+
+    async def test_it_closes_when_the_job_was_deleted_and_is_still_being_removed(self) -> None:
+        job = await self.job()
+        async with socket(f"/ws/jobs/{job.code}/", self.alice) as line:
+            await line.say(t="hello", after=0)
+            await line.hear()
+            await sync_to_async(dispatch.delete)(job, self.alice)
+            while line.code is None:
+                await line.hear()
+            assert line.code == viewer.NOT_FOUND
 
     async def test_it_closes_after_a_sign_out(self) -> None:
         job = await self.job()
-        with patch.object(consumers, "RECHECK", 0.2):
+        with patch.object(viewer, "RECHECK", 0.2):
             async with socket(f"/ws/jobs/{job.code}/", self.alice) as line:
                 await line.say(t="hello", after=job.seq)
                 assert (await line.hear())["t"] == "stats"
                 await sync_to_async(line.client.logout)()
                 while line.code is None:
                     await line.hear()
-                assert line.code == consumers.NOT_FOUND
+                assert line.code == viewer.NOT_FOUND
+
+    async def closed(self, line: Any, act: Any) -> int | None:
+        """What the socket was closed with after somebody did something, long before it would have asked by itself."""
+
+        def committed() -> None:
+            with self.captureOnCommitCallbacks(execute=True):
+                act()
+
+        with patch.object(viewer, "RECHECK", 600.0):
+            await sync_to_async(committed)()
+            async with asyncio.timeout(5):
+                while line.code is None:
+                    await line.hear()
+        return line.code
+
+    async def test_it_closes_at_once_after_a_sign_out(self) -> None:
+        job = await self.job()
+        for path in ("/ws/jobs/", f"/ws/jobs/{job.code}/"):
+            async with told(self.alice), socket(path, self.alice) as line:
+                out = partial(line.client.post, "/accounts/logout/")
+                assert await self.closed(line, out) == viewer.NOT_FOUND
+
+    async def test_it_closes_at_once_though_nobody_looks_at_the_page(self) -> None:
+        with patch.object(viewer, "HIDDEN", 60.0):
+            async with told(self.alice), socket("/ws/jobs/", self.alice) as line:
+                await line.say(t="hidden", hidden=True)
+                await line.hear()
+                out = partial(line.client.post, "/accounts/logout/")
+                assert await self.closed(line, out) == viewer.NOT_FOUND
+
+    async def test_it_closes_at_once_for_who_was_shut_out(self) -> None:
+        person = await sync_to_async(User.objects.create_user)("carol", password="carol-likes-tea")
+
+        def shut_out() -> None:
+            person.is_active = False
+            person.save()
+
+        async with told(person), socket("/ws/jobs/", person) as line:
+            assert await self.closed(line, shut_out) == viewer.NOT_FOUND
+
+    async def test_it_closes_the_list_of_all_jobs_for_who_is_no_longer_staff(self) -> None:
+        person = await sync_to_async(User.objects.create_superuser)("carol", password="carol-likes-tea")
+
+        def demote() -> None:
+            person.is_staff = False
+            person.save()
+
+        async with told(person), socket("/ws/jobs/", person) as line:
+            assert await self.closed(line, demote) == viewer.NOT_FOUND
+
+    async def test_it_leaves_the_other_sessions_of_who_signs_out_open(self) -> None:
+        here = "/ws/jobs/"
+        async with told(self.alice), socket(here, self.alice) as line, socket(here, self.alice) as other:
+            await self.closed(line, partial(line.client.post, "/accounts/logout/"))
+            assert {(await other.hear())["t"] for _ in range(4)} <= {"jobs", "hb"}
 
     async def test_it_stays_open_for_who_stays_signed_in(self) -> None:
-        with patch.object(consumers, "RECHECK", 0.0):
+        with patch.object(viewer, "RECHECK", 0.0):
             async with socket("/ws/jobs/", self.alice) as line:
                 assert {(await line.hear())["t"] for _ in range(4)} == {"jobs", "hb"}
 

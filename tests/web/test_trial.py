@@ -174,7 +174,7 @@ class ShownTests(TrialCase):
     def test_it_offers_no_retry_while_rows_are_tried(self) -> None:
         job = self.tried(self.ready())
         self.ask(job, rows="first")
-        assert numbers.stats(job)["actions"] == ["pause", "cancel"]
+        assert numbers.stats(job)["actions"] == ["pause", "cancel", "adjust"]
 
     def test_it_shows_what_came_of_each_row(self) -> None:
         job = self.tried(self.ready())

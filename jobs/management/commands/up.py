@@ -129,8 +129,8 @@ def keeper() -> Service:
     return Service("keeper", python("manage.py", "keep"), level=KEEPER, stop_within=0.7)
 
 
-def web(listener: socket.socket) -> Service:
-    """The web server on the socket that is open already. It logs no requests: their addresses may hold secrets."""
+def web(listener: socket.socket, number: int = 1) -> Service:
+    """A web server on the socket that is open already. It logs no requests: their addresses may hold secrets."""
     host, port = listener.getsockname()[:2]
     name = probe.spoken(settings.ALLOWED_HOSTS)
     options = {
@@ -146,7 +146,7 @@ def web(listener: socket.socket) -> Service:
     }
     flags = [part for option, value in options.items() for part in (f"--{option}", value)]
     return Service(
-        "web",
+        f"web {number}" if number > 1 else "web",
         python("-m", "uvicorn", "batchweb.asgi:application", *flags, "--no-access-log", "--no-server-header"),
         level=WEB,
         env=quietly(),
@@ -201,7 +201,7 @@ class Command(BaseCommand):
             worker("worker", "work", settings.WORKER_PROCESSES, self.bury),
             worker("loader", "load", 1, self.bury),
             keeper(),
-            web(listener),
+            *(web(listener, number) for number in range(1, settings.WEB_PROCESSES + 1)),
         ):
             supervisor.start(service)
         self.announce(supervisor, admin, listener)

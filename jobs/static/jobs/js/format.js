@@ -1,11 +1,13 @@
-// How numbers, times and states are written. `jobs/templatetags/display.py` writes the same on the server;
+// How numbers, times and states are written. `jobs/templatetags/{display,page}.py` write the same on the server;
 // tests/js/cases.json holds the two together.
 
 export const NONE = "–";
 export const SEGMENTS = ["succeeded", "failed", "rejected", "running", "retrying"];
 export const BAR = 1000;
 const OTHERS_WAIT = "The other rows wait until you have seen what comes of it.";
+const BY_LIMIT = "Paused: "; // so begins the reason that the failure limit gives
 const THINNEST = 3;
+const READABLE = 30; // attempts a second that can all be shown
 const TRIED = 10; // rows that a trial takes unless the person says otherwise
 const COUNTED = ["succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted", "fallback"];
 
@@ -75,6 +77,12 @@ export function left(eta) {
   return `about ${units(Math.max(step, halfUp(eta / step) * step))} left`;
 }
 
+/** What the newest attempts are: all of them, or some where more finish than anybody reads. */
+export function sample(rate) {
+  if (rate == null || rate <= READABLE) return "The newest attempts, as they finish";
+  return `A fresh sample each second – ${number(rate)} finish per second`;
+}
+
 /** The coloured parts of a bar that is 1000 units wide. The widest one gives what keeps the others visible. */
 export function parts(counts, total) {
   const shown = [...SEGMENTS.map((state) => counts[state]), counts.waiting - counts.retrying + counts.not_attempted];
@@ -142,7 +150,65 @@ function beforeStart({ succeeded, failed, waiting, rejected: bad }) {
   };
 }
 
-/** Everything that the page of a job writes, as text, by the names that its elements carry as `data-v`. */
+/** What is said first of a job that runs: how long it still takes, or what it waits for. */
+function headline({ trial, throttled, eta, why, counts }) {
+  if (trial) return `Trying ${rows(trial)}`;
+  if (throttled) return "Waiting for the service";
+  if (eta != null) return left(eta);
+  if (why && !counts.running) return why.startsWith("No worker") ? "Waiting for a worker" : "Waiting";
+  return counts.waiting || !counts.running ? "Working" : "Finishing";
+}
+
+/** What stands under it. */
+function note({ state, throttled, why, trial }) {
+  if (throttled && state === "running") return `The service asks to wait ${units(Math.ceil(throttled))}.`;
+  return why || (trial ? OTHERS_WAIT : "");
+}
+
+/** What a paused or cancelled job says: what it still does, or who or what stopped it, and what to do then. */
+function stopped({ counts: { running }, reason }) {
+  const still = `${number(running)} ${running === 1 ? "item" : "items"} still running`;
+  const [byLimit, byPerson] = [reason.startsWith(BY_LIMIT), reason.startsWith("Paused by")];
+  const paused = byLimit ? "Paused by the failure limit" : byPerson ? reason.replace(/\.$/, "") : "Paused";
+  const advice = reason && !byLimit && !byPerson ? "Mend the cause, then resume." : "";
+  return {
+    paused: running ? `Pausing – ${still}` : paused,
+    cancelled: running ? `Stopping – ${still}` : "Cancelled",
+    reason: byPerson ? "" : reason.replace(BY_LIMIT, ""),
+    advice: byLimit ? "Look at what failed, then resume, or adjust the limit." : advice,
+  };
+}
+
+/** What a finished job says. */
+function ended({ counts, total, elapsed }) {
+  const { succeeded, failed, rejected, fallback } = counts;
+  const parts = [`${number(succeeded)} succeeded`];
+  if (failed) parts.push(`${number(failed)} failed${fallback ? `, ${number(fallback)} of them with a fallback` : ""}`);
+  if (rejected) parts.push(`${number(rejected)} rejected`);
+  const everything = total === 1 ? "The item succeeded." : `All ${number(total)} items succeeded.`;
+  return {
+    finished: `${succeeded ? "Finished" : "Nothing succeeded"} in ${duration(elapsed)}`,
+    outcome: succeeded === total ? everything : `${parts.join(", ")}.`,
+  };
+}
+
+const perSecond = (rate) => `${rate.toLocaleString("en-US", { maximumFractionDigits: 3 })}/s`;
+
+/** How a job runs: 10 at a time, 3 attempts, 30 s timeout, 20/s at most. */
+function how({ workers, attempts, timeout, rate }) {
+  const parts = [`${number(workers)} at a time`];
+  if (attempts > 1) parts.push(`${attempts} attempts`);
+  if (timeout != null) parts.push(`${duration(timeout)} timeout`);
+  if (rate != null) parts.push(`${perSecond(rate)} at most`);
+  return parts.join(", ");
+}
+
+/** What the page writes about the job itself, by the names that its elements carry as `data-v`. */
+export function facts({ name, file, processor, limit, settings }) {
+  return { name, file, processor, how: how(settings), limit: limit && `pauses when ${limit}` };
+}
+
+/** Everything else that the page of a job writes, as text, by the same names. */
 export function view(frame) {
   const { counts, total } = frame;
   const done = finished(counts);
@@ -162,14 +228,16 @@ export function view(frame) {
     errors: errorShare(counts),
     elapsed: duration(frame.elapsed),
     attempts: compact(frame.attempts),
-    left: frame.trial ? `Trying ${rows(frame.trial)}` : left(frame.eta) || "Working",
-    note: frame.why || (frame.trial ? OTHERS_WAIT : ""),
-    reason: frame.reason,
+    left: headline(frame),
+    note: note(frame),
     label: frame.label,
-    tone: tone(frame.state, counts),
+    tone: frame.label === "Throttled" ? "throttled" : tone(frame.state, counts),
     retry: retryLabel(counts),
     alone: frame.why.startsWith("No worker"),
-    queued: frame.trial ? `Trying ${rows(frame.trial)}` : "In the queue",
+    queued: frame.trial ? `Trying ${rows(frame.trial)}` : "Waiting for a worker",
+    ...stopped(frame),
+    ...ended(frame),
+    by_limit: frame.state === "paused" && frame.reason.startsWith(BY_LIMIT),
     ...beforeStart(counts),
     untouched: frame.state === "ready" && !(counts.succeeded + counts.failed),
   };
@@ -182,6 +250,20 @@ const exactFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", ti
 
 /** 17:48:05 in the reader's time zone. */
 export const clock = (date) => clockFormat.format(date);
+
+/** 17:48:05 today, else with the day. */
+export function moment(date, now = new Date()) {
+  const today = date.toDateString() === now.toDateString();
+  return today ? clock(date) : `${dateFormat.format(date)}, ${clock(date).slice(0, 5)}`;
+}
+
+/** When something will be done that still takes `seconds` from `heard` on: as coarse as the time left is. */
+export function doneAt(heard, seconds) {
+  const step = (seconds < 120 ? 5 : 60) * 1000;
+  const date = new Date(Math.round((heard.valueOf() + seconds * 1000) / step) * step);
+  if (seconds >= 20 * 3_600) return dayFormat.format(date);
+  return seconds < 120 ? clock(date) : clock(date).slice(0, 5);
+}
 
 export const exact = (date) => exactFormat.format(date);
 

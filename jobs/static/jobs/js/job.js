@@ -1,21 +1,22 @@
 // The page of a job. The server has written every number already; from here on frames overwrite them in place.
 
+import { paintActivity } from "./activity.js";
 import { Charts } from "./charts.js";
-import { BAR, clock, duration, finished, number, parts, view } from "./format.js";
+import { paintDials, startDials } from "./dials.js";
+import { Drawer } from "./drawer.js";
+import { BAR, facts, finished, number, parts, view } from "./format.js";
+import { active, aged, notes } from "./hero.js";
 import { Items } from "./items.js";
 import { Live } from "./live.js";
+import { itemMap } from "./map.js";
 import { pill } from "./pill.js";
-import { merged, sameRow } from "./rows.js";
 import { $, $$, announce, localTimes, setText } from "./shell.js";
 
-const NEWEST = 10;
-const ICONS = { waiting: 0, running: 1, paused: 2, finished: 3, failed: 4, mixed: 4, cancelled: 5, invalid: 4 };
-const ACTIVE = ["loading", "queued", "running", "paused", "ready"];
+const ICONS = { waiting: 0, running: 1, throttled: 1, paused: 2, finished: 3, failed: 4, mixed: 4, cancelled: 5, invalid: 4 };
 
 const page = $("#job");
 const icons = page.dataset.icons.split(" ");
 let current = JSON.parse($("#frame").textContent);
-let newest = current.rows;
 let spoken = { tenth: Math.floor((finished(current.counts) / (current.total || 1)) * 10), state: current.state };
 let drawn = 0;
 
@@ -31,8 +32,11 @@ function paint(frame) {
   });
 }
 
-function paintAll(frame) {
-  const words = { ...view(frame), ...notes(frame) };
+function paintAll(latest) {
+  const heard = line.heard();
+  const frame = aged(latest, heard);
+  const said = view(frame);
+  const words = { ...facts(frame), ...said, ...notes(frame, said, { heard, stale: page.hasAttribute("data-stale") }) };
   paintState(frame, words);
   for (const element of $$("[data-v]", page)) setText(element, String(words[element.dataset.v] ?? ""));
   const shown = shows(frame, words);
@@ -40,15 +44,19 @@ function paintAll(frame) {
   paintBar(frame);
   paintActions(frame, words);
   paintCauses(frame);
-  paintNewest();
+  map.paint();
+  paintActivity(frame);
+  paintDials(frame);
   speak(frame, words);
 }
 
 function shows(frame, words) {
   return {
-    active: ACTIVE.includes(frame.state),
-    ended: !ACTIVE.includes(frame.state),
+    active: active(frame),
+    ended: !active(frame),
     alone: words.alone,
+    by_limit: words.by_limit,
+    limited: Boolean(frame.limit),
     any: frame.total > 0,
     results: frame.total > 0 && !words.untouched,
     // What has not run is changed, not run again.
@@ -57,24 +65,13 @@ function shows(frame, words) {
     any_fallback: frame.counts.fallback > 0,
     any_retrying: frame.counts.retrying > 0,
     any_causes: frame.causes.length > 0,
-    no_rows: !newest.length,
   };
-}
-
-/** What only the browser knows: the reader's clock, and whether the numbers are old. */
-function notes(frame) {
-  const began = frame.started ? "started" : "created";
-  if (page.hasAttribute("data-stale") && ACTIVE.includes(frame.state)) {
-    return { began, left: "Last known numbers", note: `from ${clock(line.heard())}` };
-  }
-  const at = frame.eta == null ? "" : `done at about ${clock(new Date(Date.now() + frame.eta * 1000))}`;
-  return at ? { began, note: [frame.why, at].filter(Boolean).join(" · ") } : { began };
 }
 
 function paintTitle(frame) {
   const words = view(frame);
   const shown = frame.state === "finished" ? frame.label : frame.state === "running" ? `${words.percent}%` : frame.label;
-  document.title = `${shown} · ${page.dataset.name}`;
+  document.title = `${shown} · ${frame.name}`;
   const icon = icons[ICONS[words.tone] ?? 0];
   if ($("#icon").getAttribute("href") !== icon) $("#icon").setAttribute("href", icon);
 }
@@ -141,38 +138,6 @@ function newCause(cause) {
   return item;
 }
 
-// The newest attempts: a sample when many finish, and still while somebody reads
-
-let listed = newest.slice(0, NEWEST);
-let listedAt = 0;
-
-function paintNewest() {
-  const list = $("#newest");
-  const due = performance.now() - listedAt >= 1000 || !ACTIVE.includes(current.state);
-  const same = listed.length === newest.length && listed.every((row, i) => sameRow(row, newest[i]));
-  if (!due || same || list.matches(":hover, :focus-within")) return;
-  const before = listed;
-  const added = newest.filter((row) => !before.some((other) => sameRow(row, other)));
-  listed = newest;
-  listedAt = performance.now();
-  list.replaceChildren(...listed.map(newRow));
-  if (added.length <= 5) added.forEach((row) => list.children[listed.indexOf(row)].classList.add("fresh"));
-}
-
-function newRow(row) {
-  const item = $("#newest-template").content.firstElementChild.cloneNode(true);
-  item.dataset.row = row.row;
-  $(".mark", item).dataset.state = row.state;
-  setText($(".mark span", item), row.label);
-  const link = $("a", item);
-  setText(link, `#${number(row.row)}`);
-  link.href = `${page.dataset.items}${row.row}/`;
-  setText($(".said", item), row.error || row.result || "");
-  $(".said", item).classList.toggle("error", Boolean(row.error));
-  setText($(".seconds", item), duration(row.seconds));
-  return item;
-}
-
 // One polite voice: each tenth and each change of state, never ticks
 
 function speak(frame, words) {
@@ -184,20 +149,21 @@ function speak(frame, words) {
 
 // News
 
-const items = new Items();
+const items = new Items(page.dataset.items, current);
+const drawer = new Drawer(page.dataset.items);
+const map = itemMap(() => live.refresh());
 const charts = new Charts($("#charts"));
 
 /** Whether what the server wrote is old. A trial, or a reading of the file, may be over before anybody sees it. */
 const moved = (frame, before) => ["state", "run", "readings"].some((name) => frame[name] !== before[name]);
 
-function take(frame) {
-  const snapshot = frame.from === frame.seq && frame.rows.length;
-  newest = snapshot ? frame.rows.slice(0, NEWEST) : merged(newest, frame.rows, NEWEST);
+function take(frame, changes) {
+  items.take(frame);
   if (moved(frame, current) || frame.total !== current.total) items.look();
   // The report and the trial are parts of the page that the server writes.
   if (moved(frame, current)) setTimeout(() => window.htmx?.trigger("#setup", "look"), Math.random() * 300);
-  if (moved(frame, current)) setTimeout(lookAtPage, 300 + Math.random() * 2700);
   line.news();
+  map.take(frame, changes);
   charts.take(frame);
   paint(frame);
 }
@@ -208,7 +174,10 @@ const live = new Live({
   seq: current.seq,
   on: {
     frame: take,
-    cells: (changes) => items.touched(changes),
+    cells: (changes) => {
+      items.touched(changes);
+      drawer.touched(changes);
+    },
     gap: () => items.look(),
     status: (name, info) => {
       line.status(name, info);
@@ -218,42 +187,13 @@ const live = new Live({
 });
 const line = pill(page, () => live.connect());
 
-let behind = false;
+// A button was pressed: what came of it is in the next numbers.
+document.addEventListener("acted", () => live.refresh());
+document.addEventListener("visibilitychange", () => paint(current));
+// What the service asks to wait is counted down.
+setInterval(() => current.throttled && paint(current), 1000);
 
-/** Who did what, and with which settings, is not in the frames; the page is asked for it, not by all viewers at once. */
-async function lookAtPage() {
-  behind = document.hidden;
-  if (behind) return;
-  try {
-    const answer = await fetch(location.href);
-    if (answer.ok) showPage(new DOMParser().parseFromString(await answer.text(), "text/html"));
-  } catch {
-    // The next change of state brings it.
-  }
-}
-
-function showPage(from) {
-  if (!$("#job", from)) return;
-  for (const part of ["#job .meta", "#activity"]) {
-    $(part).replaceWith(document.adoptNode($(part, from)));
-    localTimes($(part));
-  }
-  page.dataset.name = $("#job", from).dataset.name;
-  setText($("h1", page), page.dataset.name);
-  paint(current);
-}
-
-// A button was pressed: the page that answered knows the newest numbers and who did what.
-document.addEventListener("acted", ({ detail }) => {
-  showPage(detail);
-  live.refresh();
-});
-
-document.addEventListener("visibilitychange", () => {
-  paint(current);
-  if (behind) lookAtPage();
-});
-
-listed = newest = newest.slice(0, NEWEST);
+startDials();
+map.take(current, null);
 paint(current);
 live.start();

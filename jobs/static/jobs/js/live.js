@@ -2,7 +2,8 @@
 //
 // A frame goes from one number of the job to a later one. It is applied when it starts at or before what the page has
 // and ends after it; anything else means that something was missed, and the snapshot is fetched. Numbers in frames are
-// absolute and cells carry the last state of an item, so that a frame which overlaps does no harm.
+// absolute and cells carry the last state of an item, so that a frame which overlaps does no harm. The cells of a frame
+// come as a message of their own right after its numbers, which wait for them: what shows both shows one moment.
 
 import { decode } from "./cells.js";
 
@@ -18,12 +19,12 @@ export class Live {
   /**
    * `socket`: path of the websocket. `snapshot`: address of the same numbers by HTTP. `seq`: number that the page has,
    * or null for a line without numbers. `about`: what else the page says of itself when it says hello.
-   * `on`: frame(frame), cells(changes), gap(), status(name, info).
-   * `world` stands for the browser in tests.
+   * `on`: cells(changes), then frame(frame, changes), which are null where it is not known what changed; gap(),
+   * status(name, info). `world` stands for the browser in tests.
    */
   constructor({ socket, snapshot, seq = null, about = {}, on, world = browser() }) {
     Object.assign(this, { socket, snapshot, seq, about, on, world });
-    this.cellsSeq = seq;
+    this.held = null; // numbers whose cells are still to come
     this.tries = 0;
     this.status = "connecting";
     this.line = null;
@@ -41,6 +42,7 @@ export class Live {
   connect() {
     this.#clear("retry");
     this.line?.close();
+    this.held = null;
     const line = (this.line = this.world.open(this.socket));
     line.onopen = () => this.#opened(line);
     line.onmessage = (event) => this.#heard(line, event.data);
@@ -50,15 +52,11 @@ export class Live {
   }
 
   #opened(line) {
-    line.send(JSON.stringify({ t: "hello", after: this.#known(), ...this.about }));
+    line.send(JSON.stringify({ t: "hello", after: this.seq ?? 0, ...this.about }));
     if (!this.world.visible()) this.#tellHidden(true);
     // Without numbers of its own a line cannot tell what it missed while it was down.
     if (this.seq === null && this.opened) this.refresh();
     this.opened = true;
-  }
-
-  #known() {
-    return this.seq === null ? 0 : Math.min(this.seq, this.cellsSeq);
   }
 
   /** Only a frame shows that the line works: a socket that is refused opens, too. */
@@ -125,23 +123,26 @@ export class Live {
   }
 
   #stats(frame) {
+    this.held = frame.cells ? frame : null;
+    if (!frame.cells) this.#step(frame, []);
+  }
+
+  #cells(cells) {
+    const frame = this.held;
+    if (!cells || cells.seq !== frame?.seq || cells.from !== frame.from) return;
+    this.held = null;
+    this.#step(frame, cells.changes);
+  }
+
+  #step(frame, changes) {
     if (frame.from > this.seq) this.refresh();
-    else if (frame.seq >= this.seq) this.#apply(frame);
+    else if (frame.seq >= this.seq) this.#apply(frame, changes);
   }
 
-  #apply(frame) {
+  #apply(frame, changes) {
     this.seq = frame.seq;
-    this.on.frame(frame);
-  }
-
-  #cells(frame) {
-    if (!frame || frame.seq <= this.cellsSeq) return;
-    if (frame.from > this.cellsSeq) {
-      this.refresh();
-      return;
-    }
-    this.cellsSeq = frame.seq;
-    this.on.cells?.(frame.changes);
+    if (changes.length) this.on.cells?.(changes);
+    this.on.frame(frame, changes);
   }
 
   /** Fetches the snapshot. What changed in between is not known, so whoever shows items looks again. */
@@ -159,8 +160,8 @@ export class Live {
   }
 
   #caughtUp(frame) {
-    if (this.seq !== null) this.seq = this.cellsSeq = frame.seq;
-    this.on.frame(frame);
+    if (this.seq !== null) this.seq = frame.seq;
+    this.on.frame(frame, null);
     this.on.gap?.();
   }
 

@@ -13,3 +13,15 @@ export const sameRow = (one, other) => one.row === other.row && one.attempts ===
 export function merged(known, fresh, limit) {
   return [...fresh, ...known.filter((row) => !fresh.some((other) => sameRow(row, other)))].slice(0, limit);
 }
+
+/** The positions that a frame says run now; it has the distance of each from the one before. */
+export function running(gaps) {
+  let at = 0;
+  return new Set(gaps.map((gap) => (at += gap)));
+}
+
+/** Whether other items run by now than rows of [position, state] show; `all` where the page shows what runs. */
+export function outrun(rows, now, all) {
+  if (rows.some(([at, state]) => (state === "running") !== now.has(at))) return true;
+  return all && rows.length < now.size && rows.every(([at]) => now.has(at));
+}

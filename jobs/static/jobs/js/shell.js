@@ -1,6 +1,6 @@
 // What every page has: theme switch, account menu, toasts, questions before something is lost, local times.
 
-import { ago, exact } from "./format.js";
+import { ago, exact, moment } from "./format.js";
 
 const TOAST_SECONDS = 7;
 
@@ -128,7 +128,7 @@ export function localTimes(root = document) {
     const date = new Date(element.dateTime);
     if (Number.isNaN(date.valueOf())) continue;
     element.title = exact(date);
-    setText(element, ago(date));
+    setText(element, "moment" in element.dataset ? moment(date) : ago(date));
   }
 }
 

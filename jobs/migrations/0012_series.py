@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0010_what_is_in_flight'),
+        ('jobs', '0011_sort_what_failed'),
     ]
 
     operations = [

@@ -1,0 +1,38 @@
+"""What a job is and what was done to it, as the frames of its page carry it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from jobs import processors
+from jobs.models import Job
+
+LATEST: Final = 5  # activities in a frame; a page that missed more than these begins its list anew
+
+
+def facts(job: Job) -> dict[str, Any]:
+    """Names, and how it runs: `settings` by the names of the panel that changes them, `limit` in words or empty."""
+    return {
+        "name": job.name,
+        "file": job.upload.name,
+        "processor": processor_label(job.processor),
+        "settings": job.dials,
+        "limit": str(job.limit),
+        "started": job.started.isoformat() if job.started else None,
+        "ended": job.finished.isoformat() if job.finished else None,
+        "activity": activity(job),
+    }
+
+
+def processor_label(name: str) -> str:
+    """What people call the processor, or its name where there is no such one any more."""
+    try:
+        return processors.get(name).label
+    except processors.UnknownProcessor:
+        return name
+
+
+def activity(job: Job) -> list[dict[str, Any]]:
+    """The latest things that were done to it, the newest first: when, what, and by whom (empty: by itself)."""
+    found = job.activities.select_related("by")[:LATEST]
+    return [{"id": a.pk, "at": a.at.isoformat(), "text": a.text, "by": str(a.by or "")} for a in found]

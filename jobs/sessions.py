@@ -1,0 +1,38 @@
+"""Sign-outs and changed rights: the sockets of the person hear of them at once, in every web process.
+
+What they hear is only that there is something to ask; a message that is lost costs the seconds until they ask anyway.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.db.models.signals import post_delete, post_save
+from django.dispatch import receiver
+
+from jobs import events
+
+
+@receiver(post_delete, sender=Session)
+def session_ended(instance: Session, using: str, **kwargs: Any) -> None:
+    """A sign-out, wherever it was pressed, and a session that was replaced."""
+    person = instance.get_decoded().get("_auth_user_id")
+    if person:
+        ask_again(int(person), using)
+
+
+@receiver(post_save, sender=User)
+@receiver(post_delete, sender=User)
+def person_changed(instance: User, using: str, **kwargs: Any) -> None:
+    """A new password ends the other sessions; who is shut out or no longer staff sees less."""
+    signed_in = set(kwargs.get("update_fields") or ()) == {"last_login"}
+    if not signed_in and not kwargs.get("created"):
+        ask_again(instance.pk, using)
+
+
+def ask_again(person: int, using: str) -> None:
+    transaction.on_commit(partial(events.tell, events.person_group(person), {"type": "wake.person"}), using)

@@ -1,0 +1,109 @@
+// One item beside the page of its job. Its address is that of the item's own page, which a reload shows; Back closes it.
+
+import "./copy.js";
+import { $, localTimes } from "./shell.js";
+
+const own = (event) => event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+
+export class Drawer {
+  /** `items` is the address below which the items have their pages. */
+  constructor(items) {
+    this.items = items;
+    this.dialog = $("#drawer");
+    this.row = 0;
+    this.asked = 0;
+    this.leaving = false;
+    document.addEventListener("click", (event) => this.#clicked(event));
+    document.addEventListener("item-open", (event) => {
+      event.preventDefault();
+      this.open(event.detail.row);
+    });
+    this.dialog.addEventListener("close", () => this.#closed());
+    // Before htmx, which would fetch the whole page again.
+    addEventListener("popstate", (event) => this.#popped(event), { capture: true });
+  }
+
+  #clicked(event) {
+    const { target } = event;
+    if (target.closest("[data-close]") || target === this.dialog) this.dialog.close();
+    const row = own(event) && !target.closest("a:not([data-item]), button, summary, input") && target.closest("#items tbody tr");
+    const link = own(event) ? target.closest("a[data-item]") ?? (row && String(getSelection()) === "" && $("a[data-item]", row)) : null;
+    if (!link) return;
+    event.preventDefault();
+    this.open(Number(link.dataset.item));
+  }
+
+  /** Shows the item of a row; its page where that cannot be had. */
+  async open(row) {
+    const address = `${this.items}${row}/`;
+    const part = await this.#fetched(address);
+    if (part === undefined) return;
+    if (!part) {
+      location.assign(address);
+      return;
+    }
+    if (this.dialog.open) history.replaceState({ drawer: row }, "", address);
+    else history.pushState({ drawer: row }, "", address);
+    this.#show(row, part);
+  }
+
+  /** What the server says of an item; null where it says nothing, undefined where another one was asked for meanwhile. */
+  async #fetched(address) {
+    const asked = ++this.asked;
+    try {
+      const answer = await fetch(address, { headers: { "HX-Request": "true" } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (asked !== this.asked) return undefined;
+      return answer.ok ? $(".item-page", page) : null;
+    } catch {
+      return asked === this.asked ? null : undefined;
+    }
+  }
+
+  #show(row, part) {
+    const focused = document.activeElement?.id;
+    this.row = row;
+    $("#drawer-page").href = `${this.items}${row}/`;
+    $("#drawer-body").replaceChildren(document.adoptNode(part));
+    localTimes(this.dialog);
+    if (!this.dialog.open) {
+      this.dialog.showModal();
+      return;
+    }
+    // Whoever goes from row to row by a button stays on it.
+    ($(`#drawer-body #${focused || "drawer-title"}`) ?? $("#drawer-title")).focus();
+  }
+
+  /** Looks again at an item that has changed. */
+  async touched(changes) {
+    if (!this.dialog.open || !changes.some(([at]) => at === this.row - 1)) return;
+    const row = this.row;
+    const part = await this.#fetched(`${this.items}${row}/`);
+    if (!part || !this.dialog.open || row !== this.row) return;
+    if (!$("#drawer-body :focus") && !$("#drawer-body details[open]")) this.#show(row, part);
+  }
+
+  #closed() {
+    this.asked += 1;
+    const link = $(`#items a[data-item="${this.row}"]`);
+    if (link && [document.body, null].includes(document.activeElement)) link.focus();
+    if (!history.state?.drawer) return;
+    this.leaving = true;
+    history.back();
+  }
+
+  #popped(event) {
+    const row = event.state?.drawer;
+    if (!row && !this.dialog.open && !this.leaving) return;
+    event.stopImmediatePropagation();
+    this.leaving = false;
+    if (row) this.#reopen(row);
+    else this.dialog.close();
+  }
+
+  /** Forward, after Back. */
+  async #reopen(row) {
+    const part = await this.#fetched(`${this.items}${row}/`);
+    if (part) this.#show(row, part);
+  }
+}

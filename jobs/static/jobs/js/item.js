@@ -1,0 +1,3 @@
+// The page of one item.
+
+import "./copy.js";
