@@ -183,9 +183,8 @@ class Recorder:
             self.ended = True
         if self.stopping():
             self._hurry(now)
-        waited = now - self._saved
-        news = waited > TELL_EVERY and seen(pulse) != self._told
-        if self._attempts or news or waited > settings.JOBS_LEASE_SECONDS / 6:
+        longest = settings.JOBS_LEASE_SECONDS / 6 if seen(pulse) == self._told else TELL_EVERY
+        if self._attempts or now - self._saved > longest:
             self.flush()
         changed = now - self._looked >= LOOK_EVERY and self._look()
         if self._turn_is_over():
@@ -263,8 +262,9 @@ class Recorder:
         if not (self.ended or save.lost):
             self._claim(save)
         save.give_back(everything=self._closing, ended=self.ended)
-        save.keep(max(self.share, self._pulse.in_flight), self._rate, self._pulse)
-        save.batch(self.keys, always=self._closing or seen(self._pulse) != self._told)
+        pulse = self._pulse.kept()
+        save.keep(max(self.share, pulse.in_flight), self._rate, pulse)
+        save.batch(self.keys, always=self._closing or save.told != self._told)
         save.limit(self._counts_since)
         self._tried = save
         return save
@@ -285,7 +285,7 @@ class Recorder:
         self.keys.update(save.new_keys)
         self.supply.add(save.claims)
         self._saved = time.monotonic()
-        self._told = seen(self._pulse)
+        self._told = save.told
         done = [position for part in save.done.values() for position in part.final]
         self.supply.done(done)
         if save.seq:

@@ -50,6 +50,7 @@ class Save:
         self.new_keys: list[str] = []
         self.lost = 0
         self.paused = False
+        self.told = seen(AT_REST)
         self.seq = 0
 
     def lock(self) -> None:
@@ -109,6 +110,7 @@ class Save:
         By its tokens a transaction is known again, where it is not known whether its commit went through.
         """
         kept = [lease for lease in self.leases if lease.token]
+        self.told = seen(pulse)
         told = self._in_flight(kept, pulse.running)
         of_all = {"share": share, "rate": rate, "throttled": pulse.throttled_until, **told}
         for lease in kept:

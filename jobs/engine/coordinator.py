@@ -17,7 +17,7 @@ from jobs.engine import backoff
 from jobs.engine.context import Refusal, Ticket
 from jobs.engine.failures import too_long
 from jobs.engine.starter import Starter
-from jobs.engine.threads import Pool
+from jobs.engine.threads import Pool, Running
 from jobs.engine.types import STOP, THROTTLED, Attempt, Beat, Failure, Policy, Pulse
 from jobs.engine.window import LINGER, Window
 
@@ -196,8 +196,7 @@ class Coordinator:
         waiting = len(self.retries) + len(self.starter.ready) + len(self.pool.todo)
         until = self.starter.paused_until
         throttled = until + self.epoch if until > monotonic() else None
-        running = {ticket.position: ticket.started + self.epoch for _, ticket in self.pool.running()}
-        return Pulse(running, waiting, throttled, max(len(self.pool.lost), self.gave_up))
+        return Pulse(Running(self.pool, self.epoch), waiting, throttled, max(len(self.pool.lost), self.gave_up))
 
     def _adopt(self, policy: Policy) -> None:
         before, self.policy = self.policy, policy

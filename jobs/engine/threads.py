@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Protocol
@@ -253,3 +253,24 @@ def _move(source: deque[Ticket], target: deque[Ticket]) -> None:
     with suppress(IndexError):
         while True:
             target.append(source.popleft())
+
+
+class Running(Mapping[int, float]):
+    """What a pool runs at the moment of asking: position → when the attempt began, in seconds since the epoch."""
+
+    def __init__(self, pool: Pool, epoch: float) -> None:
+        """`epoch`: by how much the system's clock is ahead of the monotonic one."""
+        self._pool = pool
+        self._epoch = epoch
+
+    def _now(self) -> dict[int, float]:
+        return {ticket.position: ticket.started + self._epoch for _, ticket in self._pool.running() if ticket.started}
+
+    def __getitem__(self, position: int) -> float:
+        return self._now()[position]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._now())
+
+    def __len__(self) -> int:
+        return len(self._now())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 THROTTLED = "throttled"
@@ -114,15 +114,19 @@ class Attempt:
 class Pulse:
     """A run at one moment.
 
-    `running` says of each item that is tried now since when, in seconds since the epoch; `waiting` items were pulled
-    and wait, for their start or for their next attempt; `throttled_until` is in seconds since the epoch; `lost` threads
-    hang in an attempt that is past its deadline.
+    `running` says of each item that is tried now since when, in seconds since the epoch; who asks it later learns what
+    runs then. `waiting` items were pulled and wait, for their start or for their next attempt; `throttled_until` is in
+    seconds since the epoch; `lost` threads hang in an attempt that is past its deadline.
     """
 
     running: Mapping[int, float]
     waiting: int
     throttled_until: float | None
     lost: int
+
+    def kept(self) -> Pulse:
+        """The same, with what runs at this moment."""
+        return replace(self, running=dict(self.running))
 
     @property
     def in_flight(self) -> int:

@@ -55,8 +55,25 @@ def test_it_beats_once_more_at_the_end() -> None:
 
 def test_it_tells_what_runs_and_what_waits() -> None:
     pulses: list[Pulse] = []
-    list(run([(n, 0.3) for n in range(5)], time.sleep, Policy(workers=3), beat=pulses.append))
+    list(
+        run([(n, 0.3) for n in range(5)], time.sleep, Policy(workers=3), beat=lambda pulse: pulses.append(pulse.kept()))
+    )
     assert (pulses[0].in_flight, pulses[0].waiting) == (3, 2)
+
+
+def test_it_tells_what_runs_when_it_is_asked() -> None:
+    pulses: list[Pulse] = []
+    running = []
+    for attempt in run(enumerate([0.1, 0.4, 0.5]), time.sleep, Policy(workers=3), beat=pulses.append):
+        running.append((attempt.position, sorted(pulses[-1].running) if pulses else None))
+    assert running == [(0, None), (1, [2]), (2, [])]
+
+
+def test_it_tells_since_when_items_run() -> None:
+    pulses: list[Pulse] = []
+    begun = time.time()
+    list(run([(7, 0.3)], time.sleep, Policy(), beat=lambda pulse: pulses.append(pulse.kept())))
+    assert pulses[0].running == {7: pytest.approx(begun, abs=0.25)}
 
 
 def test_it_stops_without_starting_more() -> None:
@@ -120,7 +137,7 @@ def test_it_counts_and_times_what_surplus_workers_still_do() -> None:
     policies = iter([Policy(workers=1, timeout=0.6)])
 
     def beat(pulse: Pulse) -> Policy | None:
-        pulses.append(pulse)
+        pulses.append(pulse.kept())
         return next(policies, None)
 
     attempts = list(run([(at, None) for at in range(4)], lambda _: let_go.wait(5), Policy(workers=4), beat=beat))

@@ -144,7 +144,7 @@ MISTAKES = [
         "fair",
     ),
     Mistake(
-        "a share is given up too early", Recorder, "_transact", "max(self.share, self._pulse.in_flight)", "self.share"
+        "a share is given up too early", Recorder, "_transact", "max(self.share, pulse.in_flight)", "self.share"
     ),
     # Keeper and readers
     Mistake("nobody is woken again", keeper, "wake", "return send(dispatch.WORK)", "return False"),
