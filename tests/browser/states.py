@@ -136,6 +136,7 @@ def running_many(stage: Stage) -> Iterator[Page]:
     with passing(stage, code):
         stage.until(code, lambda frame: frame["counts"]["succeeded"] >= 30_000, 240)
         with shown(stage, code, "Running") as page:
+            expect(page.locator("#charts canvas").first).to_be_visible(timeout=SOON)
             yield page
 
 
