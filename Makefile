@@ -9,7 +9,7 @@ FAULTS = $(PYTEST) -p no:cacheprovider tests/faults -m
 MISTAKES = $(PYTEST) -p no:cacheprovider tests/model -m faults -rP
 # These touch no row, so that another database makes no difference to them.
 NO_ROWS = $(patsubst %,--ignore=tests/%,platform engine files processors)
-TOGETHER = -k -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+TOGETHER = -k $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
 .PHONY: run test test-quick bench screenshots fuzz setup lock clean has-python setup-run setup-dev \
 	check-style check-types check-layers check-migrations check-container check-pages \
@@ -19,13 +19,13 @@ MAKEFLAGS += --no-print-directory
 run: setup-run
 	@exec $(PY) manage.py up
 
-# Side by side what is safe side by side, also what waits most of its time; then the faults, alone. Everything runs, also
+# Side by side what is safe side by side, and three where they mostly wait; then the faults, alone. All of it runs, also
 # after a failure; the status tells.
 test: setup-dev
 	@failed=0; \
-	$(MAKE) $(TOGETHER) check-types check-style check-layers check-migrations check-container check-pages \
+	$(MAKE) -j2 $(TOGETHER) check-types check-style check-layers check-migrations check-container check-pages \
 		test-sqlite test-postgres || failed=1; \
-	$(MAKE) $(TOGETHER) flow-sqlite browser platform flow-postgres || failed=1; \
+	$(MAKE) -j3 $(TOGETHER) flow-sqlite browser platform flow-postgres || failed=1; \
 	$(MAKE) faults-fast || failed=1; \
 	if [ $$failed = 0 ]; then echo "make test: everything passed"; else echo "make test: something failed, see above"; fi; \
 	exit $$failed
