@@ -80,7 +80,8 @@ def test_it_is_silent_in_fields_and_dialogs(page: Page, ended: str) -> None:
     page.keyboard.press("?")
     page.keyboard.press("2")
     expect(sheet(page)).to_be_visible()
-    expect(page).not_to_have_url(re.compile("state="))
+    expect(page).not_to_have_url(re.compile("state=failed"))
+    expect(page.locator("#items .segments [aria-current]")).not_to_have_text("Failed")
 
 
 def test_it_can_be_switched_off_and_remembers_it(page: Page) -> None:
@@ -105,7 +106,8 @@ def test_it_filters_by_digits(page: Page, ended: str) -> None:
     expect(page).to_have_url(re.compile("state=failed"))
     expect(page.locator("#items tbody tr")).to_have_count(10)
     page.keyboard.press("0")
-    expect(page).not_to_have_url(re.compile("state="))
+    expect(page).not_to_have_url(re.compile("state=failed"))
+    expect(page.locator("#items .segments [aria-current]")).not_to_have_text("Failed")
 
 
 def test_it_walks_rows_and_opens_one(page: Page, ended: str) -> None:

@@ -28,7 +28,7 @@ def test_it_says_which_worker_went_silent(browser: Browser, own_system: System, 
     for process in stopped:
         process.suspend()
     try:
-        said = re.compile(r"Worker \S+ was last seen \d+ s ago; its \d+ items will go back to the queue\.")
+        said = re.compile(r"Worker \S+ was last seen \d+ s ago; its \d+ items will go back to the queue")
         expect(page.locator("#state [data-v=note]")).to_have_text(said, timeout=40_000)
     finally:
         for process in stopped:
