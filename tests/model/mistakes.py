@@ -143,9 +143,7 @@ MISTAKES = [
         "fair if fair <= share else _grow(job, lead, share, fair)",
         "fair",
     ),
-    Mistake(
-        "a share is given up too early", Recorder, "_transact", "max(self.share, pulse.in_flight)", "self.share"
-    ),
+    Mistake("a share is given up too early", Recorder, "_transact", "max(self.share, pulse.in_flight)", "self.share"),
     # Keeper and readers
     Mistake("nobody is woken again", keeper, "wake", "return send(dispatch.WORK)", "return False"),
     Mistake("nobody is asked to read again", keeper, "read_again", "if unread and", "if False and"),
