@@ -9,13 +9,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import quantiles
 from typing import Any
 
 from benchmarks.bench import DATABASES, Bench
 from benchmarks.machine import peak
 from benchmarks.product import Product
-from benchmarks.table import Table
+from benchmarks.table import Table, p95
 from tests.system import ROOT
 
 SECONDS, MEGABYTES, PAGE = 60, 200, 300  # most, and milliseconds for a page
@@ -37,7 +36,7 @@ def tables(bench: Bench) -> Iterator[Table]:
             seconds, answers, report = check(product, file)
         assert (report["rows"], report["bad_total"]) == (rows, bad), report
         table.add(f"{database}: the job is ready", seconds, SECONDS, unit="s", most=True)
-        slow = 1000 * quantiles(answers, n=20)[-1]
+        slow = 1000 * p95(answers)
         table.add(f"{database}: a page meanwhile, p95", slow, PAGE, unit="ms", note=f"{len(answers)} pages", most=True)
     yield table
 

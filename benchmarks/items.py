@@ -7,11 +7,10 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import quantiles
 
 from benchmarks.bench import DATABASES, Bench
 from benchmarks.product import Product
-from benchmarks.table import Table
+from benchmarks.table import Table, p95
 from tests.system import csv_of
 
 JOB, PAGE, TEXT = 200, 50, 500  # milliseconds at most
@@ -61,7 +60,7 @@ def measure(table: Table, bench: Bench, database: str, product: Product, code: s
     }
     for name, (asked, where, most) in kinds.items():
         took = [ms for _ in range(rounds) for query in asked for ms in opened(product, f"{where}?{query}")]
-        slow = quantiles(took, n=20)[-1]
+        slow = p95(took)
         note = f"{len(took)} pages, the slowest {max(took):.0f} ms"
         table.add(f"{database}: {name}", slow, most, unit="ms", note=note, most=True)
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from statistics import quantiles
+from statistics import median
 
 from benchmarks.bench import DATABASES, Bench, Database
 from benchmarks.product import Product, now_and_then
-from benchmarks.table import Table
+from benchmarks.table import Table, p95
 from tests.system import csv_of
 
 DONE = 0.6
@@ -60,7 +60,7 @@ def measure(table: Table, database: Database, product: Product, code: str, rows:
         took.append(1000 * (time.perf_counter() - begun))
         assert (answer.status_code, len(answer.content)) == (200, rows), answer.text[:300]
         sent = int(answer.headers["Content-Length"])
-    slow, half = quantiles(took, n=20)[-1], quantiles(took, n=2)[0]
+    slow, half = p95(took), median(took)
     states = f"{answer.content.count(2):,} succeeded, {answer.content.count(3):,} failed"
     table.add(f"{database}: server time, p95", slow, MILLISECONDS, unit="ms", note=f"median {half:.0f} ms", most=True)
     table.add(f"{database}: bytes", sent / 1000, KILOBYTES, unit="kB", note=states, most=True)

@@ -72,6 +72,12 @@ class Product:
             raise AssertionError(f"There is no new job: {answer.status_code}: {answer.text[:2000]}")
         return str(answer.json()["url"].split("/")[2])
 
+    def ready(self, file: Path, processor: str, **fields: object) -> str:
+        """The code of a new job whose file was read, and that waits for its start."""
+        code = self.job(file, processor, then="check", **fields)
+        now_and_then(lambda: self.state(code) == "ready")
+        return code
+
     def ended(self, code: str, within: float = 600.0) -> dict[str, int]:
         """The job's counts once it has ended."""
 

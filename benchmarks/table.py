@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
@@ -33,6 +35,11 @@ class Row:
         if self.bar is None:
             return ""
         return f"at {'most' if self.most else 'least'} {f'{self.bar:,.2f}'.removesuffix('.00')}"
+
+
+def p95(values: Sequence[float]) -> float:
+    """What 95 of 100 values stay below."""
+    return statistics.quantiles(values, n=20)[-1] if len(values) > 1 else sum(values)
 
 
 def digits(figure: float) -> int:

@@ -20,8 +20,8 @@ from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from batchweb.child import die_with_parent
 from benchmarks.bench import Bench
-from benchmarks.product import Product, now_and_then
-from benchmarks.table import Table
+from benchmarks.product import Product
+from benchmarks.table import Table, p95
 from tests.services.chromium import chromium
 from tests.system import ROOT
 
@@ -126,8 +126,7 @@ def watched(
 
     With `whole` the job is watched to its end, else cancelled after the window.
     """
-    code = product.job(file, "bench-nothing", workers=50, attempts=1, rate=RATE, then="check")
-    now_and_then(lambda: product.state(code) == "ready")
+    code = product.ready(file, "bench-nothing", workers=50, attempts=1, rate=RATE)
     page.goto(f"/jobs/{code}/")
     page.evaluate(NOTE_WHAT_IS_SHOWN)
     start(product, code)
@@ -198,9 +197,7 @@ def at_many_pages(bench: Bench) -> Iterator[Table]:
 
 def ready(product: Product, file: Path) -> str:
     """A job that waits for its start."""
-    code = product.job(file, "simulate", workers=10, attempts=1, param_seconds=0.01, then="check")
-    now_and_then(lambda: product.state(code) == "ready")
-    return code
+    return product.ready(file, "simulate", workers=10, attempts=1, param_seconds=0.01)
 
 
 def start(product: Product, code: str) -> None:
@@ -249,7 +246,3 @@ class Viewers:
         """Seconds from the storing of each frame's newest batch until the frame was there."""
         stored = dict(self.product.rows(BATCHES, self.code))
         return [heard - stored[number] for number, heard in self.told["heard"] if number in stored]
-
-
-def p95(values: Sequence[float]) -> float:
-    return statistics.quantiles(values, n=20)[-1] if len(values) > 1 else sum(values)
