@@ -13,6 +13,9 @@ class Activity(models.Model):
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     verb = models.CharField(max_length=20)
     text = models.CharField(max_length=500)
+    run = models.ForeignKey(
+        "jobs.Run", null=True, on_delete=models.SET_NULL, related_name="+", help_text="The run that it ordered."
+    )
     # The worker that was not heard of.
     silent = models.ForeignKey("jobs.Worker", null=True, on_delete=models.SET_NULL, related_name="+")
     items = models.PositiveIntegerField(default=0, db_default=0, help_text="How many items went back to the queue.")

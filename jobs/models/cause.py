@@ -36,6 +36,8 @@ class Cause(models.Model):
     first = models.PositiveIntegerField(help_text="Lowest position it was seen at.")
     last = models.PositiveIntegerField(help_text="Highest position it was seen at.")
     since = models.DateTimeField(default=timezone.now)
+    top_frame = models.CharField(max_length=200, db_default="", help_text="The innermost frame of the trace.")
+    accepted = models.IntegerField(db_default=0, help_text="Of the items, those that somebody accepted as they are.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["job", "signature"], name="cause_signature_in_job")]

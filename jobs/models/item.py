@@ -75,6 +75,7 @@ class Item(models.Model):
     cause = models.ForeignKey(
         "jobs.Cause", null=True, on_delete=models.DO_NOTHING, related_name="items", db_index=False, db_constraint=False
     )
+    accepted = models.DateTimeField(null=True, help_text="Since then somebody knows of the failure and lets it be.")
 
     objects = ItemQuerySet.as_manager()
 

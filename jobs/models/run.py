@@ -24,6 +24,9 @@ class Run(models.Model):
     positions = models.JSONField(
         default=list, db_default=models.Value([], models.JSONField()), help_text="Of a trial: what it tries."
     )
+    upload = models.ForeignKey(
+        "jobs.Upload", null=True, on_delete=models.PROTECT, related_name="runs", help_text="The file of corrections."
+    )
     created = models.DateTimeField(default=timezone.now)
 
     class Meta:
