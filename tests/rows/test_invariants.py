@@ -28,7 +28,7 @@ DAMAGE: dict[str, tuple[Callable[[Job], Any], str]] = {
     "a free shard has a share": (lambda job: shards(job).update(share=3), "it is free, yet something is claimed"),
     "a cause counts wrong": (lambda job: Cause.objects.filter(job=job).update(count=7), "count is 7, the rows say 1"),
     "too many are accepted": (lambda job: Cause.objects.filter(job=job).update(accepted=1), "accepted is 1, the rows"),
-    "a success is accepted": (lambda job: items(job, 4).update(accepted=timezone.now()), "accepted that has not failed"),
+    "a success is accepted": (lambda job: items(job, 4).update(accepted=timezone.now()), "that has not failed"),
     "a cause is missing": (lambda job: items(job, 1).update(cause=None), "a failed item has no cause"),
     "a number is missing": (lambda job: one(job).update(seq=999), "the job is at 999"),
     "a batch is missing": (lambda job: Batch.objects.filter(job=job, seq=job.seq).delete(), "the newest batch is"),

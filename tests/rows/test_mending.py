@@ -98,7 +98,8 @@ class TestSettings:
         dispatch.retry(job, alice, dials={"workers": 3, "timeout": 5.0, "rate": None})
         job.refresh_from_db()
         assert (job.workers, job.timeout) == (3, 5.0)
-        assert job.run and job.run.policy["workers"] == 3
+        assert job.run
+        assert job.run.policy["workers"] == 3
         assert "Changed items at a time from 10 to 3" in job.activities.values_list("text", flat=True)
 
     def test_it_retries_with_other_parameters(self, alice: User) -> None:
@@ -106,7 +107,8 @@ class TestSettings:
         dispatch.retry(job, alice, parameters={"seconds": 0.01})
         job.refresh_from_db()
         assert job.parameters["seconds"] == 0.01
-        assert job.run and job.run.parameters["seconds"] == 0.01
+        assert job.run
+        assert job.run.parameters["seconds"] == 0.01
         assert job.runs.get(number=1).parameters["seconds"] == 0
 
     def test_it_refuses_parameters_that_make_no_sense(self, alice: User) -> None:
@@ -216,7 +218,8 @@ class TestAccepting:
         dispatch.accept(job, alice, positions=[2])
         job.refresh_from_db()
         assert job.seq == before + 1
-        assert job.activities.first() and job.activities.all()[0].text == "Accepted the failure of row 3"
+        assert job.activities.first()
+        assert job.activities.all()[0].text == "Accepted the failure of row 3"
 
 
 class TestCorrecting:
@@ -230,7 +233,9 @@ class TestCorrecting:
         assert states(job)[:3] == ["succeeded", "succeeded", "failed"]
         kept = Correction.objects.get(job=job)
         assert (kept.position, kept.payload, kept.run) == (1, old, job.run)
-        assert job.run and job.run.kind == Run.Kind.CORRECTION and job.run.by == alice
+        assert job.run
+        assert job.run.kind == Run.Kind.CORRECTION
+        assert job.run.by == alice
         assert wrong(job) == []
 
     def test_it_mends_a_rejected_row(self, alice: User) -> None:
