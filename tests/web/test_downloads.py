@@ -21,8 +21,9 @@ from django.db import connections
 from django.test import Client, TransactionTestCase
 
 from batchweb.asgi import application
-from jobs import results
+from jobs import collecting, results, streaming
 from jobs.models import Item, ItemState, Job
+from jobs.views import downloads
 from tests.base import csv_of, loaded, worked
 
 
@@ -37,7 +38,7 @@ class DownloadCase(TransactionTestCase):
         self.alice = User.objects.create_user("alice")
         self.client.force_login(self.alice)
         readers = ThreadPoolExecutor(max_workers=1)
-        patched = patch.object(results, "_readers", readers)
+        patched = patch.object(streaming, "_readers", readers)
         patched.start()
         self.addCleanup(patched.stop)
         self.addCleanup(lambda: readers.submit(connections.close_all).result(10))
@@ -82,7 +83,7 @@ class ResultTests(DownloadCase):
 
     def test_it_joins_its_pieces_without_a_seam(self) -> None:
         job = worked(self.alice, csv_of(25))
-        with patch.object(results, "CHUNK", 4):
+        with patch.object(collecting, "CHUNK", 4):
             assert [row["row"] for row in self.rows(job)] == [str(at + 1) for at in range(25)]
 
     def test_it_holds_exactly_the_failed_rows(self) -> None:
@@ -117,7 +118,7 @@ class ResultTests(DownloadCase):
     def test_it_says_what_it_is_and_is_not_kept(self) -> None:
         answer = self.get(worked(self.alice), "results.jsonl")
         assert answer["Content-Type"] == "application/x-ndjson; charset=utf-8"
-        assert answer["Cache-Control"] == "no-store"
+        assert answer["Cache-Control"] == "private, no-cache"
         assert answer["X-Content-Type-Options"] == "nosniff"
 
 
@@ -126,12 +127,12 @@ class StreamTests(DownloadCase):
         job = await sync_to_async(loaded)(self.alice, csv_of(5))
         may_end = threading.Event()
 
-        def chunks(job: Job, format: str) -> Iterator[str]:
-            yield "first"
+        def pieces(*_: Any) -> Iterator[bytes]:
+            yield b"first"
             assert may_end.wait(10)
-            yield "last"
+            yield b"last"
 
-        with patch.object(results, "chunks", chunks):
+        with patch.object(downloads, "FEW", 0), patch.object(results, "pieces", pieces):
             line = await sync_to_async(self.request)(f"/jobs/{job.code}/results.csv")
             await line.send_input({"type": "http.request"})
             assert (await line.receive_output(5))["status"] == 200
@@ -145,13 +146,13 @@ class StreamTests(DownloadCase):
         job = await sync_to_async(loaded)(self.alice, csv_of(5))
         read = 0
 
-        def chunks(job: Job, format: str) -> Iterator[str]:
+        def pieces(*_: Any) -> Iterator[bytes]:
             nonlocal read
             while True:
                 read += 1
-                yield "x"
+                yield b"x"
 
-        with patch.object(results, "chunks", chunks):
+        with patch.object(downloads, "FEW", 0), patch.object(results, "pieces", pieces):
             line = await sync_to_async(self.request)(f"/jobs/{job.code}/results.csv")
             await line.send_input({"type": "http.request"})
             await line.receive_output(5)
