@@ -21,7 +21,6 @@ from jobs import dials, engine, events, outcomes, sharing, sql, store
 from jobs.cores import cores
 from jobs.engine.progress import Feed
 from jobs.engine.types import Order
-from jobs.files import flattening
 from jobs.models import Job, Worker
 from jobs.outcomes import Found
 from jobs.processors import Call
@@ -68,7 +67,7 @@ class Recorder:
         self.processor, self.parameters = self.call.prepare()
         self.bar = Feed(self._show)
         self.supply = Supply(job, retain=self.processor.has_fallback)
-        self.keys = set(flattening.known(job.result_keys))
+        self.keys = set(job.keys)
         self.alone = False
         self.ended = False
         self._closing = False

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from jobs import collecting, files
-from jobs.choice import Choice
+from jobs.choice import Choice, Wrong
 from jobs.collecting import EVERY_ROW
-from jobs.files import flattening
 from jobs.files.flattening import WHOLE, Key
 from jobs.models import Job
 
@@ -42,8 +41,7 @@ def chunks(job: Job, format: str, choice: Choice = EVERY_ROW) -> Iterator[str]:
 def _csv(job: Job, choice: Choice) -> Iterator[str]:
     keys = columns(job)
     yield files.csv_line(files.result_header(job.columns, keys))
-    for rows in collecting.results(job, choice):
-        yield files.csv_chunk(rows, job.columns, keys, job.file_shape)
+    yield from map(files.Table(job.columns, keys, job.file_shape).csv, collecting.results(job, choice))
 
 
 def _jsonl(job: Job, choice: Choice) -> Iterator[str]:
@@ -60,10 +58,13 @@ def _json(job: Job, choice: Choice) -> Iterator[str]:
 
 
 def workbook(job: Job, choice: Choice = EVERY_ROW) -> Iterator[bytes]:
-    """The same columns as in CSV, as a workbook; nothing in it is a formula, so nothing is guarded."""
+    """The same columns as in CSV, as a workbook; nothing in it is a formula, so nothing is guarded. Raises Wrong."""
     keys = columns(job)
-    records = files.Records(job.columns, keys, job.file_shape)
-    return files.workbook(files.result_header(job.columns, keys), map(records, collecting.results(job, choice)))
+    header = files.result_header(job.columns, keys)
+    if len(header) > files.COLUMNS:
+        raise Wrong(f"A workbook has {files.COLUMNS:,} columns at most, and these are {len(header):,}.")
+    table = files.Table(job.columns, keys, job.file_shape)
+    return files.workbook(header, map(table.records, collecting.results(job, choice)))
 
 
 def columns(job: Job) -> list[Key]:
@@ -71,7 +72,7 @@ def columns(job: Job) -> list[Key]:
 
     What nobody knows yet will have a place, too: a job at work may come upon new keys after the header was written.
     """
-    keys = flattening.known(job.result_keys)
+    keys = job.keys
     return keys if WHOLE in keys or at_rest(job) else [*keys, WHOLE]
 
 

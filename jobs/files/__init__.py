@@ -9,11 +9,11 @@ from jobs.files.payload import Picker, cells, columns_of
 from jobs.files.reading import Reader, open_rows, read, recognise, sheets
 from jobs.files.report import REFUSED, Check, Findings, Group, Preflight, Problem, Report, preflight
 from jobs.files.shape import LIMITS, Limits, Partial, Reason, Row, Shape, Unreadable
-from jobs.files.sheetwriter import workbook
+from jobs.files.sheetwriter import COLUMNS, workbook
 from jobs.files.sniffing import sniff
 from jobs.files.writers import (
-    Records,
     Result,
+    Table,
     csv_chunk,
     csv_line,
     failed_chunk,
@@ -24,6 +24,7 @@ from jobs.files.writers import (
 )
 
 __all__ = [
+    "COLUMNS",
     "KEY_COLUMNS",
     "LIMITS",
     "REFUSED",
@@ -39,11 +40,11 @@ __all__ = [
     "Readable",
     "Reader",
     "Reason",
-    "Records",
     "Report",
     "Result",
     "Row",
     "Shape",
+    "Table",
     "Unreadable",
     "cells",
     "column_types",

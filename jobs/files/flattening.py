@@ -64,12 +64,16 @@ class Spread:
     """Puts results into the cells of these columns."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
+        self._keys = keys
         self._none: list[Any] = [None] * len(keys)
         self._whole = keys.index(WHOLE) if WHOLE in keys else None
         self._tree: Tree = {}
         for at, key in enumerate(keys):
             if key != WHOLE:
                 self._grow((key,) if isinstance(key, str) else key, at)
+        # The keys of a result that is spread the fast way: where nothing is nested, and all that it has has a place.
+        nested = any(inner for _, inner in self._tree.values())
+        self._known = frozenset() if nested else self._tree.keys()
 
     def _grow(self, path: Sequence[str], at: int) -> None:
         tree = self._tree
@@ -79,6 +83,8 @@ class Spread:
 
     def __call__(self, value: Any) -> list[Any]:
         """The cells of a result, None for empty ones. Raises ValueError where a part of it has no place."""
+        if type(value) is dict and value and value.keys() <= self._known:
+            return list(map(value.get, self._keys))
         cells = self._none.copy()
         rest = _place(value, self._tree, cells) or None if isinstance(value, dict) and value else value
         if rest is not None:

@@ -11,6 +11,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import Any, Final
 
 from jobs.files.payload import cell_text
@@ -67,8 +68,6 @@ class Workbook:
     """A workbook that is written row by row; `take` gives what there is of it since the last time."""
 
     def __init__(self, header: Sequence[str]) -> None:
-        if len(header) > COLUMNS:
-            raise ValueError(f"A workbook has no more than {COLUMNS:,} columns, and these are {len(header):,}.")
         self._header = header
         self._letters = [letters(at) for at in range(len(header))]
         self._stream = _Pipe()
@@ -95,16 +94,21 @@ class Workbook:
     def end(self) -> None:
         """Writes what a workbook ends with, after a sheet that says what is not as it was."""
         self._finish()
-        notes = self._notes()
+        notes = list(self._notes())
         if notes:
             self._begin("Notes", "Note")
             self._write("".join(self._line([note]) for note in notes))
             self._finish()
         for path, text in parts(self._sheets).items():
             self._archive.writestr(path, text)
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of a workbook, finished or not."""
+        self._entry.close()
         self._archive.close()
 
-    def _notes(self) -> Iterable[str]:
+    def _notes(self) -> Iterator[str]:
         if len(self._sheets) > 1:
             yield f"A sheet holds {ROWS:,} rows at most, so the rows go on in the next one."
         if self._cut:
@@ -153,13 +157,13 @@ class Workbook:
 
 
 def workbook(header: Sequence[str], chunks: Iterable[Iterable[Sequence[Any]]]) -> Iterator[bytes]:
-    """The bytes of a workbook of these rows, some for each chunk of them. Raises ValueError for too many columns."""
-    book = Workbook(header)
-    for records in chunks:
-        book.add(records)
+    """The bytes of a workbook of these rows, some for each chunk of them."""
+    with closing(Workbook(header)) as book:
+        for records in chunks:
+            book.add(records)
+            yield book.take()
+        book.end()
         yield book.take()
-    book.end()
-    yield book.take()
 
 
 def parts(sheets: Sequence[str]) -> dict[str, str]:

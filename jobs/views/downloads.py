@@ -30,10 +30,10 @@ def result(request: HttpRequest, code: str, format: str) -> HttpResponseBase:
     job = job_for(request, code)
     try:
         choice = Choice.of(request.GET, job)
+        name = results.file_name(job, f"-{choice.word}.{format}")
+        return fresh(request, job, format, name, choice, lambda: results.pieces(job, format, choice))
     except Wrong as wrong:
         return refused(request, job, wrong)
-    name = results.file_name(job, f"-{choice.word}.{format}")
-    return fresh(request, job, format, name, choice, lambda: results.pieces(job, format, choice))
 
 
 @require_safe
@@ -44,7 +44,7 @@ def failed(request: HttpRequest, code: str) -> HttpResponseBase:
         choice = replace(Choice.of({**request.GET.dict(), "state": ""}, job), state="failed")
     except Wrong as wrong:
         return refused(request, job, wrong)
-    name = results.file_name(job, "-failed.csv")
+    name = results.file_name(job, f"-{choice.word.removeprefix('results-')}.csv")
     return fresh(request, job, "csv", name, choice, lambda: results.encoded(results.failed_chunks(job, choice)))
 
 

@@ -45,7 +45,9 @@ def test_it_writes_a_success() -> None:
 
 
 def test_it_writes_a_failure_guarded() -> None:
-    assert records([FAILED], ("answer",)) == [["8", "'=1+1", "2", "failed", "", "ValueError", "'-bad, \nvery", "3", "", ""]]
+    assert records([FAILED], ("answer",)) == [
+        ["8", "'=1+1", "2", "failed", "", "ValueError", "'-bad, \nvery", "3", "", ""]
+    ]
 
 
 @pytest.mark.parametrize(("result", "cell"), [('"yes"', "yes"), ("[1, 2]", "[1, 2]"), ("null", ""), ("-5", "-5")])
