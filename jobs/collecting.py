@@ -6,18 +6,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, cast
 
+from django.db import connection
+
 from jobs.choice import Choice
 from jobs.files.writers import Row
 from jobs.models import ItemState, Job
-from jobs.sql import execute
+from jobs.sql import execute, postgres
 
 CHUNK: Final = 2_000  # rows
-FIRST: Final = 100  # rows of the first chunk, which shows how large they are
+FIRST: Final = 100  # rows of the first chunk, so that it is there at once
+STEP: Final = 20  # rows that are fetched between two looks at how large they were
 SIZE: Final = 4_000_000  # characters that a chunk should hold at most
 EVERY_ROW: Final = Choice()
-# In the order of files.Row.
+# In the order of Row.
+NAMES: Final = "number, word, payload, result, error_kind, error, attempts, seconds, key"
 FIELDS: Final = """position + 1 AS number, {word} AS word, payload, COALESCE(NULLIF(result, ''), fallback) AS result,
                    error_kind, error, attempts, seconds, key"""
+# With how many characters come before each row.
+MEASURED: Final = f"""SELECT {NAMES}, SUM(LENGTH(payload) + LENGTH(result) + LENGTH(error))
+                      OVER (ORDER BY number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+                      FROM ({{}}) AS found"""
+ENOUGH: Final = "WHERE before IS NULL OR before < {} ORDER BY number"
 
 
 class Changed(Exception):
@@ -32,14 +41,14 @@ def results(job: Job, choice: Choice = EVERY_ROW) -> Iterator[list[Row]]:
     for start, stop in choice.spans or ((0, job.total),):
         while states is not None and start < stop:
             select = _select(fields, states, choice.conditions(), limit)
-            rows = cast(list[Row], execute(select, [job.pk, start, stop] * max(1, len(states))))
+            rows = _read(select, [job.pk, start, stop] * max(1, len(states)))
             if not Job.objects.present().filter(pk=job.pk, readings=job.readings).exists():
                 raise Changed("The job was changed or deleted meanwhile.")
             if rows:
                 yield rows
-            # Rows that are fewer than could have been are the last ones; the number of a row is the next position.
-            start = stop if len(rows) < limit else rows[-1][0]
-            limit = _following(limit, rows)
+            # The number of a row is the position of the next one.
+            start = rows[-1][0] if rows else stop
+            limit = CHUNK
 
 
 def _word(ended: bool) -> str:
@@ -50,10 +59,22 @@ def _word(ended: bool) -> str:
     return f"CASE state {cases} END"
 
 
-def _following(limit: int, rows: Sequence[Row]) -> int:
-    """How many rows to ask for next, after these."""
-    size = sum([len(row[2]) + len(row[3]) + len(row[5]) for row in rows])
-    return max(1, min(CHUNK, 4 * limit, SIZE * len(rows) // max(size, 1))) if rows else limit
+def _read(select: str, parameters: Sequence[int]) -> list[Row]:
+    """What comes of it first, as much as is not too large together, but always a row.
+
+    SQLite finds rows as they are fetched, and to measure them itself would take it twice the time.
+    """
+    if postgres():
+        enough = f"SELECT {NAMES} FROM ({MEASURED.format(select)}) AS measured {ENOUGH.format(SIZE)}"
+        return cast(list[Row], execute(enough, parameters))
+    rows: list[Row] = []
+    left = SIZE
+    with connection.cursor() as cursor:
+        cursor.execute(select, parameters)
+        while left > 0 and (some := cursor.fetchmany(STEP)):
+            rows += some
+            left -= sum([len(row[2]) + len(row[3]) + len(row[5]) for row in some])
+    return rows
 
 
 def _select(fields: str, states: Sequence[int], conditions: str, limit: int) -> str:
@@ -64,4 +85,4 @@ def _select(fields: str, states: Sequence[int], conditions: str, limit: int) -> 
              ORDER BY position LIMIT {limit}) AS found"""
         for state in ([f" AND state = {state}" for state in states] or [""])
     ]
-    return f"{' UNION ALL '.join(selects)} ORDER BY 1 LIMIT {limit}"
+    return f"{' UNION ALL '.join(selects)} ORDER BY number LIMIT {limit}"

@@ -69,15 +69,13 @@ def fresh(
 ) -> HttpResponseBase:
     """What `make` gives, or nothing where the browser has the same already."""
     tag = results.tag(job, name, choice)
-    known = get_conditional_response(request, etag=tag)
-    if known is not None:
-        known["Cache-Control"] = "private, no-cache"
-        return known
-    pieces, length = streaming.begun(make()) if job.total <= FEW else (make(), None)
-    answer = attachment(request, pieces, results.FORMATS[format], name)
+    answer: HttpResponseBase | None = get_conditional_response(request, etag=tag)
+    if answer is None:
+        pieces, length = streaming.begun(make()) if job.total <= FEW else (make(), None)
+        answer = attachment(request, pieces, results.FORMATS[format], name)
+        if length is not None:
+            answer["Content-Length"] = str(length)
     answer["ETag"], answer["Cache-Control"] = tag, "private, no-cache"
-    if length is not None:
-        answer["Content-Length"] = str(length)
     return answer
 
 

@@ -35,7 +35,7 @@ def sheets(data: bytes) -> list[str]:
 
 
 def test_it_keeps_texts_numbers_and_nothing_apart() -> None:
-    rows = [["7", 7], [None, 1.5], ["", True], ["x", {"k": [1]}]]
+    rows: list[list[Any]] = [["7", 7], [None, 1.5], ["", True], ["x", {"k": [1]}]]
     assert opened(made(*rows)) == [["a", "b"], ["7", 7], [None, 1.5], [None, True], ["x", '{"k": [1]}']]
 
 
