@@ -11,8 +11,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from jobs import events, picks, quotas, requeue, sending, store
+from jobs import events, files, mending, picks, quotas, requeue, sending, store
 from jobs.limits import items
+from jobs.mending import Change
 from jobs.models import Job, JobState, Run, Upload
 from jobs.models.job import NEW_ROUND, Refused
 from jobs.requeue import Failures, Mended
@@ -184,6 +185,21 @@ def correct(
     _go_on(job, run, by, taken, taken)
     job.note("correct", _corrected(corrected, len(taken), upload), by, run=run)
     return len(taken)
+
+
+def correct_from(job: Job, upload: Upload, by: Any = None, *, unchanged: bool = False) -> int:
+    """Corrects what the rows of a stored file correct, see `mending`; with `unchanged` the others are tried, too.
+
+    Raises Refused also where it is no such file.
+    """
+    try:
+        # All of it is read before anybody is kept from the job's shards.
+        with mending.opened(job, upload) as rows:
+            changes = [row for row in rows if isinstance(row, Change) and (row.cells or unchanged)]
+    except (files.Unreadable, mending.Useless) as error:
+        raise Refused(str(error)) from error
+    mended = (change.mended for change in changes if change.cells)
+    return correct(job, mended, by, again=[one.position for one in changes if not one.cells], upload=upload)
 
 
 @transaction.atomic

@@ -115,4 +115,3 @@ def test_it_names_the_file_by_what_is_in_it() -> None:
     words = [Choice(state).word for state in STATES]
     assert words[:3] == ["results", "results-succeeded", "results-failed"]
     assert Choice(cause=7, spans=((0, 1),)).word == "results-cause-7-rows"
-
