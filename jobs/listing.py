@@ -34,6 +34,7 @@ def shown(item: Item, job: Job, running: Collection[int] = ()) -> dict[str, Any]
         "position": item.position,
         "state": state,
         "state_label": WORDS[state],
+        "accepted": item.accepted is not None,
         "label": label(item, job),
         "result": (item.result or item.fallback)[:SHOWN],
         "fallback": bool(item.fallback),

@@ -261,6 +261,8 @@ def with_changes(job: Job, item: Item, changes: Mapping[str, str]) -> Any:
         value = json.loads(item.payload)
     except ValueError:
         value = {}
+    if not isinstance(value, dict) and BARE not in job.columns:
+        value = {}  # of a line that could not be read its text was kept
     fields = dict(fields_of(value)) | {name: typed(new, fields_of(value).get(name)) for name, new in changes.items()}
     return fields if isinstance(value, dict) else fields[BARE]
 

@@ -1,9 +1,11 @@
 from django.urls import path
 
 from jobs.views import (
+    again,
     corrections,
     dials,
     downloads,
+    editing,
     hints,
     items,
     jobs,
@@ -35,8 +37,11 @@ urlpatterns = [
     path("jobs/<str:code>/setup/", setup.setup, name="setup"),
     path("jobs/<str:code>/try/", trial.try_rows, name="try"),
     path("jobs/<str:code>/adjust/", dials.adjust, name="adjust"),
+    path("jobs/<str:code>/retry/", again.retry, name="retry"),
+    path("jobs/<str:code>/accept/", again.accept, name="accept"),
     path("jobs/<str:code>/items/", items.items, name="items"),
     path("jobs/<str:code>/items/<int:row>/", items.item, name="item"),
+    path("jobs/<str:code>/items/<int:row>/edit/", editing.edit, name="edit"),
     path("jobs/<str:code>/results.<str:format>", downloads.result, name="results"),
     path("jobs/<str:code>/failed.csv", downloads.failed, name="failed"),
     path("jobs/<str:code>/corrections/", corrections.corrections, name="corrections"),
@@ -44,6 +49,6 @@ urlpatterns = [
     path("jobs/<str:code>/problems.csv", downloads.problems, name="problems"),
     *[
         path(f"jobs/<str:code>/{verb}/", jobs.act, {"verb": verb}, name=verb)
-        for verb in ("start", "pause", "resume", "cancel", "retry", "delete")
+        for verb in ("start", "pause", "resume", "cancel", "delete")
     ],
 ]

@@ -3,9 +3,11 @@
 from jobs.dials import LIMIT, POLICY
 from jobs.forms.again import filled_in, secrets_of
 from jobs.forms.dials import DialsForm
+from jobs.forms.editing import EditForm
 from jobs.forms.guessing import guess
 from jobs.forms.job import NAMES, JobForm, chosen_one
 from jobs.forms.policy import defaults, filled
+from jobs.forms.retry import RetryForm
 from jobs.forms.source import GONE, given_by, options_of, understood, upload_for
 
 __all__ = [
@@ -14,7 +16,9 @@ __all__ = [
     "NAMES",
     "POLICY",
     "DialsForm",
+    "EditForm",
     "JobForm",
+    "RetryForm",
     "chosen_one",
     "defaults",
     "filled",

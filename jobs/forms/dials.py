@@ -23,9 +23,9 @@ class DialsForm(PolicyFields):
     What the person saw is sent along: two who each change something else at the same time both get what they want.
     """
 
-    def __init__(self, job: Job, data: Any = None) -> None:
+    def __init__(self, job: Job, data: Any = None, *, auto_id: str = "dial_%s") -> None:
         initial = {name: plain(value) for name, value in job.dials.items()}
-        super().__init__(data, initial=initial, auto_id="dial_%s")
+        super().__init__(data, initial=initial, auto_id=auto_id)
         self.bound_workers()
         self.fields["workers"].help_text = f"From 1 to {settings.JOBS_MAX_WORKERS:,}."
         for name, field in self.fields.items():

@@ -403,9 +403,16 @@ class Job(models.Model):
         for text in texts:
             self.note("adjust", text, by)
 
-    def _other_parameters(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    @property
+    def fixed(self) -> str:
+        """Why its parameters cannot be changed now; empty where they can."""
         if not self.ended or self.shards.leased().exists():
-            raise Refused("Parameters can be changed once the job has ended: items that wait would run with them, too.")
+            return "Parameters can be changed once the job has ended: items that wait would run with them, too."
+        return ""
+
+    def _other_parameters(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        if sentence := self.fixed:
+            raise Refused(sentence)
         try:
             return processors.get(self.processor).clean({**self.parameters, **parameters})
         except processors.ParameterError as error:

@@ -21,11 +21,17 @@ BY_LIMIT: Final = "Paused: "  # so begins the reason that the failure limit give
 COUNTED: Final = ("succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted", "fallback")
 
 
-def retry_label(counts: Mapping[str, int]) -> str:
-    failed, rest = counts["failed"], counts["not_attempted"]
+def retry_label(frame: Mapping[str, Any]) -> str:
+    """Those that somebody accepted are left out of it."""
+    failed, rest = again(frame), frame["counts"]["not_attempted"]
     if failed and rest:
         return f"Retry {failed + rest:,} items"
     return f"Retry {failed:,} failed" if failed or not rest else f"Run {rest:,} not attempted"
+
+
+def again(frame: Mapping[str, Any]) -> int:
+    """How many failures a retry of all of them takes."""
+    return max(0, int(frame["counts"]["failed"]) - int(frame.get("accepted", 0)))
 
 
 def error_share(counts: Mapping[str, int]) -> str:
@@ -157,7 +163,8 @@ def view(frame: Mapping[str, Any]) -> dict[str, Any]:
         "note": note(frame),
         "label": frame["label"],
         "tone": "throttled" if frame["label"] == "Throttled" else tone(frame["state"], counts),
-        "retry": retry_label(counts),
+        "retry": retry_label(frame),
+        "any_retry": bool(again(frame) or counts["not_attempted"]),
         "alone": frame["why"].startswith("No worker"),
         "queued": f"Trying {counted(frame['trial'])}" if frame["trial"] else "Waiting for a worker",
         **stopped(frame),

@@ -29,7 +29,7 @@ def result(request: HttpRequest, code: str, format: str) -> HttpResponseBase:
         raise Http404("There is no such format.")
     job = job_for(request, code)
     try:
-        choice = Choice.of(request.GET, job)
+        choice = Choice.of(asked(request), job)
         name = results.file_name(job, f"-{choice.word}.{format}")
         return fresh(request, job, format, name, choice, lambda: results.pieces(job, format, choice))
     except Wrong as wrong:
@@ -41,7 +41,7 @@ def failed(request: HttpRequest, code: str) -> HttpResponseBase:
     """Exactly the failed rows, or those of a cause or a selection, to be mended."""
     job = job_for(request, code)
     try:
-        choice = replace(Choice.of({**request.GET.dict(), "state": ""}, job), state="failed")
+        choice = replace(Choice.of(asked(request) | {"state": ""}, job), state="failed")
     except Wrong as wrong:
         return refused(request, job, wrong)
     name = results.file_name(job, f"-{choice.word.removeprefix('results-')}.csv")
@@ -58,6 +58,12 @@ def problems(request: HttpRequest, code: str) -> HttpResponseBase:
     answer = attachment(request, pieces, results.FORMATS["csv"], results.file_name(job, "-problems.csv"))
     answer["Cache-Control"] = "no-store"
     return answer
+
+
+def asked(request: HttpRequest) -> dict[str, str]:
+    """The question; rows that are marked one by one come as one each."""
+    rows = ",".join(filter(None, request.GET.getlist("rows")))
+    return request.GET.dict() | ({"rows": rows} if rows else {})
 
 
 def refused(request: HttpRequest, job: Job, wrong: Wrong) -> HttpResponse:

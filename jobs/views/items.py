@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 from jobs import files, numbers, places
 from jobs.finding import PAGE as PAGE
 from jobs.finding import SORTABLE, Found, find
+from jobs.forms import EditForm
 from jobs.listing import WORDS, shown
 from jobs.models import Attempt, Cause, Item, Job, JobState
 from jobs.views.access import item_for, job_for
@@ -42,6 +43,7 @@ def page_of_items(request: HttpRequest, job: Job, frame: Mapping[str, Any] | Non
         "newest": newest,
         "state": wanted.state if wanted.state in WORDS else "",
         "cause": cause_title(job, wanted.cause),
+        "pick": job.allows("retry"),
         "query": wanted.query,
         "segments": segments(wanted, newest),
         "states": NAMES,
@@ -81,6 +83,7 @@ def found_items(job: Job, wanted: Wanted, frame: Mapping[str, Any] | None) -> di
         "items": items,
         "found": found,
         "said": said(found, wanted, items, job),
+        "whole": whole(job, wanted, found),
         "previous": base.but(before=found.previous).query if found.previous else "",
         "next": base.but(after=found.next).query if found.next else "",
         "heads": heads(wanted, found),
@@ -106,6 +109,17 @@ def said(found: Found, wanted: Wanted, items: list[dict[str, Any]], job: Job) ->
         return f"Rows {items[0]['row']:,} to {last:,} of {job.total:,}" if found.sorted else ""
     count = f"{len(items):,} shown"
     return f"{count} of {found.leaves:,}" if found.exact else count
+
+
+def whole(job: Job, wanted: Wanted, found: Found) -> dict[str, Any] | None:
+    """What the page is a part of, where all of it can be chosen at once: the failures of a cause, or all."""
+    more = found.previous or found.next
+    if not more or wanted.searches or wanted.state not in ("failed", *([ALL, ""] if wanted.cause else [])):
+        return None
+    cause = job.causes.filter(pk=wanted.cause).first() if wanted.cause else None
+    count = cause.count if cause else found.leaves
+    words = f"all {count:,} {'of this cause' if cause else 'failed'}"
+    return {"query": f"cause={cause.pk}" if cause else "", "count": count, "words": words}
 
 
 def heads(wanted: Wanted, found: Found) -> dict[str, dict[str, Any]]:
@@ -150,11 +164,16 @@ def items(request: HttpRequest, code: str) -> HttpResponse:
 
 @require_safe
 def item(request: HttpRequest, code: str, row: int) -> HttpResponse:
-    """One item: input, result or error, every attempt. Without its page for the drawer, which asks as htmx does."""
-    found = item_for(request, code, row)
+    """One item: input, result or error, every attempt."""
+    return item_page(request, item_for(request, code, row))
+
+
+def item_page(request: HttpRequest, found: Item, form: EditForm | None = None) -> HttpResponse:
+    """With `form` its input can be edited. Without its page for the drawer, which asks as htmx does."""
     drawer = "HX-Request" in request.headers
-    context = {"job": found.job, "item": found, "drawer": drawer, **told(found), **around(found)}
-    answer = render(request, "jobs/item.html#item" if drawer else "jobs/item.html", context)
+    context = {"job": found.job, "item": found, "drawer": drawer, "form": form, **told(found), **around(found)}
+    status = 422 if form and form.errors else 200
+    answer = render(request, "jobs/item.html#item" if drawer else "jobs/item.html", context, status=status)
     patch_vary_headers(answer, ["HX-Request"])
     return answer
 
@@ -163,8 +182,10 @@ def told(item: Item) -> dict[str, Any]:
     """All there is to know of an item."""
     job = item.job
     attempts = Attempt.objects.filter(job=job, position=item.position).select_related("worker").order_by("pk")
+    row = shown(item, job, places.running(job))
     return {
-        "shown": shown(item, job, places.running(job)),
+        "shown": row,
+        "may": verbs(job, row["state"]),
         "cells": list(zip(job.columns, cells(item, job), strict=False)),
         "mapped": set(job.mapping.values()),
         "result": pretty(item.result),
@@ -172,6 +193,15 @@ def told(item: Item) -> dict[str, Any]:
         "attempts": list(attempts),
         "alike": Cause.objects.filter(job=job, pk=item.cause_id).first() if item.cause_id else None,
     }
+
+
+def verbs(job: Job, state: str) -> set[str]:
+    """What can be done with an item in that state, by the names of the buttons."""
+    if not job.allows("retry"):
+        return set()
+    return {"failed": {"retry", "accept", "edit"}, "rejected": {"edit"}, "not_attempted": {"retry", "edit"}}.get(
+        state, set()
+    )
 
 
 def around(item: Item) -> dict[str, int | None]:

@@ -69,9 +69,9 @@ def act(request: HttpRequest, code: str, verb: str) -> HttpResponse:
     """One verb on one job; what came of it is said on the job's page."""
     job = job_for(request, code)
     try:
-        count = dispatch.VERBS[verb](job, request.user)
+        dispatch.VERBS[verb](job, request.user)
     except Refused as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, DONE.get(verb) or numbers.queued_again(count))
+        messages.success(request, DONE[verb])
     return redirect("jobs:list" if verb == "delete" else job)

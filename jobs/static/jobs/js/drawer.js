@@ -1,9 +1,13 @@
 // One item beside the page of its job. Its address is that of the item's own page, which a reload shows; Back closes it.
 
 import "./copy.js";
-import { $, localTimes } from "./shell.js";
+import { busy, post } from "./asking.js";
+import { $, $$, announce, ask, localTimes, takeToasts } from "./shell.js";
 
 const own = (event) => event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+
+const UNSAVED = { title: "Close without saving?", text: "What you typed is not kept.", yes: "Close it", no: "Go on editing" };
+const edited = () => $$("#drawer #edit-form textarea").some((field) => field.value !== field.defaultValue);
 
 export class Drawer {
   /** `items` is the address below which the items have their pages. */
@@ -19,14 +23,29 @@ export class Drawer {
       this.open(event.detail.row);
     });
     this.dialog.addEventListener("close", () => this.#closed());
+    this.dialog.addEventListener("cancel", (event) => {
+      if (event.target !== this.dialog || !edited()) return;
+      event.preventDefault();
+      this.#leave();
+    });
+    this.dialog.addEventListener("submit", (event) => {
+      if (event.target.id !== "edit-form") return;
+      event.preventDefault();
+      busy(event.submitter ?? $(".primary", event.target), () => this.#save(event.target));
+    });
     // Before htmx, which would fetch the whole page again.
     addEventListener("popstate", (event) => this.#popped(event), { capture: true });
   }
 
   #clicked(event) {
     const { target } = event;
-    if (target.closest("[data-close]") || target === this.dialog) this.dialog.close();
-    const row = own(event) && !target.closest("a:not([data-item]), button, summary, input") && target.closest("#items tbody tr");
+    if (target.closest("[data-close]") || target === this.dialog) this.#leave();
+    if (own(event) && target.closest("#drawer [data-edit]")) {
+      event.preventDefault();
+      this.#edit();
+      return;
+    }
+    const row = own(event) && !target.closest("a:not([data-item]), button, summary, input, .pick") && target.closest("#items tbody tr");
     const link = own(event) ? target.closest("a[data-item]") ?? (row && String(getSelection()) === "" && $("a[data-item]", row)) : null;
     if (!link) return;
     event.preventDefault();
@@ -47,12 +66,35 @@ export class Drawer {
     this.#show(row, part);
   }
 
+  async #leave() {
+    if (!edited() || (await ask(UNSAVED))) this.dialog.close();
+  }
+
+  /** The item with its input as a form. */
+  async #edit() {
+    const part = await this.#fetched(`${this.items}${this.row}/edit/`);
+    if (!part) return;
+    this.#show(this.row, part);
+    $("#edit-form textarea", this.dialog)?.focus();
+  }
+
+  /** The answer is the item; with its form where something in that is wrong. */
+  async #save(form) {
+    const done = await post(form.action, new FormData(form));
+    if (!done) return;
+    this.#show(this.row, $(".item-page", done.page));
+    if (!done.wrong) return;
+    $("#drawer #errors")?.focus();
+    announce($("#drawer #errors")?.textContent.trim().replace(/\s+/g, " ") ?? "");
+  }
+
   /** What the server says of an item; null where it says nothing, undefined where another one was asked for meanwhile. */
   async #fetched(address) {
     const asked = ++this.asked;
     try {
       const answer = await fetch(address, { headers: { "HX-Request": "true" } });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      takeToasts(page);
       if (asked !== this.asked) return undefined;
       return answer.ok ? $(".item-page", page) : null;
     } catch {
@@ -75,12 +117,16 @@ export class Drawer {
   }
 
   /** Looks again at an item that has changed. */
-  async touched(changes) {
-    if (!this.dialog.open || !changes.some(([at]) => at === this.row - 1)) return;
+  touched(changes) {
+    if (changes.some(([at]) => at === this.row - 1)) this.look();
+  }
+
+  async look() {
+    if (!this.dialog.open || $("#edit-form", this.dialog)) return;
     const row = this.row;
     const part = await this.#fetched(`${this.items}${row}/`);
     if (!part || !this.dialog.open || row !== this.row) return;
-    if (!$("#drawer-body :focus") && !$("#drawer-body details[open]")) this.#show(row, part);
+    if (!$("#drawer-body :is(input, textarea):focus, #edit-form") && !$("#drawer-body details[open]")) this.#show(row, part);
   }
 
   #closed() {

@@ -109,7 +109,11 @@ export function rowNote({ state, counts, elapsed, eta, why }) {
   return left(eta) || why;
 }
 
-function retryLabel({ failed, not_attempted: rest }) {
+/** How many failures a retry of all takes: not those that somebody accepted. */
+const again = ({ counts, accepted = 0 }) => Math.max(0, counts.failed - accepted);
+
+function retryLabel(frame) {
+  const [failed, rest] = [again(frame), frame.counts.not_attempted];
   if (failed && rest) return `Retry ${grouped(failed + rest)} items`;
   return failed || !rest ? `Retry ${grouped(failed)} failed` : `Run ${grouped(rest)} not attempted`;
 }
@@ -232,7 +236,8 @@ export function view(frame) {
     note: note(frame),
     label: frame.label,
     tone: frame.label === "Throttled" ? "throttled" : tone(frame.state, counts),
-    retry: retryLabel(counts),
+    retry: retryLabel(frame),
+    any_retry: Boolean(again(frame) || counts.not_attempted),
     alone: frame.why.startsWith("No worker"),
     queued: frame.trial ? `Trying ${rows(frame.trial)}` : "Waiting for a worker",
     ...stopped(frame),

@@ -1,3 +1,8 @@
 // The page of one item.
 
+import { startAsking } from "./asking.js";
 import "./copy.js";
+import { $ } from "./shell.js";
+
+startAsking({ stays: false });
+if (!$("#errors")) $("#edit-form textarea")?.focus();

@@ -68,8 +68,9 @@ function flash(row) {
 }
 
 export class Items {
-  /** `address` is where the items have their pages, `frame` what the server wrote into the page. */
-  constructor(address, frame) {
+  /** `address` is where the items have their pages, `frame` what the server wrote; `drawn` is called when rows changed. */
+  constructor(address, frame, drawn) {
+    this.drawn = drawn;
     this.newest = new Newest(address, newest() ? frame.rows : []);
     this.timer = this.sampling = null;
     this.wanted = false;
@@ -133,6 +134,7 @@ export class Items {
       if (newest()) this.newest.shown = [];
     }
     localTimes(section());
+    this.drawn();
   }
 
   // The newest attempts
@@ -146,8 +148,13 @@ export class Items {
 
   #paint() {
     this.sampling = null;
-    if (newest() && $("tbody", section()) && !document.hidden && !reading()) this.newest.paint($("tbody", section()));
+    if (newest() && $("tbody", section()) && !document.hidden && !reading()) this.#paintNewest();
     this.#note();
+  }
+
+  #paintNewest() {
+    this.newest.paint($("tbody", section()));
+    this.drawn();
   }
 
   // Rows of a filter move when others come in or leave, and the newest ones always do: they hold still while somebody
@@ -172,7 +179,7 @@ export class Items {
 
   /** Somebody asks for it: whatever holds it still. */
   #show() {
-    if (newest() && !this.wanted) this.newest.paint($("tbody", section()));
+    if (newest() && !this.wanted) this.#paintNewest();
     else if (!this.timer) this.timer = setTimeout(() => this.#fetch());
     $("#held").hidden = true;
   }
@@ -193,6 +200,7 @@ export class Items {
     this.wanted = false;
     if (newest()) this.newest.shown = [];
     localTimes(section());
+    this.drawn();
     announce($(".items-said", section()).textContent.trim().replace(/\s+/g, " ") || $(".empty", section())?.textContent.trim() || "");
   }
 }

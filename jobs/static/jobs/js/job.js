@@ -1,6 +1,7 @@
 // The page of a job. The server has written every number already; from here on frames overwrite them in place.
 
 import { paintActivity } from "./activity.js";
+import { startAsking } from "./asking.js";
 import { Charts } from "./charts.js";
 import { paintDials, startDials } from "./dials.js";
 import { Drawer } from "./drawer.js";
@@ -10,6 +11,7 @@ import { Items } from "./items.js";
 import { Live } from "./live.js";
 import { itemMap } from "./map.js";
 import { pill } from "./pill.js";
+import { Selection } from "./selection.js";
 import { $, $$, announce, localTimes, setText } from "./shell.js";
 
 const ICONS = { waiting: 0, running: 1, throttled: 1, paused: 2, finished: 3, failed: 4, mixed: 4, cancelled: 5, invalid: 4 };
@@ -61,6 +63,7 @@ function shows(frame, words) {
     results: frame.total > 0 && !words.untouched,
     // What has not run is changed, not run again.
     again: frame.state !== "ready",
+    any_retry: words.any_retry,
     any_failed: frame.counts.failed > 0,
     any_fallback: frame.counts.fallback > 0,
     any_retrying: frame.counts.retrying > 0,
@@ -107,7 +110,6 @@ function paintActions(frame, words) {
     $("#began").dateTime = frame.started;
     localTimes($("#job .meta"));
   }
-  $('[data-verb="retry"] button').dataset.yes = words.retry;
   $('[data-verb="cancel"] button').dataset.text =
     `${words.open} items that are not done will not be attempted. The results of the ${words.done} that are done are kept, and the rest can be resumed later.`;
 }
@@ -149,7 +151,8 @@ function speak(frame, words) {
 
 // News
 
-const items = new Items(page.dataset.items, current);
+const selection = new Selection(page.dataset.code);
+const items = new Items(page.dataset.items, current, () => selection.paint());
 const drawer = new Drawer(page.dataset.items);
 const map = itemMap(() => live.refresh());
 const charts = new Charts($("#charts"));
@@ -188,12 +191,17 @@ const live = new Live({
 const line = pill(page, () => live.connect());
 
 // A button was pressed: what came of it is in the next numbers.
-document.addEventListener("acted", () => live.refresh());
+document.addEventListener("acted", () => {
+  live.refresh();
+  items.look();
+  drawer.look();
+});
 document.addEventListener("visibilitychange", () => paint(current));
 // What the service asks to wait is counted down.
 setInterval(() => current.throttled && paint(current), 1000);
 
 startDials();
+startAsking({ stays: true });
 map.take(current, null);
 paint(current);
 live.start();

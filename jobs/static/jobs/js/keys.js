@@ -3,7 +3,7 @@
 import { Chords, taken } from "./chords.js";
 import { $, $$, announce } from "./shell.js";
 
-const FIELDS = "input, textarea, select, [contenteditable]";
+const FIELDS = "input:not([type=checkbox]), textarea, select, [contenteditable]";
 const ROWS = "#items tbody .row-link, .jobs tbody .name";
 const STEP = { j: 1, k: -1 };
 
@@ -49,7 +49,9 @@ const DOES = {
   "?": showSheet,
   "/": () => focus('main input[type="search"]'),
   p: () => press('[data-verb="pause"] button, [data-verb="resume"] button'),
-  r: () => press('[data-verb="retry"] button'),
+  r: () => press("#item-retry, [data-verb=retry] > a"),
+  e: () => press("#item-edit"),
+  x: () => $("#items tbody tr:focus-within .pick input")?.click(),
   d: openDownload,
   0: () => press("#items [data-clear], #items .segments a"),
   m: () => focus("item-map[tabindex], item-map [tabindex]"),
@@ -59,6 +61,9 @@ const DOES = {
   "g n": () => press('.header [data-go="new"]'),
   ...Object.fromEntries([1, 2, 3, 4, 5, 6].map((n) => [n, () => press(`#tiles > a:nth-child(${n})`)])),
 };
+
+// And what keys press in the drawer, where the page is out of reach
+const BESIDE = { r: () => press("#drawer #item-retry"), e: () => press("#drawer #item-edit") };
 
 // People who dictate, or whose fingers slip, can switch single keys off: WCAG 2.1.4.
 
@@ -90,11 +95,12 @@ function listen() {
   document.addEventListener("keydown", (event) => {
     const inField = event.target.closest?.(FIELDS);
     if (event.key === "Escape" && inField?.type === "search") inField.blur();
-    if (!on || (event.repeat && !(event.key in STEP)) || taken(event, inField, $("dialog[open]"))) return;
+    if (!on || (event.repeat && !(event.key in STEP)) || taken(event, inField, $("dialog[open]:not(#drawer)"))) return;
+    const does = $("#drawer[open]") ? BESIDE : DOES;
     const name = chords.press(event.key, performance.now());
-    if (!name) return;
+    if (!name || !does[name]) return;
     event.preventDefault();
-    DOES[name]();
+    does[name]();
   });
 }
 

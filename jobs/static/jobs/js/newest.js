@@ -40,6 +40,10 @@ function drawn(row, items) {
   link.textContent = `#${number(row.row)}`;
   link.href = `${items}${row.row}/`;
   link.dataset.item = row.row;
+  const box = $(".pick input", made);
+  box.value = row.row;
+  box.setAttribute("aria-label", `Choose row ${row.row}`);
+  if (!["failed", "rejected"].includes(row.state)) box.parentNode.remove();
   $(".badge", made).dataset.state = row.state;
   $(".badge", made).textContent = WORDS[row.state];
   $(".input .clip", made).textContent = row.label;
