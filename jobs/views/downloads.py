@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Final
 
-from django.http import Http404, HttpRequest, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.http import content_disposition_header
@@ -12,23 +13,30 @@ from django.views.decorators.http import require_safe
 
 from jobs import problems as found
 from jobs import results
+from jobs.models import Job, JobState
 from jobs.views.access import job_for
+
+UNREAD: Final = (JobState.LOADING, JobState.INVALID)
 
 
 @require_safe
-def result(request: HttpRequest, code: str, format: str) -> StreamingHttpResponse:
-    """Every row of the input in its order, at any moment."""
+def result(request: HttpRequest, code: str, format: str) -> HttpResponseBase:
+    """Every row of the input in its order, at any moment once the file was read."""
     if format not in results.FORMATS:
         raise Http404("There is no such format.")
     job = job_for(request, code)
+    if job.state in UNREAD:
+        return nothing_yet(request, job)
     text = results.streamed(results.chunks(job, format))
     return attachment(text, results.FORMATS[format], results.file_name(job, f"-results.{format}"))
 
 
 @require_safe
-def failed(request: HttpRequest, code: str) -> StreamingHttpResponse:
+def failed(request: HttpRequest, code: str) -> HttpResponseBase:
     """Exactly the failed rows, to be mended."""
     job = job_for(request, code)
+    if job.state in UNREAD:
+        return nothing_yet(request, job)
     text = results.streamed(results.failed_chunks(job))
     return attachment(text, results.FORMATS["csv"], results.file_name(job, "-failed.csv"))
 
@@ -41,6 +49,10 @@ def problems(request: HttpRequest, code: str) -> HttpResponseBase:
         return render(request, "jobs/pruned.html", {"job": job}, status=410)
     text = results.streamed(found.chunks(job))
     return attachment(text, results.FORMATS["csv"], results.file_name(job, "-problems.csv"))
+
+
+def nothing_yet(request: HttpRequest, job: Job) -> HttpResponse:
+    return render(request, "jobs/no_results.html", {"job": job}, status=409)
 
 
 def attachment(text: AsyncIterator[bytes], content_type: str, name: str) -> StreamingHttpResponse:

@@ -47,7 +47,7 @@ function paintSpark(row, path) {
 
 function paintRow(row, job) {
   const badge = $(".badge", row);
-  badge.dataset.state = tone(job.state, job.counts);
+  badge.dataset.state = tone(job);
   setText(badge, job.label);
   setText($('[data-v="percent"]', row), percent(job.done, job.total));
   setText($('[data-v="left"]', row), rowNote(job));
