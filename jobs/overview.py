@@ -90,7 +90,7 @@ def glance(owner: int | None) -> dict[str, Any]:
 
 
 def finished_lately(jobs: JobQuerySet) -> Counter[int]:
-    """Items that finished in each quarter of an hour of the last day; whoever looks adds up since their own midnight."""
+    """Items that finished in each quarter of an hour of the last day: each viewer adds up since their own midnight."""
     since = timezone.now() - timedelta(seconds=QUARTER * QUARTERS)
     kept = Series.objects.filter(at__gte=since, job__in=jobs).values_list("quarters", flat=True)
     found: Counter[int] = Counter()

@@ -135,12 +135,13 @@ class Stage:
 
     # Jobs
 
-    def submit(self, name: str, text: str, processor: str = "simulate", **fields: Any) -> str:
-        """The code of a new job that starts right away; `fields` are those of the form."""
+    def submit(self, name: str, text: str | bytes, processor: str = "simulate", **fields: Any) -> str:
+        """The code of a new job of this file that starts right away; `fields` are those of the form."""
         defaults = {"processor": processor, "name": name, "then": "start"}
         if processor == "simulate":
             defaults |= {"param_seconds": "0.02", "param_jitter": "0.6", "label_column": "street"}
-        file = {"file": (f"{name.lower()}.csv", text.encode(), "text/csv")}
+        content = text.encode() if isinstance(text, str) else text
+        file = {"file": (f"{name.lower()}.csv", content, "text/csv")}
         answer = self.system.post(self.client(), "/jobs/new/", defaults | fields, file)
         assert answer.is_success, re.findall("error[^<]*<.*", answer.text)
         return str(answer.json()["url"]).split("/")[2]

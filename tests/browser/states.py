@@ -5,6 +5,7 @@ Each is named by what a person sees. A state is there once what it is about can 
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +15,14 @@ from playwright.sync_api import FilePayload, Page, WebSocketRoute, expect
 
 from tests.browser.stage import LARGEST, Stage, mixed, queries, rows
 
+HALF: Final = rows(6_000) + '006001,"Anna Nowak\n' + rows(6_000)  # a quote that is never closed
 Show = Callable[[Stage], Any]  # a context manager that gives a page
 STATES: Final[dict[str, Show]] = {}
 SOON: Final = 30_000  # milliseconds in which a page must show what it is about
 MANY: Final = 100_000
+MILLION: Final = 1_000_000
+# Those that are looked at on a very large screen, too.
+MAIN: Final = ("jobs", "running, 100,000 items", "running, 1,000,000 items", "failed items only", "new job with a file")
 
 
 def state(name: str) -> Callable[[Callable[[Stage], Iterator[Page]]], Show]:
@@ -79,10 +84,26 @@ def ready(stage: Stage) -> Iterator[Page]:
         yield page
 
 
+@state("tried")
+def tried(stage: Stage) -> Iterator[Page]:
+    def made() -> str:
+        code = stage.submit(
+            "Addresses to try", rows(1_200, lambda at: "fail:Empty postcode" if at == 3 else "ok"), then="check"
+        )
+        stage.until(code, lambda frame: frame["state"] == "ready")
+        stage.act(code, "try")
+        return code
+
+    code = stage.job("tried", made)
+    stage.until(code, lambda frame: frame["state"] == "ready" and frame["counts"]["succeeded"])
+    with shown(stage, code, "Ready") as page:
+        expect(page.get_by_role("heading", name="Trial", exact=True)).to_be_visible()
+        yield page
+
+
 @state("invalid")
 def invalid(stage: Stage) -> Iterator[Page]:
-    text = rows(6_000) + '006001,"Anna Nowak\n' + rows(6_000)
-    code = stage.job("invalid", lambda: stage.submit("Half a download", text))
+    code = stage.job("invalid", lambda: stage.submit("Half a download", HALF))
     with shown(stage, code, "Cannot be read") as page:
         yield page
 
@@ -140,13 +161,46 @@ def running_many(stage: Stage) -> Iterator[Page]:
             yield page
 
 
+@state("running, 1,000,000 items")
+def running_million(stage: Stage) -> Iterator[Page]:
+    """Packed, since the file is larger than this system takes."""
+    fields = {"workers": "50", "attempts": "3", "param_seconds": "0", "param_jitter": "0"}
+    code = stage.submit("Every customer", gzip.compress(rows(MILLION, mixed).encode(), 1), **fields)
+    with passing(stage, code):
+        stage.until(code, lambda frame: frame["counts"]["succeeded"] >= 150_000, 300)
+        with shown(stage, code, "Running") as page:
+            expect(page.locator("#charts canvas").first).to_be_visible(timeout=SOON)
+            expect(page.locator("#map-caption")).to_contain_text("1 dot")
+            yield page
+
+
+@state("worker silent")
+def silent(stage: Stage) -> Iterator[Page]:
+    code = stage.submit("Returns of August", rows(600, slow_after(260)), workers="10")
+    with passing(stage, code):
+        stage.until(code, lambda frame: frame["counts"]["succeeded"] > 240)
+        with stage.frozen(stage.worker, *stage.worker.children()), shown(stage, code, "Running") as page:
+            expect(page.locator("#state")).to_contain_text("was last seen", timeout=SOON)
+            expect(page.locator("#state b")).to_have_text("Waiting for a worker")
+            yield page
+
+
 @state("throttled")
 def throttled(stage: Stage) -> Iterator[Page]:
     code = stage.submit("Search queries", queries(240), "rewrite-query", workers="4")
     with passing(stage, code):
         stage.until(code, lambda frame: frame["throttled"])
-        with shown(stage, code, "Running|Throttled") as page:
+        with shown(stage, code, "Throttled") as page:
+            expect(page.locator("#state")).to_contain_text("The service asks to wait")
             yield page
+
+
+@state("adjust")
+def adjust(stage: Stage) -> Iterator[Page]:
+    for page in running(stage, "Parcels", 300, 120, workers="12"):
+        page.locator("#dials > summary").click()
+        expect(page.get_by_role("heading", name="Adjust this job")).to_be_visible()
+        yield page
 
 
 @state("paused by a person")
@@ -206,6 +260,13 @@ def all_failed(stage: Stage) -> Iterator[Page]:
         yield page
 
 
+@state("finished with fallbacks")
+def fallbacks(stage: Stage) -> Iterator[Page]:
+    text = queries(30) + "q-31,\n"
+    with shown(stage, stage.ended("Queries of May", text, processor="rewrite-query"), "Finished") as page:
+        yield page
+
+
 @state("cancelled")
 def cancelled(stage: Stage) -> Iterator[Page]:
     def made() -> str:
@@ -215,6 +276,22 @@ def cancelled(stage: Stage) -> Iterator[Page]:
         return code
 
     with shown(stage, stage.job("cancelled", made), "^Cancelled$") as page:
+        yield page
+
+
+@state("items, nothing found")
+def nothing_found(stage: Stage) -> Iterator[Page]:
+    with stage.tab(f"/jobs/{good(stage)}/?state=failed&q=nothing-like-this#items") as page:
+        expect(page.get_by_text("No items match.")).to_be_visible()
+        yield page
+
+
+@state("no results")
+def no_results(stage: Stage) -> Iterator[Page]:
+    code = stage.job("invalid", lambda: stage.submit("Half a download", HALF))
+    stage.until(code, lambda frame: frame["state"] == "invalid")
+    with stage.tab(f"/jobs/{code}/results.csv") as page:
+        expect(page.get_by_role("heading", name="There are no results")).to_be_visible()
         yield page
 
 
