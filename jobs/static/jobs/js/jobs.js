@@ -66,7 +66,7 @@ const STRIP = { running: number, others: String, rate: number, failed: number, f
 
 function paintStrip(strip) {
   setText($('[data-strip="today"]'), compact(today(strip.lately)));
-  $("#today").title = "Since midnight in your time zone";
+  $("#today")?.setAttribute("title", "Since midnight in your time zone");
   for (const [name, write] of Object.entries(STRIP)) setText($(`[data-strip="${name}"]`), write(strip[name]));
 }
 
