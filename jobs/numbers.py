@@ -67,10 +67,11 @@ def actions(job: Job, counts: dict[str, int]) -> list[str]:
     """The verbs that make sense now, in the order of the buttons."""
     left = counts["waiting"] + counts["not_attempted"] + counts["running"]
     tried = counts["succeeded"] + counts["failed"]
+    stopping = job.ended and counts["running"]
     sense = {
         "start": left or tried,
         "try": left,
-        "retry": (counts["failed"] and not trying(job)) or (job.ended and left),
+        "retry": not stopping and ((counts["failed"] and not trying(job)) or (job.ended and left)),
         "resume": left,
         "adjust": left,
     }

@@ -26,7 +26,7 @@ SIZES: Final = ((1440, 900), (390, 844))
 LARGE: Final = (2560, 1440)
 THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 TALLEST: Final = 2400  # pixels: longer pages are cut there
-SETTLED: Final = 0.3  # seconds until everything that follows a new size or theme is drawn
+SETTLED: Final = 0.7  # seconds until everything that follows a new size or theme is drawn
 
 
 def short(state: str) -> str:

@@ -39,6 +39,8 @@ def shown(stage: Stage, code: str, badge: str, **options: Any) -> Iterator[Page]
     with stage.tab(f"/jobs/{code}/", **options) as page:
         expect(page.locator("#badge")).to_have_text(re.compile(badge), timeout=SOON)
         expect(page.locator("#live")).to_have_text("Live", timeout=SOON)
+        charts = page.locator("#charts:is([data-empty], :has(canvas))")
+        expect(charts).to_be_attached(timeout=SOON)
         yield page
 
 
@@ -260,10 +262,11 @@ def all_failed(stage: Stage) -> Iterator[Page]:
         yield page
 
 
-@state("finished with fallbacks")
-def fallbacks(stage: Stage) -> Iterator[Page]:
-    text = queries(30) + "q-31,\n"
-    with shown(stage, stage.ended("Queries of May", text, processor="rewrite-query"), "Finished") as page:
+@state("finished with rejected rows")
+def rejected(stage: Stage) -> Iterator[Page]:
+    code = stage.ended("Orders of April", rows(240) + "000241,Anna Nowak,what,is,this,row\n")
+    with shown(stage, code, "Finished with failures") as page:
+        expect(page.locator("#state")).to_contain_text("1 rejected")
         yield page
 
 

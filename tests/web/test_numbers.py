@@ -287,6 +287,12 @@ class ActionTests(People):
             offered = "results" in self.actions(job)
             assert offered == (state not in (JobState.LOADING, JobState.INVALID)), state
 
+    def test_it_offers_to_undo_a_cancel_while_it_stops_and_no_retry(self) -> None:
+        job = loaded(self.alice)
+        Shard.objects.filter(job=job).update(running=1, token="t")
+        dispatch.cancel(job)
+        assert self.actions(job) == ["resume", "again"]
+
     def test_it_offers_results_once_something_was_tried(self) -> None:
         job = loaded(self.alice)
         Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING, started=timezone.now())
