@@ -17,7 +17,7 @@ from jobs.limits import counted
 from jobs.models import Batch, Job, JobState, Shard
 from jobs.models.job import COUNTS, JobQuerySet
 from jobs.models.states import UNFINISHED, WORKABLE
-from jobs.waiting import Around, limited, slow, unheard
+from jobs.waiting import SILENT, Around, limited, slow, unheard
 
 NEWEST: Final = 25
 CAUSES: Final = 20
@@ -128,8 +128,7 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
     one that has run longest, `throttled` for how many seconds the service asks to wait, `points` the newest of the
     job's series.
     """
-    read = job.shards.annotate(silent=unheard())
-    shards = list(read.values("histogram", "rate", "token", "silent", "in_flight", "throttled", *COUNTS))
+    shards = list(job.shards.values("histogram", "rate", "token", "in_flight", "throttled", *COUNTS))
     stored = {name: sum(shard[name] for shard in shards) for name in COUNTS}
     counts = summary(job, stored)
     running = sorted(pair for shard in shards if shard["running"] for pair in json.loads(shard["in_flight"]))
@@ -172,12 +171,14 @@ def progress(
     There is no time left to tell while only slow items remain or nothing runs for a reason: the service asks to wait,
     no worker is there. What a silent worker did a moment ago does not count.
     """
-    rate = sum(shard["rate"] for shard in shards if shard["token"] and not shard["silent"])
+    rate = sum(shard["rate"] for shard in shards if shard["token"])
     leased = any(shard["token"] for shard in shards)
     durations = histogram.total(shard["histogram"] for shard in shards)
     p95 = histogram.quantile(durations, 0.95)
     lasts = slow(job, counts, running, p95)
     held = why(job, counts, leased)
+    if held.endswith(SILENT):
+        rate -= unheard(job.shards.all()).aggregate(rate=Sum("rate", default=0.0))["rate"]
     idle = not counts["running"]
     stands = lasts or (asked and idle and job.state == JobState.RUNNING)
     return {
@@ -253,8 +254,9 @@ def typical_seconds(processor: str, owner: Any) -> float | None:
 
 
 def listed(jobs: JobQuerySet) -> JobQuerySet:
-    """The jobs with all that their rows in the list need, in one query."""
-    leased, silent = ~Q(shards__token=""), unheard("shards__")
+    """The jobs with all that their rows in the list need, in two queries."""
+    leased = ~Q(shards__token="")
+    silent = leased & Q(shards__worker__in=set(unheard(Shard.objects.all()).values_list("worker", flat=True)))
     counted_ones = jobs.with_counts().annotate(
         sum_rate=Sum("shards__rate", filter=leased, default=0.0),
         silent_rate=Sum("shards__rate", filter=silent),

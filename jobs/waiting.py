@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
 
-from django.db.models import Q, Sum
+from django.db.models import Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -16,6 +16,7 @@ from jobs.dials import per_second
 from jobs.limits import items
 from jobs.models import Job, JobState, Part, Worker
 from jobs.models.part import BROKER
+from jobs.models.shard import ShardQuerySet
 from jobs.models.worker import SEEN_WITHIN, WorkerQuerySet
 
 TOLD_FOR: Final = timedelta(seconds=30)  # how long a page says what went back to the queue
@@ -44,9 +45,9 @@ def nobody(workers: WorkerQuerySet) -> str:
     return f"No worker is running{f'; the last one was seen {ago(last.seen)}' if last else ''}. The job waits."
 
 
-def unheard(lookup: str = "") -> Q:
-    """What a worker holds that has not been heard of; `lookup` leads to the shards."""
-    return ~Q(**{f"{lookup}token": ""}) & Q(**{f"{lookup}worker__seen__lt": Now() - SEEN_WITHIN})
+def unheard(shards: ShardQuerySet) -> ShardQuerySet:
+    """What workers hold that have not been heard of."""
+    return shards.leased().filter(worker__seen__lt=Now() - SEEN_WITHIN)
 
 
 def slow(job: Job, counts: Mapping[str, int], running: Sequence[tuple[int, float]], p95: float | None) -> str:
@@ -99,7 +100,7 @@ class Around:
 
     def silent(self, job: Job) -> str:
         """Which worker that holds items of the job has not been heard of."""
-        held = job.shards.filter(unheard())
+        held = unheard(job.shards.all())
         found = (
             held.values_list("worker__name", "worker__seen").annotate(items=Sum("running")).order_by("-items").first()
         )
