@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -191,17 +190,6 @@ class Stage:
     def _service(self, words: str) -> psutil.Process:
         """The parent of such processes: the first of them that was started."""
         return min(self.system.processes(words), key=lambda process: process.create_time())
-
-    @contextmanager
-    def frozen(self, *processes: psutil.Process) -> Iterator[None]:
-        """Lets them stand still for a while."""
-        for process in processes:
-            process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for process in processes:
-                process.send_signal(signal.SIGCONT)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any, Final
 from playwright.sync_api import FilePayload, Page, WebSocketRoute, expect
 
 from tests.browser.stage import LARGEST, Stage, mixed, queries, rows
+from tests.system import frozen
 
 HALF: Final = rows(6_000) + '006001,"Anna Nowak\n' + rows(6_000)  # a quote that is never closed
 Show = Callable[[Stage], Any]  # a context manager that gives a page
@@ -73,8 +74,8 @@ def flawed(stage: Stage) -> str:
 def loading(stage: Stage) -> Iterator[Page]:
     code = stage.submit("Newsletter 2026", rows(100_000), then="check")
     stage.until(code, lambda frame: frame["total"] > 10_000 or frame["state"] != "loading")
-    standing = stage.frozen(stage.loader, *stage.loader.children())
-    with passing(stage, code), standing, shown(stage, code, "Reading the file") as page:
+    still = frozen(stage.loader, *stage.loader.children())
+    with passing(stage, code), still, shown(stage, code, "Reading the file") as page:
         yield page
 
 
@@ -112,7 +113,7 @@ def invalid(stage: Stage) -> Iterator[Page]:
 
 @state("waiting in line")
 def waiting(stage: Stage) -> Iterator[Page]:
-    with stage.frozen(*stage.worker.children()):
+    with frozen(*stage.worker.children()):
         first, second = (stage.submit(name, rows(400)) for name in ("Returns of May", "Returns of June"))
         with shown(stage, second, "Waiting") as page:
             expect(page.locator("#state")).to_contain_text("2nd in line", timeout=SOON)
@@ -123,7 +124,7 @@ def waiting(stage: Stage) -> Iterator[Page]:
 
 @state("no worker")
 def no_worker(stage: Stage) -> Iterator[Page]:
-    with stage.frozen(stage.worker, *stage.worker.children()):
+    with frozen(stage.worker, *stage.worker.children()):
         code = stage.submit("Returns of July", rows(400))
         with shown(stage, code, "Waiting") as page:
             expect(page.get_by_text("No worker is running.", exact=True)).to_be_visible(timeout=SOON)
@@ -181,7 +182,7 @@ def silent(stage: Stage) -> Iterator[Page]:
     code = stage.submit("Returns of August", rows(600, slow_after(260)), workers="10")
     with passing(stage, code):
         stage.until(code, lambda frame: frame["counts"]["succeeded"] > 240)
-        with stage.frozen(stage.worker, *stage.worker.children()), shown(stage, code, "Running") as page:
+        with frozen(stage.worker, *stage.worker.children()), shown(stage, code, "Running") as page:
             expect(page.locator("#state")).to_contain_text("was last seen", timeout=SOON)
             expect(page.locator("#state b")).to_have_text("Waiting for a worker")
             yield page

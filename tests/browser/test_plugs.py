@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.system import System, csv_of, until
+from tests.system import System, csv_of, frozen, until
 
 pytestmark = pytest.mark.browser
 SOON = 5.0  # seconds in which a page is right again
@@ -64,19 +61,8 @@ def right(page: Page, system: System, code: str, within: float) -> None:
     assert shown(page) <= stored(system, code)
 
 
-@contextmanager
-def standing(processes: list[psutil.Process]) -> Iterator[None]:
-    for process in processes:
-        process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.send_signal(signal.SIGCONT)
-
-
 def test_it_goes_on_while_valkey_stands_still(page: Page, own_system: System, code: str) -> None:
-    with standing(own_system.processes("unixsocket")):
+    with frozen(*own_system.processes("unixsocket")):
         for _ in range(2):
             right(page, own_system, code, UNTOLD)
     right(page, own_system, code, SOON)
@@ -84,7 +70,7 @@ def test_it_goes_on_while_valkey_stands_still(page: Page, own_system: System, co
 
 
 def test_it_opens_while_valkey_stands_still(page: Page, own_system: System, code: str) -> None:
-    with standing(own_system.processes("unixsocket")):
+    with frozen(*own_system.processes("unixsocket")):
         page.reload()
         right(page, own_system, code, UNTOLD)
         page.goto("/")
