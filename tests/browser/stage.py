@@ -181,7 +181,10 @@ class Stage:
 
     @cached_property
     def worker(self) -> psutil.Process:
-        return self._service("-Q work")
+        """The parent of those that work, once all of them are there."""
+        found = self._service("-Q work")
+        until(lambda: len(found.children()) >= int(SETTINGS["WORKER_PROCESSES"]), 60, "all processes have started")
+        return found
 
     @cached_property
     def loader(self) -> psutil.Process:
