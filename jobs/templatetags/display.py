@@ -113,16 +113,13 @@ def parts(counts: Mapping[str, int], total: int) -> list[dict[str, Any]]:
     return [{"state": state, "x": starts[state], "width": widths[state]} for state in SEGMENTS]
 
 
-def tone(state: str, counts: Mapping[str, int]) -> str:
-    """The colour of a job's badge: its state, or what went wrong in one that is finished."""
+@register.simple_tag
+def tone(job: Mapping[str, Any]) -> str:
+    """The colour of the badge of a job (a frame, or a row of the list): its state, or what went wrong in the end."""
+    counts, state = job["counts"], str(job["state"])
     if state != "finished" or not (counts["failed"] or counts["rejected"]):
-        return state
+        return "throttled" if job["label"] == "Throttled" else state
     return "mixed" if counts["succeeded"] else "failed"
-
-
-@register.simple_tag(name="tone")
-def row_tone(row: Mapping[str, Any]) -> str:
-    return tone(row["state"], row["counts"])
 
 
 @register.filter

@@ -12,6 +12,7 @@ from jobs.dials import per_second
 from jobs.durations import units
 from jobs.limits import counted
 from jobs.templatetags.display import NONE, compact, duration, left, number, percent, share, tone
+from jobs.waiting import SILENT
 
 register = template.Library()
 
@@ -73,8 +74,10 @@ def headline(frame: Mapping[str, Any]) -> str:
         return "Waiting for the service"
     if frame["eta"] is not None:
         return left(frame["eta"])
+    if frame["why"].startswith("No worker") or frame["why"].endswith(SILENT):
+        return "Waiting for a worker"
     if frame["why"] and not counts["running"]:
-        return "Waiting for a worker" if frame["why"].startswith("No worker") else "Waiting"
+        return "Waiting"
     return "Working" if counts["waiting"] or not counts["running"] else "Finishing"
 
 
@@ -156,7 +159,7 @@ def view(frame: Mapping[str, Any]) -> dict[str, Any]:
         "left": headline(frame),
         "note": note(frame),
         "label": frame["label"],
-        "tone": "throttled" if frame["label"] == "Throttled" else tone(frame["state"], counts),
+        "tone": tone(frame),
         "retry": retry_label(counts),
         "alone": frame["why"].startswith("No worker"),
         "queued": f"Trying {counted(frame['trial'])}" if frame["trial"] else "Waiting for a worker",
@@ -164,5 +167,4 @@ def view(frame: Mapping[str, Any]) -> dict[str, Any]:
         **ended(frame),
         "by_limit": frame["state"] == "paused" and frame["reason"].startswith(BY_LIMIT),
         **before_start(counts),
-        "untouched": frame["state"] == "ready" and not counts["succeeded"] + counts["failed"],
     }

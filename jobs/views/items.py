@@ -77,12 +77,14 @@ def found_items(job: Job, wanted: Wanted, frame: Mapping[str, Any] | None) -> di
     found = find(job, wanted, counts)
     items = listed(job, found.positions, places.running(job) if counts["running"] else ())
     base = Wanted(state=ALL) if wanted.row is not None else wanted
+    longer = wanted.longer() if found.next and not found.searched else None
     return {
         "items": items,
         "found": found,
         "said": said(found, wanted, items, job),
         "previous": base.but(before=found.previous).query if found.previous else "",
         "next": base.but(after=found.next).query if found.next else "",
+        "more": longer.query if longer else "",
         "heads": heads(wanted, found),
         # What is found by reading rows, or in another order, is not looked for again at each change.
         "fixed": wanted.searches or wanted.sort.removeprefix("-") != "row",

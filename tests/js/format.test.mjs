@@ -39,6 +39,14 @@ test("it writes a frame as the server does", () => {
   }
 });
 
+test("it adds up what finished since midnight where the reader is", () => {
+  const midnight = new Date(2026, 10, 23) / 900_000;
+  const lately = [[midnight - 1, 8], [midnight, 4], [midnight + 40, 2]];
+  assert.equal(format.today(lately, new Date(2026, 10, 23, 12)), 6);
+  assert.equal(format.today(lately, new Date(2026, 10, 24)), 0);
+  assert.equal(format.today([]), 0);
+});
+
 test("it says how long ago something was", () => {
   const now = new Date(2026, 10, 23, 12, 0, 0);
   assert.equal(format.ago(new Date(now - 10_000), now), "just now");

@@ -176,6 +176,20 @@ class ItemsTests(PageCase):
         assert self.rows(before=101) == list(range(51, 101))
         assert self.rows(before=51) == list(range(1, 51))
 
+    def test_it_shows_more_rows_on_one_page(self) -> None:
+        first = self.context(self.path)
+        assert first["more"] == "more=100"
+        body = self.client.get(self.path).content.decode()
+        assert f'href="{self.path}?more=100#items"' in body
+        longer = self.follow(first["more"])
+        assert [item["row"] for item in longer["items"]] == list(range(1, 121))
+        assert (longer["more"], longer["next"]) == ("", "")
+        for odd in ("7", "-100", "600", "1e2", "x"):
+            assert self.rows(more=odd) == list(range(1, 51)), odd
+
+    def test_it_offers_no_more_rows_before_those_of_a_page(self) -> None:
+        assert self.context(self.path, before=101)["more"] == ""
+
     def test_it_knows_where_the_ends_are(self) -> None:
         first, last = self.context(self.path), self.context(self.path, after=100)
         assert (first["previous"], first["next"]) == ("", f"after={items.PAGE}")

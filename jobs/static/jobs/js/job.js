@@ -58,9 +58,6 @@ function shows(frame, words) {
     by_limit: words.by_limit,
     limited: Boolean(frame.limit),
     any: frame.total > 0,
-    results: frame.total > 0 && !words.untouched,
-    // What has not run is changed, not run again.
-    again: frame.state !== "ready",
     any_failed: frame.counts.failed > 0,
     any_fallback: frame.counts.fallback > 0,
     any_retrying: frame.counts.retrying > 0,
