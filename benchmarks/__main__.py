@@ -23,6 +23,7 @@ from benchmarks import (
     road,
     scaling,
     storing,
+    taking,
     waiting,
     watching,
 )
@@ -39,6 +40,7 @@ TABLES: Mapping[str, Callable[[Bench], Iterator[Table]]] = {
     "checking": checking.tables,
     "map": mapping.tables,
     "items": items.tables,
+    "taking": taking.tables,
     "computing": computing.tables,
     "scaling": scaling.tables,
     "road": road.tables,
