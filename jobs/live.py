@@ -206,9 +206,12 @@ class Hub:
         return max(INTERVAL_OF_MANY if viewers > MANY else INTERVAL, self._took.get(code, 0.0) / SHARE)
 
     async def newest(self, code: str) -> Head | None:
-        """What was read a moment ago, as it was for everybody who was woken; else what is read now."""
+        """What was read a moment ago, as it was for everybody who was woken; else what is read now.
+
+        Who is woken late in a round does not wait for what was heard meanwhile: another round follows for that.
+        """
         known = self._heads.get(code)
-        if known and code not in self._news and time.monotonic() - known.read_at < self.interval(code):
+        if known and time.monotonic() - known.read_at < self.interval(code):
             return known
         return await self.head(code)
 

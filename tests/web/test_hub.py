@@ -125,6 +125,18 @@ async def test_it_reads_again_for_a_wakeup_that_came_meanwhile(database: Databas
         await woken.wait()
 
 
+async def test_it_gives_what_was_read_though_something_newer_was_heard(database: Database) -> None:
+    hub = Hub()
+    with watched(hub, "a") as woken:
+        hub.hear("a", 1)
+        await woken.wait()
+        database.seq = 2
+        hub.hear("a", 2)
+        head = await hub.newest("a")
+        assert head
+        assert (head.seq, database.reads) == (1, 1)
+
+
 async def test_it_hears_nothing_of_jobs_that_nobody_watches(database: Database) -> None:
     hub = Hub()
     hub.hear("a", 1)
