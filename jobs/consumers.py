@@ -19,7 +19,6 @@ class JobConsumer(Viewer):
     """One job, live: each viewer is sent one frame from its own last number to the newest."""
 
     seq = -1
-    wanted = 0
     last = ""
     watching = False
 
@@ -31,19 +30,18 @@ class JobConsumer(Viewer):
         return events.job_group(self.code)
 
     async def welcome(self) -> None:
-        live.hub.join(self.code)
+        live.hub.join(self.code, self.wake.set)
         self.watching = True
         await super().welcome()
 
     def release(self) -> None:
         if self.watching:
             self.watching = False
-            live.hub.leave(self.code)
+            live.hub.leave(self.code, self.wake.set)
         super().release()
 
     def hear(self, message: dict[str, Any]) -> None:
-        self.wanted = max(self.wanted, message.get("seq", 0))
-        super().hear(message)
+        live.hub.hear(self.code, message.get("seq", 0))
 
     def greet(self, message: dict[str, Any]) -> None:
         after = message.get("after")
@@ -55,11 +53,10 @@ class JobConsumer(Viewer):
     async def send_news(self) -> None:
         if self.seq < 0:
             return  # the page has not said hello yet
-        head = await live.hub.head(self.code, self.wanted)
+        head = await live.hub.newest(self.code)
         if head is None:
             await self.close(NOT_FOUND)
             return
-        self.wanted = head.seq
         text, cells = live.frames(head, min(self.seq, head.seq))
         self.seq = head.seq
         if text == self.last and not cells:
