@@ -20,7 +20,7 @@ from kombu.exceptions import OperationalError
 
 from batchweb import celery_app
 from jobs import events, picks, quotas, store
-from jobs.models import Job, JobState, Run, Upload, Worker
+from jobs.models import Job, JobState, Quota, Run, Upload, Worker
 from jobs.models.job import NEW_ROUND, Refused
 from jobs.recorder import Recorder
 
@@ -88,12 +88,17 @@ def send_work(job: Job) -> None:
 @transaction.atomic
 def submit(upload: Upload, owner: Any, *, start: bool = True, **fields: Any) -> Job:
     """Makes a job in `loading`. With `start` it goes on by itself once the file is read. Raises OverQuota."""
-    quotas.room_for_job(owner, Job.objects.unfinished_of(owner))
+    room_for_job(owner)
     fields.setdefault("name", upload.name)
     job = Job.objects.create(upload=upload, owner=owner, autostart=start, **fields)
     job.note("create", f"Created from {upload.name}", owner)
     transaction.on_commit(partial(send, LOAD, job.pk))
     return job
+
+
+def room_for_job(owner: Any) -> None:
+    """Raises OverQuota where this person may have no more jobs that have not ended. Wants a transaction."""
+    quotas.room_for_job(owner, Job.objects.unfinished_of(owner), Quota.of(owner).jobs)
 
 
 @transaction.atomic
@@ -136,7 +141,7 @@ def change(job: Job, by: Any = None, *, start: bool = False, **fields: Any) -> N
 def _enter(job: Job) -> None:
     """Refuses a job that does not wait or run yet where its owner has as many of these as one may have."""
     try:
-        quotas.room_for_job(job.owner, Job.objects.unfinished_of(job.owner))
+        room_for_job(job.owner)
     except quotas.OverQuota as error:
         raise Refused(str(error)) from error
 
