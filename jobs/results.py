@@ -68,16 +68,16 @@ def results(job: Job, states: Sequence[int] = ()) -> Iterator[list[files.Result]
         ]  # fmt: skip
 
 
-async def streamed(text: Iterator[str]) -> AsyncIterator[bytes]:
+async def streamed(text: Iterator[str] | Iterator[bytes]) -> AsyncIterator[bytes]:
     """The chunks one by one: under ASGI Django would collect a synchronous iterator whole before it sends any of it."""
 
-    def following() -> str | None:
+    def following() -> str | bytes | None:
         close_old_connections()
         return next(text, None)
 
     step = sync_to_async(following, thread_sensitive=False, executor=_readers)
     while (chunk := await step()) is not None:
-        yield chunk.encode()
+        yield chunk.encode() if isinstance(chunk, str) else chunk
 
 
 def file_name(job: Job, suffix: str) -> str:
