@@ -8,8 +8,8 @@ from typing import Any, Final, Literal
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.browser.places import STATES
 from tests.browser.stage import Stage, staged
-from tests.browser.states import STATES
 from tests.services import Missing, skip_or_fail
 from tests.services.axe import axe
 
