@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from benchmarks import (
+    admin,
     chat,
     checking,
     computing,
@@ -39,6 +40,7 @@ TABLES: Mapping[str, Callable[[Bench], Iterator[Table]]] = {
     "checking": checking.tables,
     "map": mapping.tables,
     "items": items.tables,
+    "admin": admin.tables,
     "computing": computing.tables,
     "scaling": scaling.tables,
     "road": road.tables,

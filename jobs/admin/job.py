@@ -113,7 +113,7 @@ class JobAdmin(Looking):
             "report": advice(job.report, job.columns),
             "settings": settings(job),
             "causes": job.causes.filter(count__gt=0).order_by("-count", "pk")[: numbers.CAUSES],
-            "runs": job.runs.select_related("by").order_by("-number")[:LATEST],
+            "runs": [(run, policy(run.policy)) for run in job.runs.select_related("by").order_by("-number")[:LATEST]],
             "activities": job.activities.select_related("by")[:LATEST],
             "shares": job.shares.select_related("person", "by").order_by("person__username"),
         }
@@ -185,13 +185,17 @@ def settings(job: Job) -> list[tuple[str, Any]]:
     secret = secrets(job)
     parameters = [(name, HIDDEN if name in secret else said(value)) for name, value in job.parameters.items()]
     mapped = [(f"input {name}", f"column {column}") for name, column in job.mapping.items()]
-    policy = [(name.replace("_", " "), said(getattr(job, name))) for name in dials.POLICY]
-    return [*mapped, *parameters, *policy, ("failure limit", str(job.limit) or "none")]
+    dialled = [(dials.NAMES[name].removeprefix("the "), dials.said(name, getattr(job, name))) for name in dials.POLICY]
+    limit = f"pauses when {job.limit}" if job.limit else "none"
+    return [*mapped, *parameters, *dialled, ("failure limit", limit)]
+
+
+def policy(stored: dict[str, Any]) -> str:
+    """The policy of a run, in words."""
+    return ", ".join(f"{name} {dials.said(name, value)}" for name, value in stored.items())
 
 
 def said(value: Any) -> str:
-    if value is None:
-        return "no limit"
     return value if isinstance(value, str) else json.dumps(value)
 
 

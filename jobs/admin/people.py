@@ -48,6 +48,7 @@ class PeopleAdmin(UserAdmin):  # type: ignore[type-arg]
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     inlines = (QuotaInline,)
+    readonly_fields = ("last_login", "date_joined")
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return super().changelist_view(request, {"title": "Users", **(extra_context or {})})
@@ -95,7 +96,8 @@ class PeopleAdmin(UserAdmin):  # type: ignore[type-arg]
     # Who may do what
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return super().get_readonly_fields(request, obj) if request.user.is_superuser else POWERS
+        facts = super().get_readonly_fields(request, obj)
+        return facts if request.user.is_superuser else (*facts, *POWERS)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         allowed = super().has_change_permission(request, obj)

@@ -210,7 +210,7 @@ class ActivityTests(AdminCase):
         job = worked(self.alice)
         found = self.client.get("/admin/jobs/activity/").context["cl"].result_list
         assert [activity.verb for activity in found] == ["finish", "start", "create"]
-        of_kind = self.client.get("/admin/jobs/activity/", {"verb": "start", "job__id__exact": job.pk})
+        of_kind = self.client.get("/admin/jobs/activity/", {"verb": "start", "job__id__exact": str(job.pk)})
         assert [activity.verb for activity in of_kind.context["cl"].result_list] == ["start"]
 
 
