@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from jobs import dispatch, numbers
 from jobs.admin.base import Looking, age, link
-from jobs.limits import items
+from jobs.limits import counted, items
 from jobs.models import Cause, Job
 from jobs.models.job import Refused
 
@@ -66,8 +66,7 @@ class CauseAdmin(Looking):
     def retry(self, request: HttpRequest, causes: QuerySet[Cause]) -> HttpResponse | None:
         chosen = list(causes.select_related("job"))
         if "sure" not in request.POST:
-            left = sum(cause.count - cause.accepted for cause in chosen)
-            title = f"Retry {items(left)} of {len(chosen):,} cause{'s' if len(chosen) != 1 else ''}?"
+            title = f"Retry {items(sum(cause.count for cause in chosen))} of {counted(len(chosen), 'cause')}?"
             context = self.page(request, title, causes=chosen)
             return render(request, "admin/jobs/cause/confirm.html", context)
         for cause in chosen:

@@ -107,12 +107,14 @@ class Order:
     def concerned(self) -> int:
         """How many items a retry is about."""
         if not self.all:
-            chosen = Item.objects.filter(job=self.job, position__in=self.positions, state=ItemState.FAILED)
+            # What was never attempted in a job that has ended is tried, too.
+            states = (ItemState.FAILED, ItemState.PENDING) if self.job.ended else (ItemState.FAILED,)
+            chosen = Item.objects.filter(job=self.job, position__in=self.positions, state__in=states)
             return len(chosen.values_list("position", flat=True))
-        causes = Cause.objects.filter(job=self.job)
-        found = causes.filter(pk=self.cause) if self.cause else causes
-        failed = sum(count - accepted for count, accepted in found.values_list("count", "accepted"))
-        return failed + (0 if self.cause else numbers.summary(self.job)["not_attempted"])
+        if self.cause:
+            return sum(Cause.objects.filter(job=self.job, pk=self.cause).values_list("count", flat=True))
+        failed = Cause.objects.filter(job=self.job).values_list("count", "accepted")
+        return sum(count - accepted for count, accepted in failed) + numbers.summary(self.job)["not_attempted"]
 
     def given(self, by: Any) -> str:
         """Does it, and says in a sentence what was done."""

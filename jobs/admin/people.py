@@ -100,15 +100,19 @@ class PeopleAdmin(UserAdmin):  # type: ignore[type-arg]
         return facts if request.user.is_superuser else (*facts, *POWERS)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        allowed = super().has_change_permission(request, obj)
-        return allowed and (request.user.is_superuser or not (obj and obj.is_superuser))
+        return super().has_change_permission(request, obj) and may_touch(request.user, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never of somebody who has jobs: all their rows would be read to be deleted. Whoever left is deactivated."""
-        allowed = super().has_delete_permission(request, obj)
+        allowed = super().has_delete_permission(request, obj) and may_touch(request.user, obj)
         if obj is None or not allowed:
             return allowed
         return not (obj.jobs.exists() or Upload.objects.filter(owner=obj).exists())
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return {name: act for name, act in super().get_actions(request).items() if name != "delete_selected"}
+
+
+def may_touch(user: Any, person: User | None) -> bool:
+    """Whoever could set the password of staff could do what they may: only superusers can, and all their own."""
+    return bool(user.is_superuser or person is None or person == user or not person.is_staff)

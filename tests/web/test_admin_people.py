@@ -96,8 +96,10 @@ class PowerTests(AdminCase):
         self.clerk.refresh_from_db()
         assert (self.clerk.first_name, self.clerk.is_superuser, self.clerk.is_staff) == ("Kim", False, True)
 
-    def test_it_changes_no_superuser(self) -> None:
-        password = "sam-likes-coffee"
+    def test_it_changes_nobody_who_may_do_more(self) -> None:
+        operator = User.objects.create_user("operator", is_staff=True)
+        password = "anybody-likes-coffee"
         form = {"password1": password, "password2": password, "usable_password": "true"}
-        assert self.client.post(f"{URL}{self.sam.pk}/password/", form).status_code == 403
+        for person, status in ((self.sam, 403), (operator, 403), (self.bob, 302)):
+            assert self.client.post(f"{URL}{person.pk}/password/", form).status_code == status
         assert not self.client.login(username="sam", password=password)
