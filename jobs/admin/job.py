@@ -31,7 +31,6 @@ from jobs.models.job import JobQuerySet
 HIDDEN: Final = "••••••"
 LATEST: Final = 30  # runs and activities on a job's page
 NAMES: Final = ("succeeded", "failed", "rejected", "running", "waiting", "not_attempted")
-ACTIONS: Final = ("retry_failed", "pause", "resume", "cancel", "delete_jobs")
 FAILED: Final = Subquery(
     Shard.objects.filter(job=OuterRef("pk")).order_by().values("job").annotate(n=Sum("failed")).values("n")
 )
@@ -47,7 +46,7 @@ class JobAdmin(Looking):
     search_help_text = "Name, code or file"
     list_select_related = ("owner", "upload", "run")
     ordering = ("-created",)
-    actions = (*ACTIONS, "export")
+    actions = (*verbs.ACTIONS, "export")
 
     def get_queryset(self, request: HttpRequest | None) -> JobQuerySet:
         return Job.objects.present()
@@ -119,26 +118,6 @@ class JobAdmin(Looking):
         }
 
     # What is done
-
-    @admin.action(description="Retry failed items", permissions=["act"])
-    def retry_failed(self, request: HttpRequest, jobs: QuerySet[Job]) -> HttpResponse | None:
-        return verbs.carry_out(self, request, jobs, verbs.RETRY)
-
-    @admin.action(description="Pause", permissions=["act"])
-    def pause(self, request: HttpRequest, jobs: QuerySet[Job]) -> HttpResponse | None:
-        return verbs.carry_out(self, request, jobs, verbs.PAUSE)
-
-    @admin.action(description="Resume", permissions=["act"])
-    def resume(self, request: HttpRequest, jobs: QuerySet[Job]) -> HttpResponse | None:
-        return verbs.carry_out(self, request, jobs, verbs.RESUME)
-
-    @admin.action(description="Cancel", permissions=["act"])
-    def cancel(self, request: HttpRequest, jobs: QuerySet[Job]) -> HttpResponse | None:
-        return verbs.carry_out(self, request, jobs, verbs.CANCEL)
-
-    @admin.action(description="Delete", permissions=["act"])
-    def delete_jobs(self, request: HttpRequest, jobs: QuerySet[Job]) -> HttpResponse | None:
-        return verbs.carry_out(self, request, jobs, verbs.DELETE)
 
     @admin.action(description="Export results", permissions=["view"])
     def export(self, request: HttpRequest, jobs: QuerySet[Job]) -> HttpResponseBase | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.db.models import QuerySet, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -146,3 +146,23 @@ def back(request: HttpRequest, verb: Verb) -> HttpResponse | None:
     if verb is DELETE or not page.isdecimal():
         return None
     return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[page]))
+
+
+def action(name: str, words: str, verb: Verb) -> Callable[[Any, HttpRequest, QuerySet[Job]], HttpResponse | None]:
+    """The verb as the admin lists it among its actions, for people who may act."""
+
+    @admin.action(description=words, permissions=["act"])
+    def act(place: Any, request: HttpRequest, jobs: QuerySet[Job]) -> HttpResponse | None:
+        return carry_out(place, request, jobs, verb)
+
+    act.__name__ = name
+    return act
+
+
+ACTIONS: Final = (
+    action("retry_failed", "Retry failed items", RETRY),
+    action("pause", "Pause", PAUSE),
+    action("resume", "Resume", RESUME),
+    action("cancel", "Cancel", CANCEL),
+    action("delete_jobs", "Delete", DELETE),
+)

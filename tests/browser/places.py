@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -13,6 +13,18 @@ from tests.browser.states import STATES as STATES
 from tests.browser.states import flawed, good, state
 
 JOBS: Final = "/admin/jobs/job/"
+ITEMS: Final = "/admin/jobs/item/"
+# Places that are shown as they are, and words that stand there then.
+PLAIN: Final = {
+    "admin": ("/admin/", "Workers alive"),
+    "admin, jobs": (JOBS, "Geocode EU addresses"),
+    "admin, no job chosen": (ITEMS, "Geocode EU addresses"),
+    "admin, causes": ("/admin/jobs/cause/", "Unknown address"),
+    "admin, workers": ("/admin/jobs/worker/", "Alive"),
+    "admin, activity": ("/admin/jobs/activity/", "Created from"),
+    "admin, people": ("/admin/auth/user/", "vera"),
+    "admin, a person": ("/admin/auth/user/1/change/", "Quota"),
+}
 
 
 @contextmanager
@@ -23,7 +35,8 @@ def shown(stage: Stage, path: str, words: str, **options: Any) -> Iterator[Page]
 
 
 def busy(stage: Stage) -> None:
-    """Jobs in several states, of two people."""
+    """Jobs in several states, and a second person."""
+    stage.client("vera")
     good(stage)
     flawed(stage)
     stage.ended("Old addresses", rows(300, lambda at: "fail:Unknown address"))
@@ -34,20 +47,6 @@ def page_of(stage: Stage, code: str) -> str:
     """The page of a job, as its link in the list of jobs says."""
     answer = stage.client().get(f"{JOBS}?q={code}", follow_redirects=True).text
     return JOBS + answer.split(JOBS, 2)[-1].split("/change/")[0].split("/")[-1] + "/change/"
-
-
-@state("admin")
-def index(stage: Stage) -> Iterator[Page]:
-    busy(stage)
-    with shown(stage, "/admin/", "Workers alive") as page:
-        yield page
-
-
-@state("admin, jobs")
-def jobs(stage: Stage) -> Iterator[Page]:
-    busy(stage)
-    with shown(stage, JOBS, "Geocode EU addresses") as page:
-        yield page
 
 
 @state("admin, a job")
@@ -69,53 +68,33 @@ def question(stage: Stage) -> Iterator[Page]:
 
 @state("admin, items")
 def items(stage: Stage) -> Iterator[Page]:
-    with shown(stage, f"/admin/jobs/item/?job={flawed(stage)}&state=failed", "By cause") as page:
-        yield page
-
-
-@state("admin, no job chosen")
-def choose(stage: Stage) -> Iterator[Page]:
-    busy(stage)
-    with shown(stage, "/admin/jobs/item/", "Geocode EU addresses") as page:
+    with shown(stage, f"{ITEMS}?job={flawed(stage)}&state=failed", "By cause") as page:
         yield page
 
 
 @state("admin, an item")
 def item(stage: Stage) -> Iterator[Page]:
-    with shown(stage, f"/admin/jobs/item/?job={flawed(stage)}&state=failed", "By cause") as page:
+    with shown(stage, f"{ITEMS}?job={flawed(stage)}&state=failed", "By cause") as page:
         page.locator("#result_list tbody th a").first.click()
         expect(page.get_by_role("heading", name="Payload")).to_be_visible()
         yield page
 
 
-@state("admin, causes")
-def causes(stage: Stage) -> Iterator[Page]:
-    busy(stage)
-    with shown(stage, "/admin/jobs/cause/", "Unknown address") as page:
+@state("admin, sign-in")
+def sign_in(stage: Stage) -> Iterator[Page]:
+    with stage.tab("/admin/login/", person=None) as page:
+        expect(page.get_by_role("button", name="Log in")).to_be_visible()
         yield page
 
 
-@state("admin, workers")
-def workers(stage: Stage) -> Iterator[Page]:
-    with shown(stage, "/admin/jobs/worker/", "Alive") as page:
-        yield page
+def plain(path: str, words: str) -> Callable[[Stage], Iterator[Page]]:
+    def show(stage: Stage) -> Iterator[Page]:
+        busy(stage)
+        with shown(stage, path, words) as page:
+            yield page
+
+    return show
 
 
-@state("admin, activity")
-def activity(stage: Stage) -> Iterator[Page]:
-    busy(stage)
-    with shown(stage, "/admin/jobs/activity/", "Created from") as page:
-        yield page
-
-
-@state("admin, people")
-def people(stage: Stage) -> Iterator[Page]:
-    stage.client("vera")
-    with shown(stage, "/admin/auth/user/", "vera") as page:
-        yield page
-
-
-@state("admin, a person")
-def person(stage: Stage) -> Iterator[Page]:
-    with shown(stage, "/admin/auth/user/1/change/", "Quota") as page:
-        yield page
+for name, (path, words) in PLAIN.items():
+    state(name)(plain(path, words))

@@ -20,7 +20,7 @@ LOOKED_AT: Final = (
     "finished with failures", "failed items only", "all failed", "reconnecting", "jobs", "no jobs yet",
     "no jobs match", "new job with a file", "item", "item beside the page", "keys", "question", "sign-in refused",
     "404", "admin", "admin, jobs", "admin, a job", "admin, a question", "admin, items", "admin, no job chosen",
-    "admin, an item", "admin, causes", "admin, workers", "admin, activity", "admin, people",
+    "admin, an item", "admin, causes", "admin, workers", "admin, activity", "admin, people", "admin, sign-in",
 )  # fmt: skip
 WIDTHS: Final = (1440, 390)
 THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
