@@ -32,8 +32,9 @@ class ItemAdmin(Looking):
             raise PermissionDenied
         job = chosen(request)
         if job is None:
-            latest = numbers.listed(Job.objects.present()).select_related("owner").order_by("-pk")[:CHOICES]
-            rows = [(one, one.counts()["failed"]) for one in latest]
+            latest = list(Job.objects.present().order_by("-pk").values_list("pk", flat=True)[:CHOICES])
+            jobs = Job.objects.filter(pk__in=latest).with_counts().select_related("owner").order_by("-pk")
+            rows = [(one, one.counts()["failed"]) for one in jobs]
             return render(request, "admin/jobs/item/choose.html", self.page(request, "Choose a job", rows=rows))
         if request.method == "POST":
             return self.act(request, job)
