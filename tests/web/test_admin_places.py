@@ -247,7 +247,8 @@ class QuestionTests(AdminCase):
             worked(User.objects.create(username=f"p{at}"), csv_of(40, failing), name="rows.csv")
             Worker.saw(f"w{at}:1")
         many = {path: self.asked(path) for path in self.paths(job)}
-        assert many == few
+        # The first request may ask for content types besides, which are kept.
+        assert {path: count for path, count in many.items() if count > few[path]} == {}
         assert {path: count for path, count in many.items() if count > 15} == {}
 
     def test_it_counts_no_further_than_anybody_pages(self) -> None:
