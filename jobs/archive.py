@@ -39,11 +39,17 @@ def zipped(jobs: Iterable[Job]) -> Iterator[bytes]:
     now = timezone.localtime()
     with ZipFile(outlet, "w", ZIP_DEFLATED, compresslevel=1) as archive:
         for job in jobs:
-            with archive.open(entry(job, now), "w", force_zip64=True) as file:
-                for text in results.chunks(job, "csv"):
-                    file.write(text.encode())
-                    yield outlet.taken()
+            for _ in packed(archive, job, now):
+                yield outlet.taken()
     yield outlet.taken()
+
+
+def packed(archive: ZipFile, job: Job, now: datetime) -> Iterator[None]:
+    """Writes the job's result to the archive; stops after each piece."""
+    with archive.open(entry(job, now), "w", force_zip64=True) as file:
+        for text in results.chunks(job, "csv"):
+            file.write(text.encode())
+            yield
 
 
 def entry(job: Job, now: datetime) -> ZipInfo:
