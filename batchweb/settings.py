@@ -97,7 +97,7 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
 # Applications
 INSTALLED_APPS = [
     "jobs",
-    "django.contrib.admin",
+    "batchweb.apps.Administration",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from benchmarks import (
+    admin,
     chat,
     checking,
     computing,
@@ -41,6 +42,7 @@ TABLES: Mapping[str, Callable[[Bench], Iterator[Table]]] = {
     "map": mapping.tables,
     "items": items.tables,
     "taking": taking.tables,
+    "admin": admin.tables,
     "computing": computing.tables,
     "scaling": scaling.tables,
     "road": road.tables,

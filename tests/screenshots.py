@@ -16,8 +16,9 @@ from typing import Final, Literal
 
 from playwright.sync_api import Page, sync_playwright
 
+from tests.browser.places import STATES
 from tests.browser.stage import Stage, staged
-from tests.browser.states import MAIN, STATES
+from tests.browser.states import MAIN
 from tests.services import ROOT
 from tests.services.chromium import chromium
 

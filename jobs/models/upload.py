@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs import quotas
+from jobs.models.quota import Quota
 
 
 def stored_path(upload: Upload, name: str) -> str:
@@ -118,7 +119,8 @@ class Upload(models.Model):
             size += len(chunk)
         file.seek(0)
         own = cls.objects.filter(owner=owner)
-        quotas.room_for_file(own.stored(), size)
+        allowed = Quota.of(owner).megabytes
+        quotas.room_for_file(own.stored(), size, allowed)
         upload = cls(owner=owner, name=clean_name(name), size=size, sha256=digest.hexdigest())
         path = stored_path(upload, name)
         try:
@@ -126,7 +128,7 @@ class Upload(models.Model):
             with transaction.atomic():
                 # Another file may have come meanwhile.
                 quotas.one_at_a_time(owner)
-                quotas.room_for_file(own.stored(), size)
+                quotas.room_for_file(own.stored(), size, allowed)
                 upload.save()
         except BaseException:
             # Where the disk is full, what did fit on it is there.

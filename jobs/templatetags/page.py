@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from django import template
 
+from jobs import overview
 from jobs.dials import per_second
 from jobs.durations import units
 from jobs.limits import counted
+from jobs.models import Worker
 from jobs.templatetags.display import NONE, compact, duration, left, number, percent, share, tone
 from jobs.waiting import SILENT
 
@@ -168,3 +170,10 @@ def view(frame: Mapping[str, Any]) -> dict[str, Any]:
         "by_limit": frame["state"] == "paused" and frame["reason"].startswith(BY_LIMIT),
         **before_start(counts),
     }
+
+
+@register.simple_tag
+def standing() -> dict[str, Any]:
+    """All jobs at a glance, and how many workers live, for the first page of the admin."""
+    strip: dict[str, Any] = overview.glance(None)["strip"]
+    return strip | {"workers": Worker.objects.alive().count()}

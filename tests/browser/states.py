@@ -494,18 +494,3 @@ def broken(stage: Stage) -> Iterator[Page]:
             yield page
     finally:
         stage.sql("ALTER TABLE away RENAME TO django_admin_log")
-
-
-@state("admin")
-def admin(stage: Stage) -> Iterator[Page]:
-    with stage.tab("/admin/") as page:
-        expect(page.get_by_role("heading", name="Administration")).to_be_visible()
-        yield page
-
-
-@state("admin, jobs")
-def admin_jobs(stage: Stage) -> Iterator[Page]:
-    flawed(stage)
-    with stage.tab("/admin/jobs/job/") as page:
-        expect(page.get_by_role("link", name="Geocode EU addresses")).to_be_visible()
-        yield page
