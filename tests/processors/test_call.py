@@ -93,6 +93,15 @@ def test_it_keeps_what_the_processor_logs(probe: Probe) -> None:
     assert "seen" in final(Call("probe", {}), [{}])[0].log
 
 
+def test_it_keeps_what_the_module_of_a_processor_logs(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    def process(inputs: Mapping[str, Any], context: Context) -> str:
+        logging.getLogger("plugins.mend").warning("half of it")
+        return "ok"
+
+    monkeypatch.setattr(probe, "process", process)
+    assert final(Call("probe", {}), [{}])[0].log == "WARNING plugins.mend: half of it"
+
+
 def test_it_keeps_what_a_thread_of_the_processor_logs(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
     def process(self: Probe, inputs: Mapping[str, Any], context: Context) -> None:
         other = threading.Thread(target=lambda: context.logger.warning("from afar"))
