@@ -269,7 +269,7 @@ class ItemsTests(PageCase):
         assert (context["previous"], context["next"]) == (3, 5)
         assert (context["previous_failed"], context["next_failed"]) == (1, 7)
         assert context["alike"].count == 40
-        assert [attempt.kind for attempt in context["attempts"]] == ["Broken"]
+        assert [entry.kind for entry in context["timeline"]] == ["Broken"]
 
     def test_it_knows_the_first_and_the_last_item(self) -> None:
         assert self.context(f"{self.path}items/1/")["previous"] is None
