@@ -11,7 +11,7 @@ from typing import Final
 
 from django.db import DatabaseError, connection
 
-from jobs import dispatch
+from jobs import sending
 from jobs.models import Worker
 
 SEEN: Final = timedelta(seconds=30)
@@ -58,4 +58,4 @@ def broker() -> bool:
 
 
 def reach_broker() -> bool:
-    return dispatch.queued("work") is not None
+    return sending.queued("work") is not None

@@ -1,88 +1,30 @@
-"""The verbs that also send somebody to work, and the choice of what is worked on next.
-
-A message carries no payload: it only says that there is something to do. Where the broker cannot be reached, the
-keeper sends the message later.
-"""
+"""The verbs that also send somebody to work."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 
-from batchweb import celery_app
-from jobs import events, picks, quotas, store
-from jobs.models import Job, JobState, Run, Upload, Worker
+from jobs import events, picks, quotas, requeue, sending, store
+from jobs.limits import items
+from jobs.models import Job, JobState, Run, Upload
 from jobs.models.job import NEW_ROUND, Refused
-from jobs.recorder import Recorder
+from jobs.requeue import Choice, Mended
 
-logger = logging.getLogger(__name__)
-
-WORK: Final = "jobs.work"
-LOAD: Final = "jobs.load_file"
-AT_ONCE: Final = 1.0  # seconds
 LISTED: Final = 50_000  # more changed items than this are not listed for viewers, who fetch everything anew
-
-
-def send(name: str, *args: Any) -> bool:
-    """Sends the task called `name`; False when the broker cannot be reached.
-
-    A person waits meanwhile: a connection that had died fails at once and is worth another try, a broker that hangs
-    is not.
-    """
-    begun = time.monotonic()
-    error = try_to_send(name, args)
-    if error and time.monotonic() - begun < AT_ONCE:
-        error = try_to_send(name, args)
-    if error:
-        logger.warning("The broker cannot be reached (%s); the keeper sends %s later", type(error).__name__, name)
-    return error is None
-
-
-def try_to_send(name: str, args: tuple[Any, ...]) -> Exception | None:
-    """What went wrong, if anything."""
-    try:
-        celery_app.send_task(name, args=args, queue="load" if name == LOAD else "work", retry=False)
-    except (OperationalError, OSError) as error:
-        return error
-    return None
-
-
-def queued(queue: str) -> int | None:
-    """How many messages wait in a queue of the broker; None where it does not answer."""
-    with celery_app.connection_for_write() as broker:
-        errors: tuple[type[BaseException], ...] = (*broker.connection_errors, OSError)
-        try:
-            # Tries once; whoever asks for a channel first waits for the broker for ever.
-            broker.connect()
-            channel: Any = broker.channel()
-            return int(channel.queue_declare(queue, passive=True).message_count)
-        except broker.channel_errors:
-            return 0  # nobody has sent anything to this queue yet
-        except errors:
-            return None
-
-
-def send_each(name: str, count: int) -> None:
-    """Sends so many wake-ups; none after one that did not arrive."""
-    for _ in range(count):
-        if not send(name):
-            return
 
 
 def send_work(job: Job) -> None:
     """On commit, one wake-up for each task that the job is split over; none if nothing is left to do in it."""
     if job.finish():
         return
-    transaction.on_commit(partial(send_each, WORK, job.most_tasks))
+    transaction.on_commit(partial(sending.send_each, sending.WORK, job.most_tasks))
 
 
 @transaction.atomic
@@ -92,7 +34,7 @@ def submit(upload: Upload, owner: Any, *, start: bool = True, **fields: Any) -> 
     fields.setdefault("name", upload.name)
     job = Job.objects.create(upload=upload, owner=owner, autostart=start, **fields)
     job.note("create", f"Created from {upload.name}", owner)
-    transaction.on_commit(partial(send, LOAD, job.pk))
+    transaction.on_commit(partial(sending.send, sending.LOAD, job.pk))
     return job
 
 
@@ -117,7 +59,7 @@ def trial(job: Job, by: Any = None, rows: str = "first", count: int = 10, chosen
     _enter(job)
     _let_go(job)
     positions = picks.pick(job, rows, count, chosen)
-    store.hold_back(job.pk, positions)
+    requeue.hold_back(job.pk, positions)
     job.try_out(positions, by)
     send_work(job)
     return len(positions)
@@ -130,7 +72,7 @@ def change(job: Job, by: Any = None, *, start: bool = False, **fields: Any) -> N
     job.refuse_unless("change")
     _enter(job)
     job.change(by, autostart=start, **fields)
-    transaction.on_commit(partial(send, LOAD, job.pk))
+    transaction.on_commit(partial(sending.send, sending.LOAD, job.pk))
 
 
 def _enter(job: Job) -> None:
@@ -142,10 +84,10 @@ def _enter(job: Job) -> None:
 
 
 def _let_go(job: Job) -> None:
-    """What a trial held back may be worked on. Wants the job and its shards locked."""
-    tried = list(job.runs.filter(kind=Run.Kind.TRIAL).values_list("positions", flat=True))
-    if tried:
-        store.let_go(job.pk, list(chain.from_iterable(tried)))
+    """What a trial or a retry of some items held back may be worked on. Wants the job and its shards locked."""
+    alone = job.runs.filter(Q(kind=Run.Kind.TRIAL) | Q(held_back__gt=0))
+    if tried := list(alone.values_list("positions", flat=True)):
+        requeue.let_go(job.pk, list(chain.from_iterable(tried)))
 
 
 @transaction.atomic
@@ -192,80 +134,149 @@ def delete(job: Job, by: Any = None) -> None:
     job.announce()
 
 
-@transaction.atomic
-def retry(job: Job, by: Any = None, cause: int | None = None) -> int:
-    """Tries the failed items (of one cause) again, and what an ended job never attempted; returns how many.
+# What failed
 
-    Pressed twice or by two people, each item is taken once: who comes second is refused for want of failed items.
+
+@transaction.atomic
+def retry(
+    job: Job, by: Any = None, cause: int | None = None, *, positions: Sequence[int] | None = None,
+    dials: Mapping[str, Any] | None = None, parameters: Mapping[str, Any] | None = None,
+) -> int:  # fmt: skip
+    """Tries failed items again: of a cause, at some positions, or all that nobody accepted; returns how many.
+
+    In an ended job also what was never attempted, where it is asked for or everything is. `dials` and `parameters`
+    change how the job runs from now on. Pressed twice or by two people, each item is taken once: who comes second is
+    refused for want of failed items.
     """
+    choice = Choice(cause, positions)
     # The shards come first, so that nothing fails or finishes between the counting and the new run.
     store.lock_job_shards(job.pk)
+    _enter_again(job)
+    job.set_up(by, dials or {}, parameters or {})
+    words = _words(job, choice)
+    waiting = requeue.waiting(job.pk, positions) if job.ended and positions else []
+    taken = requeue.retry(job.pk, choice)
+    chosen = None if choice.all else taken + waiting
+    count = _go_on(job, Run.Kind.RETRY, by, taken, chosen)
+    if not count:
+        raise Refused(_nothing_failed(job))
+    job.note("retry", f"Retried {words or items(count)}{f': {items(count)}' if cause else ''}", by, run=job.run)
+    return count
+
+
+@transaction.atomic
+def correct(
+    job: Job, mended: Iterable[Mended], by: Any = None, *, again: Sequence[int] = (), upload: Upload | None = None
+) -> int:
+    """Puts mended payloads in place of those of items that failed or were rejected, and tries them; returns how many.
+
+    With them the failed items at the positions `again`, as they are. `upload` is the file that it came from. In an
+    ended job also what was never attempted can be mended.
+    """
+    store.lock_job_shards(job.pk)
+    _enter_again(job)
+    waiting = job.ended and not job.shards.leased().exists()
+    run = job.new_run(Run.Kind.CORRECTION, 0, by, upload=upload)
+    corrected = requeue.correct(job.pk, run.pk, mended, waiting=waiting)
+    taken = sorted({*corrected, *(requeue.retry(job.pk, Choice(positions=again)) if again else ())})
+    if not taken:
+        raise Refused("None of these rows has failed or was rejected, so there is nothing to correct.")
+    _go_on(job, run, by, taken, taken)
+    job.note("correct", _corrected(corrected, len(taken), upload), by, run=run)
+    return len(taken)
+
+
+@transaction.atomic
+def accept(
+    job: Job, by: Any = None, cause: int | None = None, *, positions: Sequence[int] | None = None, accepted: bool = True
+) -> int:
+    """Notes that these failures are known and may stay, or takes that back; returns of how many items.
+
+    They are failed still, and counted so; only who retries everything that failed leaves them out.
+    """
+    choice = Choice(cause, positions)
+    store.lock_job_shards(job.pk)
+    job.refuse_unless("accept")
+    count = requeue.accept(job.pk, choice, accepted)
+    if not count:
+        raise Refused(
+            f"There is no {'' if accepted else 'accepted '}failure to {'accept' if accepted else 'take back'}."
+        )
+    job.announce()
+    words = _words(job, choice) or items(count)
+    verb = "Accepted the failure of" if accepted else "No longer accepts the failure of"
+    job.note("accept", f"{verb} {words}{f': {items(count)}' if cause else ''}", by)
+    return count
+
+
+def _enter_again(job: Job) -> None:
+    """Refuses a job that nothing can be tried again in; one that has ended begins to count among its owner's."""
     job.refuse_unless("retry")
     if job.ended:
         _enter(job)
         _let_go(job)
-    positions = store.retry_failed(job.pk, cause)
-    left = job.counts()["pending"] if job.ended and not cause else len(positions)
-    if not left:
-        raise Refused("There is no failed item to try again.")
-    run = job.new_run(Run.Kind.RETRY, left, by)
+
+
+def _go_on(job: Job, run: Run | Run.Kind, by: Any, taken: Sequence[int], chosen: Sequence[int] | None) -> int:
+    """Sends workers after items that have been made pending, those of `taken`; returns how many will be tried.
+
+    Of an ended job only the `chosen` ones, and all that is pending where that is None.
+    """
+    count = job.counts()["pending"] if job.ended and chosen is None else len(taken if chosen is None else chosen)
+    if not count:
+        return 0
+    if not isinstance(run, Run):
+        run = job.new_run(run, count, by)
+    held_back = _hold_back(job, chosen) if job.ended and chosen is not None else 0
+    run.items, run.positions, run.held_back = count, list(chosen or ()) if held_back else [], held_back
+    run.save(update_fields=["items", "positions", "held_back"])
     if job.ended:
         job.move(JobState.QUEUED, run=run, reason="", finished=None, spent=0.0, **NEW_ROUND)
     else:
         Job.objects.filter(pk=job.pk).update(run=run, **NEW_ROUND)
-    job.announce(events.encode(dict.fromkeys(positions, 0)) if len(positions) <= LISTED else None)
-    job.note("retry", f"Retried {left:,} item{'s' if left != 1 else ''}", by)
+    job.announce(events.encode(dict.fromkeys(taken, 0)) if len(taken) <= LISTED else None)
     send_work(job)
-    return left
+    return count
+
+
+def _hold_back(job: Job, chosen: Sequence[int]) -> int:
+    """Lets whatever else was never attempted wait, and returns how many items these are."""
+    others = job.counts()["pending"] - len(chosen)
+    if others:
+        if job.shards.leased().exists():
+            raise Refused("Items of this job are still in flight. Try again once they have come back.")
+        requeue.hold_back(job.pk, chosen)
+    return others
+
+
+def _words(job: Job, choice: Choice) -> str:
+    """Which items were chosen, for the activity; nothing where it is all of them."""
+    if choice.positions is not None:
+        rows = choice.positions
+        return f"row {rows[0] + 1:,}" if len(rows) == 1 else f"{items(len(rows))} that were chosen"
+    if choice.cause is None:
+        return ""
+    cause = job.causes.filter(pk=choice.cause).first()
+    if cause is None:
+        raise Refused("This job has no such cause.")
+    return f"“{cause}”"
+
+
+def _nothing_failed(job: Job) -> str:
+    """Why nothing can be tried again."""
+    accepted = sum(job.causes.values_list("accepted", flat=True))
+    if not accepted:
+        return "There is no failed item to try again."
+    return f"No other item has failed; {items(accepted)} whose failure is accepted can be tried by their cause."
+
+
+def _corrected(corrected: Sequence[int], count: int, upload: Upload | None) -> str:
+    if upload:
+        return f"Uploaded corrections of {items(len(corrected))}, {items(count)} tried again"
+    return f"Edited row {corrected[0] + 1:,}" if len(corrected) == 1 else f"Edited {items(len(corrected))}"
 
 
 VERBS: Final[Mapping[str, Callable[..., Any]]] = {
     "start": start, "try": trial, "change": change, "adjust": adjust, "pause": pause, "resume": resume,
-    "cancel": cancel, "retry": retry, "delete": delete,
+    "cancel": cancel, "retry": retry, "accept": accept, "delete": delete,
 }  # fmt: skip
-
-
-# What is worked on next
-
-
-def candidates() -> list[Job]:
-    """Jobs that one more worker could work on now, in the order of their turns."""
-    return Job.objects.in_turn()
-
-
-def claim(worker: Worker, stopping: Callable[[], bool]) -> Recorder | None:
-    """A recorder that holds the first shard of the job whose turn it is; None when there is nothing to do."""
-    for job in candidates():
-        taken = claim_or_pause(job, worker, stopping)
-        if taken:
-            return taken
-    return None
-
-
-def claim_or_pause(job: Job, worker: Worker, stopping: Callable[[], bool]) -> Recorder | None:
-    """Pauses a job that cannot be set up, with the reason: it would come first for ever and keep others waiting."""
-    try:
-        return claim_in(job, worker, stopping)
-    except (LookupError, ValueError, TypeError, ImportError) as error:
-        logger.exception("Job %s cannot be set up", job.code)
-        reason = str(error) or type(error).__name__
-    try:
-        job.pause(reason=f"The job cannot run: {reason}")
-    except Refused:
-        logger.warning("Job %s was stopped already", job.code)
-    return None
-
-
-@transaction.atomic
-def claim_in(job: Job, worker: Worker, stopping: Callable[[], bool]) -> Recorder | None:
-    """Takes a share of the job's workers and its first free shard, if both are to be had."""
-    job.lock()
-    share = job.room(*job.workers_leased())
-    if not job.workable or not share:
-        return None
-    lease = store.claim_shard(job.pk, worker.pk, share, settings.JOBS_LEASE_SECONDS)
-    if lease is None:
-        return None
-    recorder = Recorder(job, worker, lease, share, stopping=stopping)
-    job.begin()
-    return recorder

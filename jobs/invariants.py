@@ -75,11 +75,16 @@ def _lease(shard: Shard) -> Iterator[str]:
 
 def _causes(job: Job) -> Iterator[str]:
     failed = Q(items__state=ItemState.FAILED, items__job=job)
-    for cause in Cause.objects.filter(job=job).annotate(found=Count("items", filter=failed)):
+    known = Count("items", filter=failed & Q(items__accepted__isnull=False))
+    for cause in Cause.objects.filter(job=job).annotate(found=Count("items", filter=failed), known=known):
         if cause.count != cause.found:
             yield f"cause {cause.pk}: count is {cause.count}, the rows say {cause.found}"
+        if cause.accepted != cause.known:
+            yield f"cause {cause.pk}: accepted is {cause.accepted}, the rows say {cause.known}"
     if Item.objects.filter(job=job, state=ItemState.FAILED, cause=None).exists():
         yield "a failed item has no cause"
+    if Item.objects.filter(job=job).exclude(accepted=None).exclude(state=ItemState.FAILED).exists():
+        yield "an item is accepted that has not failed"
 
 
 def _state(job: Job) -> Iterator[str]:

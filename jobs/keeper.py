@@ -16,7 +16,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs import dispatch, recovery, retention, series, sql
+from jobs import recovery, retention, sending, series, sql, turns
 from jobs.models import Batch, Job, JobState, Part, Run, Upload, Worker
 from jobs.models.part import BROKER
 from jobs.models.states import UNFINISHED
@@ -92,7 +92,7 @@ def sweep(expire: bool = True) -> None:
     if expire:
         recovery.return_expired()
     idle = Job.objects.filter(state__in=UNFINISHED).exclude(shards__token__gt="")
-    for job in idle.filter(Q(run__kind=Run.Kind.TRIAL) | ~Q(shards__pending__gt=0)):
+    for job in idle.filter(Q(run__kind=Run.Kind.TRIAL) | Q(run__held_back__gt=0) | ~Q(shards__pending__gt=0)):
         job.finish()
 
 
@@ -104,7 +104,7 @@ def read_again() -> None:
     unread = list(found.order_by("created")[:QUEUED_WAKEUPS])
     if unread and not many("load"):
         for job in unread:
-            send(dispatch.LOAD, job.pk)
+            send(sending.LOAD, job.pk)
 
 
 def wake() -> bool:
@@ -113,19 +113,19 @@ def wake() -> bool:
     Has files read, too, that nobody reads: their reader died, or was never called.
     """
     read_again()
-    if not dispatch.candidates() or many("work"):
+    if not turns.candidates() or many("work"):
         return False
-    return send(dispatch.WORK)
+    return send(sending.WORK)
 
 
 def many(queue: str) -> bool:
     """Whether so many messages wait that another one helps nobody. A broker that does not answer has none to spare."""
-    return (dispatch.queued(queue) or 0) >= QUEUED_WAKEUPS
+    return (sending.queued(queue) or 0) >= QUEUED_WAKEUPS
 
 
 def send(name: str, *args: Any) -> bool:
     """Sends a task, and notes for the pages whether the broker could be reached."""
-    sent = dispatch.send(name, *args)
+    sent = sending.send(name, *args)
     Part.saw(BROKER, ok=sent)
     return sent
 

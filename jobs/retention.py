@@ -9,7 +9,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -67,7 +67,7 @@ def erase(job: Job, until: float | None = None) -> bool:
     """Removes the rows of a deleted job, and its file if no other job refers to it; False if time ran out."""
     for shard in job.shards.order_by("number"):
         with transaction.atomic():
-            remove_attempts(shard)
+            remove_history(shard)
             sql.execute("DELETE FROM jobs_item WHERE job_id = %s AND position >= %s AND position < %s", within(shard))
             shard.delete()
         if until and time.monotonic() > until:
@@ -77,25 +77,27 @@ def erase(job: Job, until: float | None = None) -> bool:
         if until and time.monotonic() > until:
             return False
     remove_batches(job)
-    upload = job.upload
+    uploads = [job.upload, *corrections(job)]
     with transaction.atomic():
         Job.objects.filter(pk=job.pk).update(run=None)
         Job.objects.filter(pk=job.pk).delete()
-    upload.discard()
+    for upload in uploads:
+        upload.discard()
     logger.info("Job %s was removed", job.code)
     return True
 
 
 def trim(job: Job, until: float | None = None) -> bool:
-    """Removes all but the results: attempts with their logs, batches, and the uploaded file, whose rows are kept."""
+    """Removes all but the results: attempts with their logs, batches, and the uploaded files, whose rows are kept."""
     for shard in job.shards.order_by("number"):
-        remove_attempts(shard)
+        remove_history(shard)
         if until and time.monotonic() > until:
             return False
     remove_batches(job)
     with transaction.atomic():
         Job.objects.filter(pk=job.pk).update(pruned=timezone.now())
-        drop_file(job.upload)
+        for upload in (job.upload, *corrections(job)):
+            drop_file(upload)
     return True
 
 
@@ -103,8 +105,15 @@ def within(shard: Shard) -> list[int]:
     return [shard.job_id, shard.start, shard.stop]
 
 
-def remove_attempts(shard: Shard) -> None:
-    sql.execute("DELETE FROM jobs_attempt WHERE job_id = %s AND position >= %s AND position < %s", within(shard))
+def remove_history(shard: Shard) -> None:
+    """Attempts with their logs, and what payloads were before they were mended."""
+    for table in ("jobs_attempt", "jobs_correction"):
+        sql.execute(f"DELETE FROM {table} WHERE job_id = %s AND position >= %s AND position < %s", within(shard))  # noqa: S608
+
+
+def corrections(job: Job) -> list[Upload]:
+    """The files of corrections that were uploaded into the job."""
+    return list(Upload.objects.filter(runs__job=job).distinct())
 
 
 def remove_batches(job: Job) -> None:
@@ -114,7 +123,8 @@ def remove_batches(job: Job) -> None:
 
 def drop_file(upload: Upload) -> None:
     """Removes the file of which every job has read its rows and keeps only results; its name stays."""
-    if not upload.file or Job.objects.filter(upload=upload, pruned=None).exists():
+    wanted = Q(upload=upload) | Q(runs__upload=upload)
+    if not upload.file or Job.objects.filter(wanted, pruned=None).exists():
         return
     storage, path = upload.file.storage, str(upload.file.name)
     Upload.objects.filter(pk=upload.pk).update(file="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -102,6 +103,13 @@ def _element(value: Any) -> str:
     if type(value) in (int, float):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def among(column: str, values: Iterable[int]) -> tuple[str, str]:
+    """A condition that the column has one of these whole numbers, however many, and its one parameter."""
+    if postgres():
+        return f"{column} = ANY(%s::int[])", array(values)
+    return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(values))
 
 
 def write_many(sqlite: str, postgres_sql: str, casts: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:

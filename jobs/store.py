@@ -11,7 +11,6 @@ import os
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, cast
 
 from django.utils import timezone
@@ -21,7 +20,6 @@ from jobs.models.states import CELL_FALLBACK, CELL_RETRYING, ItemState
 from jobs.sql import Raw, adapter, execute, for_update, later, postgres
 
 PENDING_CELLS: Final = (int(ItemState.PENDING), CELL_RETRYING)
-FAILED_CELLS: Final = (int(ItemState.FAILED), CELL_FALLBACK)
 REMOVED: Final = 10_000  # rows at once, so that nobody waits long
 ALONE_FROM: Final = 2  # strikes; an item with so many runs alone
 FATAL_STRIKES: Final = 3
@@ -29,8 +27,6 @@ FATAL_STRIKES: Final = 3
 NOTHING_SHARED: Final[dict[str, Any]] = {
     "share": 0, "rate": 0.0, "running": 0, "rerunning": 0, "in_flight": "[]", "throttled": None,
 }  # fmt: skip
-# When that is due which waits for a person, while other rows are tried.
-HELD_BACK: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 Claim: TypeAlias = tuple[int, str, str, int, int]  # position, payload, key, tries in this run, tries in earlier ones
 
@@ -190,68 +186,7 @@ def add_result_keys(job: int, keys: Iterable[str]) -> None:
     execute("UPDATE jobs_job SET result_keys = %s WHERE id = %s", [json.dumps(known), job])
 
 
-# Trying again
-
-
-def retry_failed(job: int, cause: int | None = None) -> list[int]:
-    """Makes failed items (of one cause) pending again, cells and counts included; returns their positions.
-
-    Wants the job's shards locked: an item that fails meanwhile, in a shard that was not, would be left out of its
-    cells.
-    """
-    parameters = [job, cause] if cause else [job]
-    execute(f"UPDATE jobs_cause SET count = 0 WHERE job_id = %s {'AND id = %s' if cause else ''}", parameters)
-    rows = execute(
-        f"""UPDATE jobs_item SET state = 0, tries = 0, strikes = 0, due = NULL, cause_id = NULL, finished = NULL,
-                   fallback = '', error_kind = '', error = ''
-             WHERE job_id = %s AND state = {int(ItemState.FAILED)} {"AND cause_id = %s" if cause else ""}
-         RETURNING position""",
-        parameters,
-    )
-    taken = {row[0] for row in rows}
-    shards = execute("SELECT id, start, cells FROM jobs_shard WHERE job_id = %s AND failed > 0", [job]) if taken else []
-    for shard, start, stored in shards:
-        cells = bytearray(stored)
-        changed = [at for at, cell in enumerate(cells) if cell in FAILED_CELLS and start + at in taken]
-        for at in changed:
-            cells[at] = ItemState.PENDING
-        if changed:
-            save_shard(shard, cells, due=None)
-    return sorted(taken)
-
-
-# Trying some rows before the others
-
-
-def hold_back(job: int, positions: Sequence[int]) -> None:
-    """Leaves only these pending items to be worked on. Wants the job's shards locked, and nobody to hold any."""
-    never = adapter()(HELD_BACK)
-    execute("UPDATE jobs_shard SET due = %s WHERE job_id = %s", [never, job])
-    for shard, start, stop in _shards_of(job, positions):
-        marks = ", ".join(str(int(at)) for at in positions if start <= at < stop)
-        execute(
-            f"""UPDATE jobs_item SET due = %s WHERE job_id = %s AND state = 0 AND position >= %s AND position < %s
-                   AND position NOT IN ({marks})""",
-            [never, job, start, stop],
-        )
-        execute("UPDATE jobs_shard SET due = NULL WHERE id = %s", [shard])
-
-
-def let_go(job: int, positions: Sequence[int]) -> None:
-    """The others may be worked on, too, after `hold_back` of all but these. Wants the job's shards locked."""
-    for _, start, stop in _shards_of(job, positions):
-        execute(
-            """UPDATE jobs_item SET due = NULL
-                WHERE job_id = %s AND state = 0 AND position >= %s AND position < %s AND due = %s""",
-            [job, start, stop, adapter()(HELD_BACK)],
-        )
-    execute("UPDATE jobs_shard SET due = NULL WHERE job_id = %s AND due = %s", [job, adapter()(HELD_BACK)])
-
-
-def _shards_of(job: int, positions: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Id, start and stop of the shards that hold these positions."""
-    rows = execute("SELECT id, start, stop FROM jobs_shard WHERE job_id = %s ORDER BY id", [job])
-    return [(shard, start, stop) for shard, start, stop in rows if any(start <= at < stop for at in positions)]
+# Rows of an earlier reading, and of a worker that died
 
 
 def remove_rows(job: int, start: int) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from celery import shared_task, signals
 from django.conf import settings
 
-from jobs import dispatch, engine, loading, outcomes, presence
+from jobs import dispatch, engine, loading, outcomes, presence, sending, turns
 from jobs.models import Job, JobState
 from jobs.recorder import OutOfTime, Recorder
 
@@ -45,7 +45,7 @@ def work() -> None:
     """Works on whatever is due by fair share until nothing is left to do."""
     me = presence.here()
     while not presence.stopping():
-        recorder = dispatch.claim(me, presence.stopping)
+        recorder = turns.claim(me, presence.stopping)
         if recorder is None:
             return
         take_turn(recorder)
@@ -80,5 +80,5 @@ def replace_if_hung() -> None:
     if hung >= settings.JOBS_LOST_THREADS:
         logger.warning("%d threads hang; this worker process is replaced", hung)
         # Another process goes on at once; the keeper would wake one a second later.
-        dispatch.send(dispatch.WORK)
+        sending.send(sending.WORK)
         os._exit(RECYCLE_EXIT)

@@ -28,6 +28,7 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "finished": "queued",
         "cancelled": "queued",
     },
+    "accept": {state: state for state in ("queued", "running", "paused", "finished", "cancelled")},
     "delete": {"invalid": "invalid", "finished": "finished", "cancelled": "cancelled"} | CANCELLED,
 }
 # What is asked for along with a verb that needs to know.

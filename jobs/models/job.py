@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, cast
@@ -57,6 +57,10 @@ VERBS: Final[dict[str, tuple[tuple[JobState, ...], str]]] = {
     "retry": (
         (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.FINISHED, JobState.CANCELLED),
         "Failed items can be tried again once the job has been started.",
+    ),
+    "accept": (
+        (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.FINISHED, JobState.CANCELLED),
+        "Failures can be accepted once the job has been started.",
     ),
 }
 
@@ -381,6 +385,27 @@ class Job(models.Model):
             self.note("adjust", text, by)
         return told
 
+    def set_up(self, by: Any, changed: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
+        """Gives a job that is locked other dials, and one that has ended other parameters of its processor."""
+        texts = dials.told(self.dials, {**self.dials, **changed})
+        fields = dict(changed)
+        if parameters:
+            fields["parameters"] = self._other_parameters(parameters)
+            texts.append(f"Changed the parameters {', '.join(sorted(parameters))}")
+        if fields:
+            Job.objects.filter(pk=self.pk).update(**fields)
+            self.refresh_from_db()
+        for text in texts:
+            self.note("adjust", text, by)
+
+    def _other_parameters(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        if not self.ended or self.shards.leased().exists():
+            raise Refused("Parameters can be changed once the job has ended: items that wait would run with them, too.")
+        try:
+            return processors.get(self.processor).clean({**self.parameters, **parameters})
+        except processors.ParameterError as error:
+            raise Refused(str(error)) from error
+
     @transaction.atomic
     def begin(self) -> None:
         """Notes that a worker turned to the job; the first one sets it running."""
@@ -441,10 +466,12 @@ class Job(models.Model):
         self.lock()
         if self.trying and self.state in UNFINISHED:
             return self._finish_trial()
-        if self.state not in UNFINISHED or self.shards.filter(Q(pending__gt=0) | ~Q(token="")).exists():
+        if self.state not in UNFINISHED or self.shards.unfinished().exists():
             return False
-        self.move(JobState.FINISHED, reason="", finished=timezone.now())
-        self.note("finish", "Finished")
+        # What was never attempted waited while some items were tried again: the job is what it was before.
+        held_back = self.shards.filter(pending__gt=0).exists()
+        self.move(JobState.CANCELLED if held_back else JobState.FINISHED, reason="", finished=timezone.now())
+        self.note("finish", "Finished what was to be tried again" if held_back else "Finished")
         return True
 
     def _finish_trial(self) -> bool:

@@ -22,8 +22,9 @@ class Run(models.Model):
     policy = models.JSONField(default=dict)
     items = models.PositiveIntegerField(default=0)
     positions = models.JSONField(
-        default=list, db_default=models.Value([], models.JSONField()), help_text="Of a trial: what it tries."
+        default=list, db_default=models.Value([], models.JSONField()), help_text="What it tries, while others wait."
     )
+    held_back = models.PositiveIntegerField(default=0, db_default=0, help_text="Items that wait until it is over.")
     upload = models.ForeignKey(
         "jobs.Upload", null=True, on_delete=models.PROTECT, related_name="runs", help_text="The file of corrections."
     )

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Final
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+
+# When that is due which waits for a person, while other rows are tried.
+HELD_BACK: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class ShardQuerySet(models.QuerySet["Shard"]):
@@ -14,6 +20,10 @@ class ShardQuerySet(models.QuerySet["Shard"]):
     def expired(self) -> ShardQuerySet:
         """Leases whose holder has not been heard of in time, by the database's clock."""
         return self.leased().filter(expires__lt=Now())
+
+    def unfinished(self) -> ShardQuerySet:
+        """Shards that somebody holds or that have something to do, if only later; not what is held back."""
+        return self.filter(Q(pending__gt=0) & ~Q(due=HELD_BACK) | ~Q(token=""))
 
     def claimable(self) -> ShardQuerySet:
         """Shards with something to do now, in jobs that may be worked on."""

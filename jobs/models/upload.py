@@ -27,8 +27,8 @@ class UploadQuerySet(models.QuerySet["Upload"]):
     """Uploads, and which of them nobody needs."""
 
     def unreferenced(self, older_than: timedelta = timedelta(hours=1)) -> UploadQuerySet:
-        """Uploads that no job refers to, and that nobody is likely to be filling in a form about."""
-        return self.filter(job=None, used__lt=timezone.now() - older_than)
+        """Uploads that no job or run refers to, and that nobody is likely to be filling in a form about."""
+        return self.filter(job=None, runs=None, used__lt=timezone.now() - older_than)
 
     def use(self) -> int:
         """Notes that somebody still wants them."""
@@ -98,7 +98,7 @@ class Upload(models.Model):
         """Removes the row, and with it the file; False where a job refers to it after all."""
         try:
             with transaction.atomic():
-                count, _ = Upload.objects.filter(pk=self.pk, job=None).delete()
+                count, _ = Upload.objects.filter(pk=self.pk, job=None, runs=None).delete()
                 if count:
                     transaction.on_commit(partial(self.file.storage.delete, str(self.file.name)), robust=True)
         except IntegrityError:

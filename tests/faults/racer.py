@@ -12,7 +12,7 @@ import django
 
 django.setup()
 
-from jobs import dispatch, recovery, sql, store  # noqa: E402
+from jobs import recovery, sql, store, turns  # noqa: E402
 from jobs.models import Item, Job, Shard, Worker  # noqa: E402
 from jobs.recorder import Recorder  # noqa: E402
 
@@ -28,7 +28,7 @@ class Racer:
         self.held: Recorder | None = None
 
     def claim(self) -> bool:
-        self.held = dispatch.claim_in(self.job, self.worker, lambda: False)
+        self.held = turns.claim_in(self.job, self.worker, lambda: False)
         return self.held is not None
 
     def age(self) -> bool:

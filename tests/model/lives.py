@@ -18,7 +18,24 @@ FEW = st.integers(0, 5)
 HOW = st.sampled_from(("ok", "ok", "fail", "fail", "soon", "later"))
 STEPS = st.sampled_from(("start", "start", "end", "end", "again", "store", "beat", "work out", "rest"))
 VERBS = st.sampled_from(
-    ("start", "try", "try", "change", "pause", "resume", "resume", "cancel", "retry", "retry", "delete")
+    (
+        "start",
+        "try",
+        "try",
+        "change",
+        "pause",
+        "resume",
+        "resume",
+        "cancel",
+        "cancel",
+        "retry",
+        "retry",
+        "delete",
+        "retry some",
+        "retry some",
+        "correct",
+        "accept",
+    )
 )
 DEATHS = st.sampled_from(
     ("nobody sees it", "its worker sees it", "all of its worker", "twice", "three times", "it was told to")

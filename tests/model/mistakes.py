@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 from jobs import dispatch, keeper, loading, recovery, sharing, store
 from jobs.models import Job
+from jobs.models.shard import ShardQuerySet
 from jobs.recorder import Recorder
 from jobs.saving import Save
 from jobs.supply import Supply
@@ -100,8 +101,10 @@ MISTAKES = [
         "what is read anew has old keys", Supply, "_items", 'f"{self.job.readings}." if self.job.readings else ""', '""'
     ),
     # Trials and other settings
-    Mistake("a trial is of all rows", dispatch, "trial", "store.hold_back(job.pk, positions)", "pass"),
-    Mistake("what was held back stays so", dispatch, "_let_go", "if tried:", "if False:"),
+    Mistake("a trial is of all rows", dispatch, "trial", "requeue.hold_back(job.pk, positions)", "pass"),
+    Mistake("what was held back stays so", dispatch, "_let_go", "held_back__gt=0)", "held_back__gt=9)"),
+    Mistake("a retry of some is of all", dispatch, "_hold_back", "requeue.hold_back(job.pk, chosen)", "pass"),
+    Mistake("a retry of some does not end", ShardQuerySet, "unfinished", " & ~Q(due=HELD_BACK)", ""),
     Mistake("a trial ends too soon", Job, "_finish_trial", "or tried.filter(state=ItemState.PENDING).exists()", ""),
     Mistake("a trial does not end", keeper, "sweep", "Q(run__kind=Run.Kind.TRIAL) | ", ""),
     Mistake("rows of another reading stay", loading, "load", "clear(job, token)", "pass"),
@@ -145,7 +148,7 @@ MISTAKES = [
     ),
     Mistake("a share is given up too early", Recorder, "_transact", "max(self.share, pulse.in_flight)", "self.share"),
     # Keeper and readers
-    Mistake("nobody is woken again", keeper, "wake", "return send(dispatch.WORK)", "return False"),
+    Mistake("nobody is woken again", keeper, "wake", "return send(sending.WORK)", "return False"),
     Mistake("nobody is asked to read again", keeper, "read_again", "if unread and", "if False and"),
     Mistake("the keeper has no patience", keeper.Keeper, "_sweep", "if now - self._swept > GAP:", "if False:"),
     Mistake("two readers store one file", loading, "prolong", ", load_token=token", ""),

@@ -19,12 +19,14 @@ from django.db import OperationalError, transaction
 from django.db.models import F
 from django.test import override_settings
 
-from jobs import dispatch, events, loading, outcomes, recorder, recovery, sql, store
+from jobs import dispatch, events, loading, outcomes, recorder, recovery, sending, sql, store, turns
 from jobs.keeper import Keeper
 from jobs.models import Activity, Attempt, Batch, Cause, Item, ItemState, Job, Run, Series, Shard, Upload, Worker
 from jobs.models import job as job_module
+from jobs.models.shard import HELD_BACK
 from jobs.models.states import WORKABLE
 from jobs.recorder import Recorder
+from jobs.requeue import Mended
 from tests.base import csv_of, make_job
 from tests.model.hand import Died, Hand
 
@@ -38,9 +40,17 @@ DATES: Final[dict[Any, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
+SOME: Final = (0, 2, 3)  # positions
 VERBS: Final[dict[str, Callable[..., Any]]] = {
-    **dispatch.VERBS, "try": partial(dispatch.trial, count=3)
+    **dispatch.VERBS, "try": partial(dispatch.trial, count=3), "retry some": partial(dispatch.retry, positions=SOME),
+    "correct": lambda job, by: dispatch.correct(job, mended(job), by),
 }  # fmt: skip
+
+
+def mended(job: Job) -> list[Mended]:
+    """Some items as a person might have mended them."""
+    items = Item.objects.filter(job=job, position__in=SOME)
+    return [Mended(item.position, item.payload, "mended", item.key) for item in items]
 
 
 class Broke(OperationalError):
@@ -105,7 +115,10 @@ class World:
             if not trouble:
                 return transact(taken, found)
             with nullcontext() if "after" in trouble else transaction.atomic():
-                transact(taken, found)
+                save = transact(taken, found)
+                if trouble == "for good, after the commit":
+                    # It dies with what it had stored, and not with what it knew.
+                    taken.leases = [lease for lease in save.leases if lease.token]
                 raise Died if "for good" in trouble else Broke("server closed the connection unexpectedly")
 
         settings = override_settings(JOBS_LEASE_SECONDS=LEASE, JOBS_SHARD_SIZE=SHARD, JOBS_TURN_SECONDS=20.0)
@@ -119,8 +132,8 @@ class World:
             patch.object(loading, "WIDE", 2),
             patch.object(store, "os", SimpleNamespace(getpid=lambda: self.process)),
             patch.object(job_module, "WORKERS_PER_TASK", TASK),
-            patch.object(dispatch, "try_to_send", self.send),
-            patch.object(dispatch, "queued", lambda queue: len(self.messages)),
+            patch.object(sending, "try_to_send", self.send),
+            patch.object(sending, "queued", lambda queue: len(self.messages)),
             patch.object(events, "wake", self.wake),
         ):
             self.patches.enter_context(each)
@@ -169,15 +182,15 @@ class World:
     def deliver(self, at: int, worker: int = 0) -> Hand | None:
         """One message reaches a worker; the hand that works on it, if there is something to do."""
         if not self.messages:
-            self.send(dispatch.WORK, ())  # one too many hurts nobody
+            self.send(sending.WORK, ())  # one too many hurts nobody
         name, args = self.messages.pop(at % len(self.messages))
-        if name == dispatch.LOAD:
+        if name == sending.LOAD:
             self.read(*args)
             return None
         self.processes += 1
         self.process = self.processes
         called = self.names[worker % len(self.names)]
-        taken = dispatch.claim(Worker.saw(called), lambda: called in self.told)
+        taken = turns.claim(Worker.saw(called), lambda: called in self.told)
         if taken is None:
             return None
         hand = Hand(self, called, self.process, taken)
@@ -201,7 +214,7 @@ class World:
         self.clock += seconds
         for table, names in DATES.items():
             for name in names:
-                moved = table.objects.filter(**{f"{name}__lt": store.HELD_BACK})
+                moved = table.objects.filter(**{f"{name}__lt": HELD_BACK})
                 moved.update(**{name: F(name) - timedelta(seconds=seconds)})
 
     # What is stored
@@ -252,7 +265,7 @@ class World:
 
     def come(self, worker: int) -> Hand | None:
         """Somebody looks for work who was not called; the hand that found some."""
-        self.send(dispatch.WORK, ())
+        self.send(sending.WORK, ())
         return self.deliver(-1, worker)
 
     def see_death(self, name: str, process: int | None = None) -> None:
@@ -265,7 +278,7 @@ class World:
 
     def press(self, verb: str, job: Job) -> None:
         """A person presses it, which may be refused."""
-        retried = self._failed(job) if verb == "retry" else []
+        retried = self._retried(job, verb)
         held = [held.token for held in self.holdings().values() if held.job == job.pk]
         with suppress(job_module.Refused):
             VERBS[verb](job, self.owner)
@@ -287,8 +300,15 @@ class World:
             for key in [key for key in each if key[0] == job]:
                 del each[key]
 
-    def _failed(self, job: Job) -> list[int]:
-        return list(Item.objects.filter(job=job, state=ItemState.FAILED).values_list("position", flat=True))
+    def _retried(self, job: Job, verb: str) -> list[int]:
+        """The positions of the items that begin anew where this verb is not refused."""
+        items = Item.objects.filter(job=job).order_by("position")
+        failed = items.filter(state=ItemState.FAILED)
+        of_some = failed.filter(position__in=SOME)
+        if verb == "correct" and job.ended and not job.shards.leased().exists():
+            of_some = items.filter(position__in=SOME, state__in=(ItemState.PENDING, ItemState.FAILED))
+        taken = {"retry": failed.filter(accepted=None), "retry some": of_some, "correct": of_some}
+        return list(taken[verb].values_list("position", flat=True)) if verb in taken else []
 
     def content(self, job: int) -> list[Any]:
         return list(Item.objects.filter(job=job).order_by("position").values_list("position", "state", "result"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from jobs import dispatch, engine, events, invariants, keeper
+from jobs import engine, events, invariants, keeper, turns
 from jobs.models import Batch, Item, Job, Shard, Worker
 from jobs.models.states import CELL_FALLBACK, ItemState
 from jobs.recorder import Recorder
@@ -17,7 +17,7 @@ from jobs.recorder import Recorder
 
 def recorder_for(job: Job, name: str = "host:1", stopping: Callable[[], bool] = lambda: False) -> Recorder:
     """A recorder that holds the job's first free shard, with its first items claimed."""
-    recorder = dispatch.claim_in(job, Worker.saw(name), stopping)
+    recorder = turns.claim_in(job, Worker.saw(name), stopping)
     assert recorder is not None
     recorder.prepare()
     return recorder

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from jobs import dispatch, recorder, tasks
+from jobs import dispatch, recorder, sending, tasks
 from jobs.dials import told
 from jobs.models import Activity, Job, JobState
 from jobs.models.job import Refused
@@ -93,7 +93,7 @@ def test_it_calls_as_many_tasks_as_the_job_needs_by_now(
     job = loaded(alice, csv_of(500))
     with django_capture_on_commit_callbacks(execute=True):
         dispatch.adjust(job, alice, workers=120)
-    assert sent == [dispatch.WORK] * 3
+    assert sent == [sending.WORK] * 3
 
 
 def test_it_calls_nobody_to_a_job_that_stands(

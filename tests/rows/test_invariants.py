@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from jobs import dispatch
 from jobs.models import Batch, Cause, Item, Job, JobState, Shard
@@ -26,6 +27,8 @@ DAMAGE: dict[str, tuple[Callable[[Job], Any], str]] = {
     "a free shard is claimed": (lambda job: shards(job).update(claimed="[3]"), "it is free, yet something is claimed"),
     "a free shard has a share": (lambda job: shards(job).update(share=3), "it is free, yet something is claimed"),
     "a cause counts wrong": (lambda job: Cause.objects.filter(job=job).update(count=7), "count is 7, the rows say 1"),
+    "too many are accepted": (lambda job: Cause.objects.filter(job=job).update(accepted=1), "accepted is 1, the rows"),
+    "a success is accepted": (lambda job: items(job, 4).update(accepted=timezone.now()), "that has not failed"),
     "a cause is missing": (lambda job: items(job, 1).update(cause=None), "a failed item has no cause"),
     "a number is missing": (lambda job: one(job).update(seq=999), "the job is at 999"),
     "a batch is missing": (lambda job: Batch.objects.filter(job=job, seq=job.seq).delete(), "the newest batch is"),

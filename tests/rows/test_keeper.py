@@ -17,7 +17,7 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from batchweb import celery_app
-from jobs import dispatch, keeper, sql
+from jobs import keeper, sending, sql
 from jobs.models import Batch, Upload, Worker
 from tests.base import csv_of, loaded, make_job
 from tests.rows.steps import recorder_for
@@ -173,14 +173,14 @@ def test_it_stops_when_it_is_told_to(sweeps: Sweeps) -> None:
 
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch, sent: list[str]) -> list[str]:
-    monkeypatch.setattr(dispatch, "queued", lambda name: len(sent))
+    monkeypatch.setattr(sending, "queued", lambda name: len(sent))
     return sent
 
 
 def test_it_wakes_a_worker_for_work_that_nobody_does(alice: User, queue: list[str]) -> None:
     loaded(alice, csv_of(5))
     assert keeper.wake()
-    assert queue == [dispatch.WORK]
+    assert queue == [sending.WORK]
 
 
 def test_it_lets_workers_sleep_when_there_is_nothing_to_do(alice: User, queue: list[str]) -> None:
@@ -206,19 +206,19 @@ def test_it_counts_what_waits_in_the_broker() -> None:
         queue: Any = broker.SimpleQueue("kept-by-a-test")
         queue.put("one")
         queue.put("two")
-        assert dispatch.queued("kept-by-a-test") == 2
+        assert sending.queued("kept-by-a-test") == 2
         queue.clear()
         queue.close()
 
 
 def test_it_takes_a_missing_queue_for_an_empty_one() -> None:
-    assert dispatch.queued("never-declared") == 0
+    assert sending.queued("never-declared") == 0
 
 
 def test_it_does_not_wait_for_a_broker_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = celery_app.connection_for_write("redis+socket:///nowhere/valkey.sock")
     monkeypatch.setattr(celery_app, "connection_for_write", lambda: gone)
-    assert dispatch.queued("work") is None
+    assert sending.queued("work") is None
 
 
 # Tidying

@@ -15,7 +15,7 @@ from django.db import OperationalError
 from django.utils import timezone
 from tqdm import tqdm
 
-from jobs import dispatch, presence, tasks
+from jobs import presence, sending, tasks, turns
 from jobs.models import Worker
 from tests.base import csv_of, loaded
 from tests.rows.steps import recorder_for
@@ -37,7 +37,7 @@ def test_it_takes_no_work_when_it_is_to_stop(db: None, monkeypatch: pytest.Monke
     def claim(*args: Any) -> None:
         raise AssertionError("work was claimed")
 
-    monkeypatch.setattr(dispatch, "claim", claim)
+    monkeypatch.setattr(turns, "claim", claim)
     presence.stop()
     tasks.work()
 
@@ -152,4 +152,4 @@ def test_it_replaces_a_process_whose_threads_hang(
         thread.start()
     tasks.replace_if_hung()
     done.set()
-    assert (gone, sent) == ([tasks.RECYCLE_EXIT], [dispatch.WORK])
+    assert (gone, sent) == ([tasks.RECYCLE_EXIT], [sending.WORK])

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import dispatch, engine, events, recorder, sql, store, supply, tasks
+from jobs import dispatch, engine, events, recorder, sql, store, supply, tasks, turns
 from jobs.models import Attempt, Batch, Cause, Item, Job, JobState, Shard, Worker
 from jobs.recorder import OutOfTime
 from tests.base import csv_of, loaded, states, worked
@@ -320,7 +320,7 @@ def test_it_frees_a_shard_until_its_first_item_is_due(alice: User) -> None:
     shard = job.shards.get()
     assert shard.due
     assert timedelta(seconds=20) < shard.due - timezone.now() < timedelta(seconds=31)
-    assert dispatch.candidates() == []
+    assert turns.candidates() == []
     assert (shard.retrying, wrong(job)) == (2, [])
 
 
@@ -478,14 +478,14 @@ def test_it_hands_wide_jobs_out_in_shares(alice: User, settings: Any) -> None:
     job = loaded(alice, csv_of(900), workers=120)
     shares = [recorder_for(job, f"host:{number}").share for number in range(3)]
     assert shares == [40, 40, 40]
-    assert dispatch.claim_in(job, Worker.saw("host:4"), lambda: False) is None
+    assert turns.claim_in(job, Worker.saw("host:4"), lambda: False) is None
 
 
 def test_it_gives_a_limited_job_to_one_worker(alice: User, settings: Any) -> None:
     settings.JOBS_SHARD_SIZE = 10
     job = loaded(alice, csv_of(300), workers=120, rate=1000.0)
     recorder_for(job)
-    assert dispatch.claim_in(job, Worker.saw("host:2"), lambda: False) is None
+    assert turns.claim_in(job, Worker.saw("host:2"), lambda: False) is None
 
 
 def test_it_computes_in_no_more_processes_than_there_are_cores(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -497,7 +497,7 @@ def test_it_computes_in_no_more_processes_than_there_are_cores(alice: User, monk
 
 def test_it_takes_a_whole_turn_in_one_go(alice: User) -> None:
     job = loaded(alice, csv_of(60, lambda at: "fail:E" if at == 7 else "ok"))
-    taken = dispatch.claim(Worker.saw("host:1"), lambda: False)
+    taken = turns.claim(Worker.saw("host:1"), lambda: False)
     assert taken is not None
     tasks.take_turn(taken)
     job.refresh_from_db()

@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import dispatch, keeper, loading, presence, recovery, store, tasks
+from jobs import keeper, loading, presence, recovery, sending, store, tasks
 from jobs.models import Activity, Attempt, Cause, Item, Job, JobState, Shard, Worker
 from tests.base import csv_of, loaded, make_job, states
 from tests.rows.steps import cells, claimed, die, expire, failure, feed, recorder_for, replayed, row, success, wrong
@@ -232,14 +232,14 @@ def test_it_ends_a_paused_job_whose_worker_died_after_the_last_item(alice: User)
 
 def test_it_has_a_file_read_whose_reader_died(alice: User, sent: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     job = loaded(alice, csv_of(2))
-    monkeypatch.setattr(dispatch, "queued", lambda queue: 0)
+    monkeypatch.setattr(sending, "queued", lambda queue: 0)
     Job.objects.filter(pk=job.pk).update(
         state=JobState.LOADING,
         created=timezone.now() - timedelta(minutes=2),
         load_expires=timezone.now() - timedelta(minutes=1),
     )
     keeper.wake()
-    assert sent == [dispatch.LOAD]
+    assert sent == [sending.LOAD]
 
 
 @pytest.mark.parametrize(("expires", "age", "waiting"), [(60, 120, 0), (None, 0, 0), (-60, 120, 4)])
@@ -247,7 +247,7 @@ def test_it_asks_for_no_reader_in_vain(
     expires: int | None, age: int, waiting: int, alice: User, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = loaded(alice, csv_of(2))
-    monkeypatch.setattr(dispatch, "queued", lambda queue: waiting)
+    monkeypatch.setattr(sending, "queued", lambda queue: waiting)
     now = timezone.now()
     until = None if expires is None else now + timedelta(seconds=expires)
     Job.objects.filter(pk=job.pk).update(
@@ -264,12 +264,12 @@ def test_it_has_a_file_read_on_at_once_whose_reader_is_known_to_be_dead(
     worker: str, process: int | None, asked: int, alice: User, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = make_job(alice, csv_of(2))
-    monkeypatch.setattr(dispatch, "queued", lambda queue: 0)
+    monkeypatch.setattr(sending, "queued", lambda queue: 0)
     token = loading.take(job)
     Job.objects.filter(pk=job.pk).update(load_worker="blue:7", load_process=71)
     recovery.bury(worker, process)
     keeper.wake()
-    assert sent == [dispatch.LOAD] * asked
+    assert sent == [sending.LOAD] * asked
     with pytest.raises(store.LostLease) if asked else nullcontext():
         loading.prolong(job, token)
     assert loading.load(job) == bool(asked)
@@ -289,7 +289,7 @@ def test_it_has_a_file_read_though_the_clock_of_the_web_server_is_wrong(
     alice: User, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = make_job(alice, csv_of(2))
-    monkeypatch.setattr(dispatch, "queued", lambda queue: 0)
+    monkeypatch.setattr(sending, "queued", lambda queue: 0)
     Job.objects.filter(pk=job.pk).update(created=timezone.now() + timedelta(hours=1))
     keeper.wake()
-    assert sent == [dispatch.LOAD]
+    assert sent == [sending.LOAD]

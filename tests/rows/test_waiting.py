@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import dispatch, engine, histogram, keeper, numbers, recovery
+from jobs import dispatch, engine, histogram, keeper, numbers, recovery, sending
 from jobs.models import Job, Part, Worker
 from jobs.models.part import BROKER
 from jobs.waiting import BROKER_AWAY, Around, ordinal
@@ -131,8 +131,8 @@ def test_it_knows_from_the_keeper_how_the_broker_is(
 ) -> None:
     Part.saw(BROKER, ok=not reachable)
     loaded(alice)
-    monkeypatch.setattr(dispatch, "queued", lambda queue: 0)
-    monkeypatch.setattr(dispatch, "send", lambda *args: reachable)
+    monkeypatch.setattr(sending, "queued", lambda queue: 0)
+    monkeypatch.setattr(sending, "send", lambda *args: reachable)
     keeper.wake()
     assert Part.away(BROKER) is not reachable
 
