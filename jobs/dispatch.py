@@ -11,11 +11,12 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from jobs import events, picks, quotas, requeue, sending, store
+from jobs import events, files, mending, picks, quotas, requeue, sending, store
 from jobs.limits import items
+from jobs.mending import Change
 from jobs.models import Job, JobState, Run, Upload
 from jobs.models.job import NEW_ROUND, Refused
-from jobs.requeue import Choice, Mended
+from jobs.requeue import Failures, Mended
 
 LISTED: Final = 50_000  # more changed items than this are not listed for viewers, who fetch everything anew
 
@@ -148,15 +149,15 @@ def retry(
     change how the job runs from now on. Pressed twice or by two people, each item is taken once: who comes second is
     refused for want of failed items.
     """
-    choice = Choice(cause, positions)
+    failures = Failures(cause, positions)
     # The shards come first, so that nothing fails or finishes between the counting and the new run.
     store.lock_job_shards(job.pk)
     _enter_again(job)
     job.set_up(by, dials or {}, parameters or {})
-    words = _words(job, choice)
+    words = _words(job, failures)
     waiting = requeue.waiting(job.pk, positions) if job.ended and positions else []
-    taken = requeue.retry(job.pk, choice)
-    chosen = None if choice.all else taken + waiting
+    taken = requeue.retry(job.pk, failures)
+    chosen = None if failures.all else taken + waiting
     count = _go_on(job, Run.Kind.RETRY, by, taken, chosen)
     if not count:
         raise Refused(_nothing_failed(job))
@@ -178,12 +179,27 @@ def correct(
     waiting = job.ended and not job.shards.leased().exists()
     run = job.new_run(Run.Kind.CORRECTION, 0, by, upload=upload)
     corrected = requeue.correct(job.pk, run.pk, mended, waiting=waiting)
-    taken = sorted({*corrected, *(requeue.retry(job.pk, Choice(positions=again)) if again else ())})
+    taken = sorted({*corrected, *(requeue.retry(job.pk, Failures(positions=again)) if again else ())})
     if not taken:
         raise Refused("None of these rows has failed or was rejected, so there is nothing to correct.")
     _go_on(job, run, by, taken, taken)
     job.note("correct", _corrected(corrected, len(taken), upload), by, run=run)
     return len(taken)
+
+
+def correct_from(job: Job, upload: Upload, by: Any = None, *, unchanged: bool = False) -> int:
+    """Corrects what the rows of a stored file correct, see `mending`; with `unchanged` the others are tried, too.
+
+    Raises Refused also where it is no such file.
+    """
+    try:
+        # All of it is read before anybody is kept from the job's shards.
+        with mending.opened(job, upload) as rows:
+            changes = [row for row in rows if isinstance(row, Change) and (row.cells or unchanged)]
+    except (files.Unreadable, mending.Useless) as error:
+        raise Refused(str(error)) from error
+    mended = (change.mended for change in changes if change.cells)
+    return correct(job, mended, by, again=[one.position for one in changes if not one.cells], upload=upload)
 
 
 @transaction.atomic
@@ -194,16 +210,16 @@ def accept(
 
     They are failed still, and counted so; only who retries everything that failed leaves them out.
     """
-    choice = Choice(cause, positions)
+    failures = Failures(cause, positions)
     store.lock_job_shards(job.pk)
     job.refuse_unless("accept")
-    count = requeue.accept(job.pk, choice, accepted)
+    count = requeue.accept(job.pk, failures, accepted)
     if not count:
         raise Refused(
             f"There is no {'' if accepted else 'accepted '}failure to {'accept' if accepted else 'take back'}."
         )
     job.announce()
-    words = _words(job, choice) or items(count)
+    words = _words(job, failures) or items(count)
     verb = "Accepted the failure of" if accepted else "No longer accepts the failure of"
     job.note("accept", f"{verb} {words}{f': {items(count)}' if cause else ''}", by)
     return count
@@ -249,14 +265,14 @@ def _hold_back(job: Job, chosen: Sequence[int]) -> int:
     return others
 
 
-def _words(job: Job, choice: Choice) -> str:
+def _words(job: Job, failures: Failures) -> str:
     """Which items were chosen, for the activity; nothing where it is all of them."""
-    if choice.positions is not None:
-        rows = choice.positions
+    if failures.positions is not None:
+        rows = failures.positions
         return f"row {rows[0] + 1:,}" if len(rows) == 1 else f"{items(len(rows))} that were chosen"
-    if choice.cause is None:
+    if failures.cause is None:
         return ""
-    cause = job.causes.filter(pk=choice.cause).first()
+    cause = job.causes.filter(pk=failures.cause).first()
     if cause is None:
         raise Refused("This job has no such cause.")
     return f"“{cause}”"

@@ -17,7 +17,7 @@ from django.db import DataError, IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs import files, presence, processors, sources, store
+from jobs import files, naming, presence, sources, store
 from jobs.inserting import insert
 from jobs.models import ItemState, Job, JobState, Run, Shard
 from jobs.processors.storable import harmless
@@ -173,9 +173,8 @@ def looked_at(reader: files.Reader, name: files.Name, findings: files.Findings) 
 
 def read_all(job: Job, token: str, reader: files.Reader, clock: Callable[[], float] = time.monotonic) -> dict[str, Any]:
     """Stores what is not stored yet, shard by shard; viewers hear of it now and then. Returns what was found."""
-    name = files.naming(job.file_shape, job.label_column or label_column(job), (job.key_column, *files.KEY_COLUMNS))
-    findings = files.Findings(check(job))
-    rows = looked_at(reader, name, findings)
+    findings = files.Findings(naming.check(job))
+    rows = looked_at(reader, naming.namer(job), findings)
     skip_stored(job, token, rows)
     size = settings.JOBS_SHARD_SIZE // (WIDE if job.most_tasks > 1 else 1)
     told = clock()
@@ -187,26 +186,12 @@ def read_all(job: Job, token: str, reader: files.Reader, clock: Callable[[], flo
     return stored(findings.report(reader))
 
 
-def check(job: Job) -> files.Check | None:
-    """Why a good row is rejected all the same: what would fail as invalid input need not be tried."""
-    if job.processor not in processors.names():
-        return None
-    return sources.check_for(processors.get(job.processor), job.file_shape, job.mapping)
-
-
 def stored(report: files.Report) -> dict[str, Any]:
     """What pages show of it; what a file says may hold what PostgreSQL refuses."""
     found = report.to_dict()
     for problem in chain.from_iterable(group["first"] for group in found["groups"]):
         problem["reason"] = harmless(problem["reason"])
     return {name: found[name] for name in STORED}
-
-
-def label_column(job: Job) -> str:
-    """The column that names the job's items where nobody chose one."""
-    if job.processor not in processors.names():
-        return ""
-    return sources.label_column(processors.get(job.processor), job.mapping)
 
 
 def add_shard(job: Job, token: str, intake: Intake, pending: Iterable[Pending], news: bool = False) -> None:

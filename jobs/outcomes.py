@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 from jobs import engine
+from jobs.files.flattening import Key
 from jobs.limits import End
 from jobs.models.states import CELL_FALLBACK, CELL_RETRYING, ItemState
 from jobs.processors import Call, Task
@@ -50,7 +51,7 @@ class Outcome:
     cause: int | None = None
     times: Sequence[float] = ()
     held: bool = False
-    keys: tuple[str, ...] = ()
+    keys: tuple[Key, ...] = ()
     frame: str = ""
 
     @property
@@ -101,7 +102,7 @@ class Found:
         return [*(attempt.seconds for attempt in self.plain), *chain.from_iterable(o.times for o in self.others)]
 
     @property
-    def keys(self) -> dict[str, None]:
+    def keys(self) -> dict[Key, None]:
         """The keys that the results have, in the order in which they were seen."""
         plain = dict.fromkeys(attempt.value[1] or BARE for attempt in self.plain)
         return dict.fromkeys(chain.from_iterable((*plain, *(outcome.keys for outcome in self.others))))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from jobs import files, loading, sources
+from jobs import files, naming, sources
 from jobs.models import Job
 
 CHUNK: Final = 500  # rows of the file
@@ -40,7 +40,7 @@ def records(job: Job) -> Iterator[str]:
 
 def problems(job: Job, reader: files.Reader) -> Iterator[list[list[str]]]:
     """The cells of what there is to say about each row: the blank lines before it, and its own problems."""
-    preflight = files.Preflight(reader, (job.key_column, *files.KEY_COLUMNS), loading.check(job))
+    preflight = files.Preflight(reader, (job.key_column, *files.KEY_COLUMNS), naming.check(job))
     known = 0
     for found in preflight.by_row():
         cells = [[str(row), kind, reason] for row, kind, reason in found]

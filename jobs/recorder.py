@@ -67,7 +67,7 @@ class Recorder:
         self.processor, self.parameters = self.call.prepare()
         self.bar = Feed(self._show)
         self.supply = Supply(job, retain=self.processor.has_fallback)
-        self.keys = set(job.result_keys)
+        self.keys = set(job.keys)
         self.alone = False
         self.ended = False
         self._closing = False

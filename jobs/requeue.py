@@ -25,7 +25,7 @@ TOGETHER: Final = 1_000  # corrections that are written at once
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Failures:
     """Which failures of a job a person means: those of a cause, those at some positions, or all."""
 
     cause: int | None = None
@@ -59,10 +59,10 @@ class Mended:
     key: str
 
 
-def retry(job: int, choice: Choice) -> list[int]:
-    """Makes the failed items of the choice pending again, cells and counts included; returns their positions."""
-    condition, parameters = choice.where()
-    return _take(job, f"{condition} AND accepted IS NULL" if choice.all else condition, parameters)
+def retry(job: int, failures: Failures) -> list[int]:
+    """Makes the failed items meant pending again, cells and counts included; returns their positions."""
+    condition, parameters = failures.where()
+    return _take(job, f"{condition} AND accepted IS NULL" if failures.all else condition, parameters)
 
 
 def waiting(job: int, positions: Sequence[int]) -> list[int]:
@@ -117,9 +117,9 @@ def count_causes(job: int) -> None:
 # Known failures
 
 
-def accept(job: int, choice: Choice, accepted: bool) -> int:
+def accept(job: int, failures: Failures, accepted: bool) -> int:
     """Notes that somebody knows of these failures and lets them be, or takes that back; returns of how many."""
-    condition, parameters = choice.where()
+    condition, parameters = failures.where()
     rows = execute(
         f"""UPDATE jobs_item SET accepted = %s
              WHERE job_id = %s AND accepted IS {"" if accepted else "NOT"} NULL AND {condition}

@@ -1,83 +1,101 @@
-"""A job's one ordered result, streamed from the rows in chunks."""
+"""A job's one ordered result, in each format, streamed."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from jobs import collecting, files
+from jobs.choice import Choice, Wrong
+from jobs.collecting import EVERY_ROW
+from jobs.files.flattening import WHOLE, Key
+from jobs.models import Job
 
-from jobs import files
-from jobs.models import ItemState, Job
-
-CHUNK: Final = 2_000  # rows
-FIRST: Final = 100  # rows of the first chunk, which shows how large they are
-SIZE: Final = 4_000_000  # characters that a chunk should hold at most
-FORMATS: Final = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson; charset=utf-8"}
-FAILURE_COLUMNS: Final = ("row", "error_kind", "error", "attempts")
-
-# Downloads have threads of their own, so that a slow one holds up neither pages nor frames.
-_readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="download")
-
-
-def chunks(job: Job, format: str) -> Iterator[str]:
-    """Every row of the input in its order, as text of `format`."""
-    write = {"csv": files.csv_chunk, "jsonl": files.jsonl_chunk}[format]
-    if format == "csv":
-        yield files.csv_line(files.result_header(job.columns, job.result_keys))
-    for rows in results(job):
-        yield write(rows, job.columns, job.result_keys, job.file_shape)
+FORMATS: Final = {
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/x-ndjson; charset=utf-8",
+    "json": "application/json",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+ENDINGS: Final = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".xlsx": "xlsx"}
+WRITTEN: Final = 1  # grows when the same rows are written otherwise than before
+FAILED: Final = Choice("failed")
 
 
-def failed_chunks(job: Job) -> Iterator[str]:
-    """Exactly the failed rows as CSV: the file's own columns, then what went wrong."""
-    yield files.csv_line(
-        [*job.columns, *(name if name not in job.columns else f"batchweb.{name}" for name in FAILURE_COLUMNS)]
-    )
-    for rows in results(job, [ItemState.FAILED]):
-        yield "".join(files.csv_line(map(str, failure(job, row))) for row in rows)
+def pieces(job: Job, format: str, choice: Choice = EVERY_ROW) -> Iterator[bytes]:
+    """The chosen rows in their order, as the bytes of a file in one of FORMATS."""
+    return workbook(job, choice) if format == "xlsx" else encoded(chunks(job, format, choice))
 
 
-def failure(job: Job, row: files.Result) -> list[object]:
-    cells = files.cells(row.payload, job.file_shape, job.columns)
-    return [*cells, row.row, row.error_kind, row.error, row.attempts]
+def encoded(chunks: Iterator[str]) -> Iterator[bytes]:
+    return (chunk.encode() for chunk in chunks)
 
 
-def results(job: Job, states: Sequence[int] = ()) -> Iterator[list[files.Result]]:
-    """The rows in chunks, in order; of all states unless some are named."""
-    after = -1
-    items = job.read_items().filter(state__in=states) if states else job.read_items()
-    fields = (
-        "position", "state", "payload", "result", "fallback", "error_kind", "error", "attempts", "seconds", "key"
-    )  # fmt: skip
-    pending = "not attempted" if job.ended else "pending"
-    limit = FIRST
-    while found := list(items.filter(position__gt=after).order_by("position").values_list(*fields)[:limit]):
-        after = found[-1][0]
-        size = sum(len(row[2]) + len(row[3]) + len(row[4]) for row in found)
-        limit = max(1, min(CHUNK, 4 * limit, SIZE * len(found) // max(size, 1)))
-        yield [
-            files.Result(
-                position + 1, pending if state == ItemState.PENDING else ItemState(state).name.lower(), payload,
-                result or fallback, kind, error, attempts, seconds, key
-            )
-            for position, state, payload, result, fallback, kind, error, attempts, seconds, key in found
-        ]  # fmt: skip
+def chunks(job: Job, format: str, choice: Choice = EVERY_ROW) -> Iterator[str]:
+    """The chosen rows in their order, as text: csv, jsonl or json."""
+    return {"csv": _csv, "jsonl": _jsonl, "json": _json}[format](job, choice)
 
 
-async def streamed(text: Iterator[str]) -> AsyncIterator[bytes]:
-    """The chunks one by one: under ASGI Django would collect a synchronous iterator whole before it sends any of it."""
+def _csv(job: Job, choice: Choice) -> Iterator[str]:
+    keys = columns(job)
+    yield files.csv_line(files.result_header(job.columns, keys))
+    yield from map(files.Table(job.columns, keys, job.file_shape).csv, collecting.results(job, choice))
 
-    def following() -> str | None:
-        close_old_connections()
-        return next(text, None)
 
-    step = sync_to_async(following, thread_sensitive=False, executor=_readers)
-    while (chunk := await step()) is not None:
-        yield chunk.encode()
+def _jsonl(job: Job, choice: Choice) -> Iterator[str]:
+    for rows in collecting.results(job, choice):
+        yield files.jsonl_chunk(rows, job.columns, job.file_shape)
+
+
+def _json(job: Job, choice: Choice) -> Iterator[str]:
+    before = "[\n"
+    for rows in collecting.results(job, choice):
+        yield before + ",\n".join(files.json_objects(rows, job.columns, job.file_shape))
+        before = ",\n"
+    yield "\n]\n" if before == ",\n" else "[]\n"
+
+
+def workbook(job: Job, choice: Choice = EVERY_ROW) -> Iterator[bytes]:
+    """The same columns as in CSV, as a workbook; nothing in it is a formula, so nothing is guarded. Raises Wrong."""
+    keys = columns(job)
+    header = files.result_header(job.columns, keys)
+    if len(header) > files.COLUMNS:
+        raise Wrong(f"A workbook has {files.COLUMNS:,} columns at most, and these are {len(header):,}.")
+    table = files.Table(job.columns, keys, job.file_shape)
+    return files.workbook(header, map(table.records, collecting.results(job, choice)))
+
+
+def columns(job: Job) -> list[Key]:
+    """The keys that are columns of its results.
+
+    What nobody knows yet will have a place, too: a job at work may come upon new keys after the header was written.
+    """
+    keys = job.keys
+    return keys if WHOLE in keys or at_rest(job) else [*keys, WHOLE]
+
+
+def at_rest(job: Job) -> bool:
+    """Whether it has ended, and all that was in flight has come back."""
+    return job.ended and not job.shards.leased().exists()
+
+
+def failed_chunks(job: Job, choice: Choice = FAILED, tell: Callable[[int], object] = bool) -> Iterator[str]:
+    """Exactly the failed rows as CSV: the file's own columns, then what went wrong. Tells how many, chunk by chunk."""
+    yield files.csv_line(files.failure_header(job.columns))
+    for rows in collecting.results(job, choice):
+        tell(len(rows))
+        yield files.failed_chunk(rows, job.columns, job.file_shape)
+
+
+def tag(job: Job, *what: object) -> str:
+    """An ETag of `what` is made of the job: the same as long as the same comes of it.
+
+    A weak one, for while the job runs its rows may be newer than their tag, never older.
+    """
+    facts = (WRITTEN, job.code, job.state, job.seq, job.readings, job.total, at_rest(job), *what)
+    return f'W/"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}"'
 
 
 def file_name(job: Job, suffix: str) -> str:

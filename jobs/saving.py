@@ -11,6 +11,7 @@ from django.conf import settings
 
 from jobs import causes, events, outcomes, rows, sql, store
 from jobs.engine import Pulse
+from jobs.files.flattening import MOST, Key
 from jobs.models import ItemState, Job, Worker
 from jobs.models.states import CELL_FALLBACK, CELL_RETRYING
 from jobs.outcomes import NEWEST, Found
@@ -38,7 +39,7 @@ class Save:
         self.found = found
         self.done: dict[int, Found] = {}
         self.claims: list[Claim] = []
-        self.new_keys: list[str] = []
+        self.new_keys: list[Key] = []
         self.lost = 0
         self.paused = False
         self.told = seen(AT_REST)
@@ -130,10 +131,11 @@ class Save:
             fields |= {"cells": held.cells, "histogram": held.histogram, "attempts": held.attempts}
         store.save_shard(lease.shard, **fields)
 
-    def batch(self, known: set[str], always: bool) -> None:
+    def batch(self, known: set[Key], always: bool) -> None:
         """Numbers the transaction, if it changed anything that viewers see. Locks the job's row, so it comes last."""
         seen = dict.fromkeys(chain.from_iterable(part.keys for part in self.done.values()))
-        self.new_keys = [key for key in seen if key not in known]
+        # Beyond as many as there are columns nothing is to be learned.
+        self.new_keys = [key for key in seen if key not in known] if len(known) <= MOST else []
         if self.new_keys:
             store.add_result_keys(self.job.pk, self.new_keys)
         if self.done or always:

@@ -16,6 +16,8 @@ from typing import Any, Final, TypeAlias, cast
 from django.utils import timezone
 
 from jobs import histogram
+from jobs.files import flattening
+from jobs.files.flattening import Key
 from jobs.models.states import CELL_FALLBACK, CELL_RETRYING, ItemState
 from jobs.sql import Raw, adapter, execute, for_update, later, postgres
 
@@ -178,12 +180,11 @@ def add_batch(job: int, delta: bytes, rows: Sequence[dict[str, Any]]) -> int:
     return int(seq)
 
 
-def add_result_keys(job: int, keys: Iterable[str]) -> None:
+def add_result_keys(job: int, keys: Iterable[Key]) -> None:
     """Adds keys to those that the job's results have, under the lock of the job's row."""
     (stored,) = execute(f"SELECT result_keys FROM jobs_job WHERE id = %s {for_update()}", [job])[0]
-    known: list[str] = stored if isinstance(stored, list) else json.loads(stored)
-    known += [key for key in keys if key not in known]
-    execute("UPDATE jobs_job SET result_keys = %s WHERE id = %s", [json.dumps(known), job])
+    known = flattening.known(stored if isinstance(stored, list) else json.loads(stored))
+    execute("UPDATE jobs_job SET result_keys = %s WHERE id = %s", [json.dumps(flattening.joined(known, keys)), job])
 
 
 # Rows of an earlier reading, and of a worker that died

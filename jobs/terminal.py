@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
@@ -16,6 +16,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from jobs import numbers, results
+from jobs.choice import Choice
+from jobs.collecting import EVERY_ROW
 from jobs.engine.progress import ConsoleBar
 from jobs.models import ItemState, Job, JobState
 from jobs.models.job import Refused
@@ -95,12 +97,12 @@ def sentence(job: Job) -> str:
     return f"{numbers.label(job, counts)}: {', '.join(parts) or 'no items'} of {job.total:,}.{reason}"
 
 
-def write(chunks: Iterator[str], out: str) -> None:
-    """Writes the text to the file `out`, or to standard output for `-`. A file appears whole or not at all."""
+def write(pieces: Iterator[bytes], out: str) -> None:
+    """Writes the pieces to the file `out`, or to standard output for `-`. A file appears whole or not at all."""
     try:
         with opened(out) as file:
-            for chunk in chunks:
-                file.write(chunk)
+            for piece in pieces:
+                file.write(piece)
     except BrokenPipeError:
         # Whoever read has seen enough; nothing is left to be flushed into the closed pipe at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -109,14 +111,15 @@ def write(chunks: Iterator[str], out: str) -> None:
 
 
 @contextmanager
-def opened(out: str) -> Iterator[IO[str]]:
+def opened(out: str) -> Iterator[IO[bytes]]:
     """`out` to be written to: beside its place first, unless it is no ordinary file."""
     path = Path(out).resolve()
     if out == STANDARD_OUTPUT:
-        yield sys.stdout
         sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
     elif path.exists() and not path.is_file():
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with path.open("wb") as file:
             yield file
     else:
         with unfinished(path) as file:
@@ -124,11 +127,11 @@ def opened(out: str) -> Iterator[IO[str]]:
 
 
 @contextmanager
-def unfinished(path: Path) -> Iterator[IO[str]]:
+def unfinished(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes its place at `path` when it is complete, and is gone when it never gets so far."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
+        with part.open("wb") as file:
             yield file
         part.replace(path)
     finally:
@@ -147,9 +150,22 @@ def check_writable(out: str) -> None:
         raise CommandError(f"{out} cannot be written: {error.strerror}.", returncode=NOT_DONE) from error
 
 
-def write_results(job: Job, out: str) -> None:
-    suffix = "jsonl" if out.lower().endswith((".jsonl", ".ndjson")) else "csv"
-    write(results.chunks(job, suffix), out)
+def write_results(job: Job, out: str, choice: Choice = EVERY_ROW) -> None:
+    """Writes the ordered result in the format that `out` ends in; CSV where that says nothing."""
+    format = results.ENDINGS.get(Path(out).suffix.lower(), "csv")
+    write(results.pieces(job, format, choice), out)
+
+
+def add_choice(parser: ArgumentParser) -> None:
+    """Which rows: what stands behind the question mark of a download's address."""
+    parser.add_argument("--cause", default="", metavar="N", help="rows that failed for this cause only")
+    parser.add_argument("--rows", default="", metavar="ROWS", help="these rows only, as 3,17,20-25")
+    parser.add_argument("--accepted", default="", metavar="0|1", help="failed rows that were accepted, or were not")
+
+
+def chosen(job: Job, options: Mapping[str, Any]) -> Choice:
+    """Raises Refused with a sentence where there are no such rows."""
+    return Choice.of({name: options.get(name) or "" for name in ("state", "cause", "rows", "accepted")}, job)
 
 
 class Command(BaseCommand):

@@ -1,6 +1,21 @@
 from django.urls import path
 
-from jobs.views import causes, dials, downloads, hints, items, jobs, lists, map, new, preview, setup, trial, uploads
+from jobs.views import (
+    causes,
+    corrections,
+    dials,
+    downloads,
+    hints,
+    items,
+    jobs,
+    lists,
+    map,
+    new,
+    preview,
+    setup,
+    trial,
+    uploads,
+)
 
 app_name = "jobs"
 urlpatterns = [
@@ -26,6 +41,8 @@ urlpatterns = [
     path("jobs/<str:code>/items/<int:row>/", items.item, name="item"),
     path("jobs/<str:code>/results.<str:format>", downloads.result, name="results"),
     path("jobs/<str:code>/failed.csv", downloads.failed, name="failed"),
+    path("jobs/<str:code>/corrections/", corrections.corrections, name="corrections"),
+    path("jobs/<str:code>/correct/", corrections.correct, name="correct"),
     path("jobs/<str:code>/problems.csv", downloads.problems, name="problems"),
     *[
         path(f"jobs/<str:code>/{verb}/", jobs.act, {"verb": verb}, name=verb)

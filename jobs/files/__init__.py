@@ -9,10 +9,22 @@ from jobs.files.payload import Picker, cells, columns_of
 from jobs.files.reading import Reader, open_rows, read, recognise, sheets
 from jobs.files.report import REFUSED, Check, Findings, Group, Preflight, Problem, Report, preflight
 from jobs.files.shape import LIMITS, Limits, Partial, Reason, Row, Shape, Unreadable
+from jobs.files.sheetwriter import COLUMNS, workbook
 from jobs.files.sniffing import sniff
-from jobs.files.writers import Result, csv_chunk, csv_line, jsonl_chunk, result_header
+from jobs.files.writers import (
+    Result,
+    Table,
+    csv_chunk,
+    csv_line,
+    failed_chunk,
+    failure_header,
+    json_objects,
+    jsonl_chunk,
+    result_header,
+)
 
 __all__ = [
+    "COLUMNS",
     "KEY_COLUMNS",
     "LIMITS",
     "REFUSED",
@@ -32,6 +44,7 @@ __all__ = [
     "Result",
     "Row",
     "Shape",
+    "Table",
     "Unreadable",
     "cells",
     "column_types",
@@ -39,8 +52,11 @@ __all__ = [
     "csv_chunk",
     "csv_line",
     "encoding_title",
+    "failed_chunk",
+    "failure_header",
     "guard",
     "guess_type",
+    "json_objects",
     "jsonl_chunk",
     "naming",
     "open_rows",
@@ -51,4 +67,5 @@ __all__ = [
     "sheets",
     "sniff",
     "unguard",
+    "workbook",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from json import encoder
 from typing import Any
 
@@ -99,6 +99,17 @@ def cells(payload: str, shape: Shape, columns: Sequence[str]) -> list[str]:
         return row if len(row) == width else (row + [""] * width)[:width]
     fields = fields_of(_as_written(payload))
     return [cell_text(fields.get(column)) for column in columns]
+
+
+def tables(payloads: Sequence[str], shape: Shape, columns: Sequence[str]) -> Iterator[list[Any]]:
+    """What `cells` says of each payload; many at a time are read several times faster than one by one."""
+    if not shape.tabular:
+        for fields in map(fields_of, _as_written("[" + ",".join(payloads) + "]")):
+            yield [cell_text(fields.get(column)) for column in columns]
+        return
+    width = len(columns)
+    for row in _plain("[" + ",".join(payloads) + "]"):
+        yield row if len(row) == width else (row + [""] * width)[:width]
 
 
 class Picker:

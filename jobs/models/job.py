@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from jobs import dials, events, processors
 from jobs.engine import Policy
-from jobs.files import Shape
+from jobs.files import Shape, flattening
 from jobs.limits import SAMPLE, End, Limit, Tally, items
 from jobs.models.activity import Activity
 from jobs.models.batch import Batch
@@ -198,6 +198,11 @@ class Job(models.Model):
     @property
     def file_shape(self) -> Shape:
         return Shape.from_dict(self.shape)
+
+    @property
+    def keys(self) -> list[flattening.Key]:
+        """The keys by which its results become columns."""
+        return flattening.known(self.result_keys)
 
     @property
     def policy(self) -> Policy:

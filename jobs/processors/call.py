@@ -12,13 +12,14 @@ from typing import Any
 
 from jobs.engine import Failure
 from jobs.engine.context import current
+from jobs.files.flattening import Key
 from jobs.processors import registry
 from jobs.processors.base import Context, InvalidInput, Processor
 from jobs.processors.storable import LIMIT, encode
 
 logger = logging.getLogger(__name__)
 
-Stored = tuple[str, tuple[str, ...]]
+Stored = tuple[str, tuple[Key, ...]]
 
 
 @dataclass(slots=True)

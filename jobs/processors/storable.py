@@ -13,6 +13,8 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
+from jobs.files.flattening import LONGEST, Key, keys_of
+
 LIMIT = 1_000_000
 DEPTH = 100
 # Python refuses to print integers of more than 4300 digits; no reader takes half as many.
@@ -30,20 +32,23 @@ class NotStorable(ValueError):
     failure_kind = "not storable"
 
 
-def encode(value: Any, limit: int = LIMIT) -> tuple[str, tuple[str, ...]]:
-    """`value` as JSON text of at most `limit` bytes, and its keys where it is an object; raises NotStorable."""
+def encode(value: Any, limit: int = LIMIT) -> tuple[str, tuple[Key, ...]]:
+    """`value` as JSON text of at most `limit` bytes, and its keys where it is an object; raises NotStorable.
+
+    The keys are those by which it becomes columns of a table.
+    """
     if (text := _simple(value, limit)) is not None:
         return text, tuple(value) if type(value) is dict else ()
     return encode_any(value, limit)
 
 
-def encode_any(value: Any, limit: int) -> tuple[str, tuple[str, ...]]:
+def encode_any(value: Any, limit: int) -> tuple[str, tuple[Key, ...]]:
     """What `encode` says, without its short cut."""
     tree = _Plain(limit).convert(value)
     text = _encode(tree)
     if len(text) > limit or len(text.encode()) > limit:
         raise _too_large(limit)
-    return text, tuple(tree) if isinstance(tree, dict) else ()
+    return text, keys_of(tree) if isinstance(tree, dict) else ()
 
 
 def _simple(value: Any, limit: int) -> str | None:
@@ -52,10 +57,10 @@ def _simple(value: Any, limit: int) -> str | None:
     Most results are such, and this takes half of the time that walking through them does.
     """
     left = min(SMALL, limit)
-    for key, one in value.items() if type(value) is dict else (("", value),):
+    for key, one in value.items() if type(value) is dict else (("value", value),):
         kind = type(one)
         left -= len(one) if kind is str else 1
-        if left < 0 or kind not in SCALARS or type(key) is not str:
+        if left < 0 or kind not in SCALARS or type(key) is not str or not 0 < len(key) <= LONGEST:
             return None
     try:
         text = _encode(value)

@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final
 
-from django.http import Http404, HttpRequest, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from jobs import problems as found
-from jobs import results
+from jobs import results, streaming
+from jobs.choice import Choice, Wrong
+from jobs.models import Job
 from jobs.views.access import job_for
+
+FEW: Final = 1_000  # rows of a job that are made at once
 
 
 @require_safe
-def result(request: HttpRequest, code: str, format: str) -> StreamingHttpResponse:
-    """Every row of the input in its order, at any moment."""
+def result(request: HttpRequest, code: str, format: str) -> HttpResponseBase:
+    """Every row of the input in its order, or the chosen ones, at any moment."""
     if format not in results.FORMATS:
         raise Http404("There is no such format.")
     job = job_for(request, code)
-    text = results.streamed(results.chunks(job, format))
-    return attachment(text, results.FORMATS[format], results.file_name(job, f"-results.{format}"))
+    try:
+        choice = Choice.of(request.GET, job)
+        name = results.file_name(job, f"-{choice.word}.{format}")
+        return fresh(request, job, format, name, choice, lambda: results.pieces(job, format, choice))
+    except Wrong as wrong:
+        return refused(request, job, wrong)
 
 
 @require_safe
-def failed(request: HttpRequest, code: str) -> StreamingHttpResponse:
-    """Exactly the failed rows, to be mended."""
+def failed(request: HttpRequest, code: str) -> HttpResponseBase:
+    """Exactly the failed rows, or those of a cause or a selection, to be mended."""
     job = job_for(request, code)
-    text = results.streamed(results.failed_chunks(job))
-    return attachment(text, results.FORMATS["csv"], results.file_name(job, "-failed.csv"))
+    try:
+        choice = replace(Choice.of({**request.GET.dict(), "state": ""}, job), state="failed")
+    except Wrong as wrong:
+        return refused(request, job, wrong)
+    name = results.file_name(job, f"-{choice.word.removeprefix('results-')}.csv")
+    return fresh(request, job, "csv", name, choice, lambda: results.encoded(results.failed_chunks(job, choice)))
 
 
 @require_safe
@@ -39,11 +54,33 @@ def problems(request: HttpRequest, code: str) -> HttpResponseBase:
     job = job_for(request, code)
     if not job.upload.file:
         return render(request, "jobs/pruned.html", {"job": job}, status=410)
-    text = results.streamed(found.chunks(job))
-    return attachment(text, results.FORMATS["csv"], results.file_name(job, "-problems.csv"))
+    pieces = results.encoded(found.chunks(job))
+    answer = attachment(request, pieces, results.FORMATS["csv"], results.file_name(job, "-problems.csv"))
+    answer["Cache-Control"] = "no-store"
+    return answer
 
 
-def attachment(text: AsyncIterator[bytes], content_type: str, name: str) -> StreamingHttpResponse:
+def refused(request: HttpRequest, job: Job, wrong: Wrong) -> HttpResponse:
+    return render(request, "jobs/no_such_rows.html", {"job": job, "sentence": str(wrong)}, status=400)
+
+
+def fresh(
+    request: HttpRequest, job: Job, format: str, name: str, choice: Choice, make: Callable[[], Iterator[bytes]]
+) -> HttpResponseBase:
+    """What `make` gives, or nothing where the browser has the same already."""
+    tag = results.tag(job, name, choice)
+    answer: HttpResponseBase | None = get_conditional_response(request, etag=tag)
+    if answer is None:
+        pieces, length = streaming.begun(make()) if job.total <= FEW else (make(), None)
+        answer = attachment(request, pieces, results.FORMATS[format], name)
+        if length is not None:
+            answer["Content-Length"] = str(length)
+    answer["ETag"], answer["Cache-Control"] = tag, "private, no-cache"
+    return answer
+
+
+def attachment(request: HttpRequest, pieces: Iterator[bytes], content_type: str, name: str) -> StreamingHttpResponse:
+    """A file to be kept. Whoever asks for its headers alone gets no more."""
     disposition = content_disposition_header(as_attachment=True, filename=name) or "attachment"
-    headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
-    return StreamingHttpResponse(text, content_type=content_type, headers=headers)
+    content = streaming.streamed(iter(()) if request.method == "HEAD" else pieces)
+    return StreamingHttpResponse(content, content_type=content_type, headers={"Content-Disposition": disposition})

@@ -19,30 +19,42 @@ from jobs.views.access import person
 logger = logging.getLogger(__name__)
 
 
-@require_POST
-def uploads(request: HttpRequest) -> JsonResponse:
-    """Stores a file: `{"upload": 7, "name": "rows.csv", "size": 4096, "same": …}`, or `{"error": sentence}`."""
+class NotKept(Exception):
+    """The file cannot be stored. The message is a sentence for the person who sent it."""
+
+    def __init__(self, sentence: str, status: int) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def keep(request: HttpRequest) -> Upload:
+    """Stores the file that was sent as `file`. Raises NotKept."""
     file = request.FILES.get("file")
     limit = settings.JOBS_MAX_UPLOAD_BYTES
     if not file or not file.size:
-        return refused("There is no file, or it is empty.", 422)
+        raise NotKept("There is no file, or it is empty.", 422)
     if file.size > limit:
-        return refused(f"The file has {file.size:,} bytes; up to {limit:,} can be sent here.", 413)
+        raise NotKept(f"The file has {file.size:,} bytes; up to {limit:,} can be sent here.", 413)
     try:
-        upload = Upload.keep(file, str(file.name), person(request))
+        return Upload.keep(file, str(file.name), person(request))
     except OverQuota as refusal:
-        return refused(str(refusal), 422)
+        raise NotKept(str(refusal), 422) from refusal
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         logger.error("No room is left: %s", error)
-        return refused("The server has no room left for this file. Nothing was stored.", 507)
+        raise NotKept("The server has no room left for this file. Nothing was stored.", 507) from error
+
+
+@require_POST
+def uploads(request: HttpRequest) -> JsonResponse:
+    """Stores a file: `{"upload": 7, "name": "rows.csv", "size": 4096, "same": …}`, or `{"error": sentence}`."""
+    try:
+        upload = keep(request)
+    except NotKept as refusal:
+        return JsonResponse({"error": str(refusal)}, status=refusal.status)
     said = {"upload": upload.pk, "name": upload.name, "size": upload.size, "same": same_content(upload)}
     return JsonResponse(said, status=201)
-
-
-def refused(sentence: str, status: int) -> JsonResponse:
-    return JsonResponse({"error": sentence}, status=status)
 
 
 @require_http_methods(["DELETE"])

@@ -17,7 +17,7 @@ from django.core.management.base import CommandError
 from jobs import terminal
 from jobs.engine.progress import ConsoleBar
 from tests.base import People, csv_of, loaded, worked
-from tests.commands.terminals import run
+from tests.commands.terminals import Done, run
 
 
 class WatchTests(People):
@@ -41,23 +41,22 @@ class StandardOutputTests(People):
     def test_it_writes_the_result_and_nothing_else(self) -> None:
         job = worked(self.alice, "name,simulate\nÄpfel,ok\n")
         for name in ("results", "failed"):
-            with patch("sys.stdout", io.StringIO()) as out:
-                done = run(name, job.code, "-")
+            done, text = self.written(name, job.code)
             assert (done.status, done.out) == (0, "")
-            assert out.getvalue().endswith("\r\n")
-            assert not out.getvalue().endswith("\r\n\n")
-        assert "Äpfel" in self.written(job.code)
+            assert text.endswith("\r\n")
+            assert not text.endswith("\r\n\n")
+        assert "Äpfel" in self.written("results", job.code)[1]
 
-    def written(self, code: str) -> str:
-        with patch("sys.stdout", io.StringIO()) as out:
-            run("results", code, "-")
-        return out.getvalue()
+    def written(self, name: str, code: str) -> tuple[Done, str]:
+        with patch("sys.stdout", io.TextIOWrapper(io.BytesIO(), "ascii")) as out:
+            done = run(name, code, "-")
+        return done, out.buffer.getvalue().decode()
 
 
 def test_it_is_quiet_when_nobody_reads_on() -> None:
     code = (
         "import django; django.setup(); from jobs import terminal; "
-        "terminal.write(('x' * 100_000 for _ in range(100)), '-')"
+        "terminal.write((b'x' * 100_000 for _ in range(100)), '-')"
     )
     command = f'{shlex.quote(sys.executable)} -c "{code}" | head -c 10'
     shell = ["bash", "-o", "pipefail", "-c", command]
@@ -67,8 +66,8 @@ def test_it_is_quiet_when_nobody_reads_on() -> None:
 
 @pytest.mark.parametrize("fails", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_it_leaves_nothing_half_written(tmp_path: Path, fails: BaseException) -> None:
-    def chunks() -> Iterator[str]:
-        yield "begin"
+    def chunks() -> Iterator[bytes]:
+        yield b"begin"
         raise fails
 
     with pytest.raises((CommandError, KeyboardInterrupt)):

@@ -19,13 +19,14 @@ def records(results: list[Result], keys: tuple[str, ...], shape: Shape = CSV) ->
 
 
 def line(result: Result, shape: Shape = CSV) -> dict[str, object]:
-    found: dict[str, object] = json.loads(jsonl_chunk([result], shape.columns, (), shape))
+    found: dict[str, object] = json.loads(jsonl_chunk([result], shape.columns, shape))
     return found
 
 
 def test_it_puts_the_files_columns_first() -> None:
     assert result_header(("id", "q"), ("answer", "")) == [
-        *("id", "q", "row", "state", "result.answer", "result", "error_kind", "error", "attempts", "seconds")
+        *("id", "q", "row", "state", "result.answer", "result", "error_kind", "error", "attempts", "seconds"),
+        "key",
     ]
 
 
@@ -33,17 +34,20 @@ def test_it_tells_our_columns_from_the_files() -> None:
     assert result_header(("row", "error", "batchweb.error", "result.a"), ("a",)) == [
         *("row", "error", "batchweb.error", "result.a"),
         *("batchweb.row", "state", "batchweb.result.a", "error_kind", "batchweb.batchweb.error", "attempts", "seconds"),
+        "key",
     ]
 
 
 def test_it_writes_a_success() -> None:
     assert records([DONE], ("answer", "tokens")) == [
-        ["7", "how to", "1", "succeeded", "so", "12", "", "", "2", "0.123"]
+        ["7", "how to", "1", "succeeded", "so", "12", "", "", "2", "0.123", "k-7"]
     ]
 
 
 def test_it_writes_a_failure_guarded() -> None:
-    assert records([FAILED], ("answer",)) == [["8", "'=1+1", "2", "failed", "", "ValueError", "'-bad, \nvery", "3", ""]]
+    assert records([FAILED], ("answer",)) == [
+        ["8", "'=1+1", "2", "failed", "", "ValueError", "'-bad, \nvery", "3", "", ""]
+    ]
 
 
 @pytest.mark.parametrize(("result", "cell"), [('"yes"', "yes"), ("[1, 2]", "[1, 2]"), ("null", ""), ("-5", "-5")])
@@ -62,7 +66,7 @@ def test_it_pads_a_rejected_row() -> None:
 
 
 def test_it_ends_records_as_rfc_4180_says() -> None:
-    assert csv_chunk([DONE, FAILED], CSV.columns, (), CSV).endswith(',"\'-bad, \nvery",3,\r\n')
+    assert csv_chunk([FAILED], CSV.columns, (), CSV).endswith(',"\'-bad, \nvery",3,,\r\n')
 
 
 def test_it_guards_a_header() -> None:
@@ -90,7 +94,7 @@ def test_it_guards_nothing_in_json() -> None:
 def test_it_echoes_a_json_row_as_it_stood() -> None:
     text = '{"id": 1e2, "id": 10.50, "q": "\\u0000"}'
 
-    assert f'"input":{text},' in jsonl_chunk([Result(1, "failed", text)], JSONL.columns, (), JSONL)
+    assert f'"input":{text},' in jsonl_chunk([Result(1, "failed", text)], JSONL.columns, JSONL)
 
 
 def test_it_keeps_the_extra_cells_of_a_rejected_row() -> None:
@@ -98,4 +102,4 @@ def test_it_keeps_the_extra_cells_of_a_rejected_row() -> None:
 
 
 def test_it_writes_one_line_for_each_result() -> None:
-    assert jsonl_chunk([DONE, FAILED], CSV.columns, (), CSV).count("\n") == 2
+    assert jsonl_chunk([DONE, FAILED], CSV.columns, CSV).count("\n") == 2

@@ -10,6 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from jobs import engine, events, invariants, keeper, turns
+from jobs.files.flattening import Key
 from jobs.models import Batch, Item, Job, Shard, Worker
 from jobs.models.states import CELL_FALLBACK, ItemState
 from jobs.recorder import Recorder
@@ -23,7 +24,7 @@ def recorder_for(job: Job, name: str = "host:1", stopping: Callable[[], bool] = 
     return recorder
 
 
-def success(position: int, text: str = '{"a": 1}', keys: tuple[str, ...] = ("a",), **fields: Any) -> engine.Attempt:
+def success(position: int, text: str = '{"a": 1}', keys: tuple[Key, ...] = ("a",), **fields: Any) -> engine.Attempt:
     return engine.Attempt(position, fields.pop("number", 1), time.time(), 0.01, value=(text, keys), **fields)
 
 

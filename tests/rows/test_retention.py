@@ -73,11 +73,11 @@ def test_it_keeps_a_file_that_another_job_uses(alice: User) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_it_keeps_results_that_can_still_be_taken_home(alice: User) -> None:
     job = worked(alice, csv_of(6, failing))
-    before = {format: "".join(results.chunks(job, format)) for format in results.FORMATS}
+    before = {format: b"".join(results.pieces(job, format)) for format in results.FORMATS}
     counts = job.counts()
     retention.prune(job, keep_results=True)
     job = Job.objects.get(pk=job.pk)
-    assert {format: "".join(results.chunks(job, format)) for format in results.FORMATS} == before
+    assert {format: b"".join(results.pieces(job, format)) for format in results.FORMATS} == before
     assert len(lines(results.failed_chunks(job))) == 4
     assert job.counts() == counts
     assert not {"Attempt", "Batch"} & set(left(job))

@@ -13,7 +13,9 @@ from jobs.models import Job
 from tests.base import People, csv_of, worked
 
 VERBS = ("start", "try", "adjust", "pause", "resume", "cancel", "retry", "delete")
-OF_A_JOB = ("detail", "snapshot", "cells", "series", "items", "item", "results", "failed", "problems", "setup")
+ASKED = ("correct",)  # acts on a job with something that was sent before
+OF_A_JOB = ("detail", "snapshot", "cells", "series", "items", "item", "results", "failed", "problems", "setup",
+            "corrections")
 OF_A_PERSON = ("list", "new", "processor_fields", "list_snapshot")
 POSTED = ("preview", "uploads", "sample", "hints")
 OPEN = ("healthz", "readyz", "enter", "login", "logout", "password_reset", "password_reset_done",
@@ -46,10 +48,11 @@ class AccessTests(People):
 
     def path(self, name: str) -> str:
         more: list[Any] = {"item": [1], "results": ["csv"]}.get(name, [])  # type: ignore[assignment]
-        return reverse(f"jobs:{name}", args=[self.job.code, *more] if name in (*OF_A_JOB, *VERBS, "change") else [])
+        of_a_job = name in (*OF_A_JOB, *VERBS, *ASKED, "change")
+        return reverse(f"jobs:{name}", args=[self.job.code, *more] if of_a_job else [])
 
     def test_it_covers_every_address(self) -> None:
-        known = {f"jobs:{name}" for name in (*VERBS, *OF_A_JOB, *OF_A_PERSON, *POSTED, "upload", "change")} | {
+        known = {f"jobs:{name}" for name in (*VERBS, *ASKED, *OF_A_JOB, *OF_A_PERSON, *POSTED, "upload", "change")} | {
             *OPEN,
             *OWN,
         }
@@ -62,7 +65,7 @@ class AccessTests(People):
             assert answer["Location"] == f"/accounts/login/?next={self.path(name)}"
 
     def test_it_lets_nobody_act_without_signing_in(self) -> None:
-        for name in (*VERBS, *POSTED, "new", "change"):
+        for name in (*VERBS, *ASKED, *POSTED, "new", "change"):
             answer = self.as_(None).post(self.path(name))
             assert answer.status_code == 302, name
             assert answer["Location"].startswith("/accounts/login/?next=/"), name
@@ -89,7 +92,7 @@ class AccessTests(People):
     def test_it_hides_the_jobs_of_others(self) -> None:
         for name in (*OF_A_JOB, "change"):
             assert self.as_(self.bob).get(self.path(name)).status_code == 404, name
-        for name in VERBS:
+        for name in (*VERBS, *ASKED):
             assert self.as_(self.bob).post(self.path(name)).status_code == 404, name
 
     def test_it_shows_owners_and_staff_their_jobs(self) -> None:
@@ -121,7 +124,7 @@ class AccessTests(People):
             assert self.as_(self.alice).get(self.path(name)).status_code == 405, name
 
     def test_it_acts_on_no_forged_form(self) -> None:
-        for name in (*VERBS, *POSTED, "new", "change"):
+        for name in (*VERBS, *ASKED, *POSTED, "new", "change"):
             answer = self.as_(self.alice, enforce_csrf_checks=True).post(self.path(name))
             assert answer.status_code == 403, name
             assert "The form is too old" in answer.content.decode()

@@ -19,11 +19,14 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connections
 from django.test import Client, TransactionTestCase
+from openpyxl import load_workbook
 
 from batchweb.asgi import application
-from jobs import results
+from jobs import collecting, dispatch, results, streaming
 from jobs.models import Item, ItemState, Job
+from jobs.views import downloads
 from tests.base import csv_of, loaded, worked
+from tests.rows.steps import part_done
 
 
 def failing(at: int) -> str:
@@ -37,7 +40,7 @@ class DownloadCase(TransactionTestCase):
         self.alice = User.objects.create_user("alice")
         self.client.force_login(self.alice)
         readers = ThreadPoolExecutor(max_workers=1)
-        patched = patch.object(results, "_readers", readers)
+        patched = patch.object(streaming, "_readers", readers)
         patched.start()
         self.addCleanup(patched.stop)
         self.addCleanup(lambda: readers.submit(connections.close_all).result(10))
@@ -82,7 +85,7 @@ class ResultTests(DownloadCase):
 
     def test_it_joins_its_pieces_without_a_seam(self) -> None:
         job = worked(self.alice, csv_of(25))
-        with patch.object(results, "CHUNK", 4):
+        with patch.object(collecting, "CHUNK", 4):
             assert [row["row"] for row in self.rows(job)] == [str(at + 1) for at in range(25)]
 
     def test_it_holds_exactly_the_failed_rows(self) -> None:
@@ -117,7 +120,7 @@ class ResultTests(DownloadCase):
     def test_it_says_what_it_is_and_is_not_kept(self) -> None:
         answer = self.get(worked(self.alice), "results.jsonl")
         assert answer["Content-Type"] == "application/x-ndjson; charset=utf-8"
-        assert answer["Cache-Control"] == "no-store"
+        assert answer["Cache-Control"] == "private, no-cache"
         assert answer["X-Content-Type-Options"] == "nosniff"
 
 
@@ -126,12 +129,12 @@ class StreamTests(DownloadCase):
         job = await sync_to_async(loaded)(self.alice, csv_of(5))
         may_end = threading.Event()
 
-        def chunks(job: Job, format: str) -> Iterator[str]:
-            yield "first"
+        def pieces(*_: Any) -> Iterator[bytes]:
+            yield b"first"
             assert may_end.wait(10)
-            yield "last"
+            yield b"last"
 
-        with patch.object(results, "chunks", chunks):
+        with patch.object(downloads, "FEW", 0), patch.object(results, "pieces", pieces):
             line = await sync_to_async(self.request)(f"/jobs/{job.code}/results.csv")
             await line.send_input({"type": "http.request"})
             assert (await line.receive_output(5))["status"] == 200
@@ -145,13 +148,13 @@ class StreamTests(DownloadCase):
         job = await sync_to_async(loaded)(self.alice, csv_of(5))
         read = 0
 
-        def chunks(job: Job, format: str) -> Iterator[str]:
+        def pieces(*_: Any) -> Iterator[bytes]:
             nonlocal read
             while True:
                 read += 1
-                yield "x"
+                yield b"x"
 
-        with patch.object(results, "chunks", chunks):
+        with patch.object(downloads, "FEW", 0), patch.object(results, "pieces", pieces):
             line = await sync_to_async(self.request)(f"/jobs/{job.code}/results.csv")
             await line.send_input({"type": "http.request"})
             await line.receive_output(5)
@@ -170,3 +173,97 @@ class StreamTests(DownloadCase):
         scope = {"type": "http", "http_version": "1.1", "method": "GET", "path": path, "headers": headers,
                  "query_string": b""}  # fmt: skip
         return ApplicationCommunicator(application, scope)
+
+
+class ChosenTests(DownloadCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.job = worked(self.alice, csv_of(12, failing))
+
+    def test_it_takes_the_chosen_rows(self) -> None:
+        assert [row["row"] for row in self.rows(self.job, "results.csv?state=failed")] == ["2", "6", "10"]
+        assert [row["row"] for row in self.rows(self.job, "results.csv?rows=3,5-6")] == ["3", "5", "6"]
+        lines = self.text(self.job, f"results.jsonl?cause={self.job.causes.get().pk}").splitlines()
+        assert [json.loads(line)["row"] for line in lines] == [2, 6, 10]
+
+    def test_it_takes_only_failed_rows_to_be_mended(self) -> None:
+        for query in ("rows=1-7", "rows=1-7&state=succeeded", f"rows=2,6&cause={self.job.causes.get().pk}"):
+            assert [row["row"] for row in self.rows(self.job, f"failed.csv?{query}")] == ["2", "6"], query
+
+    def test_it_says_which_rows_there_are_not(self) -> None:
+        for name in ("results.csv?state=odd", "results.xlsx?cause=0", "failed.csv?rows=99", "failed.csv?rows=<b>"):
+            answer = self.get(self.job, name)
+            assert answer.status_code == 400, name
+            self.assertContains(answer, "There are no such rows", status_code=400)
+            self.assertNotContains(answer, "<b>", status_code=400)
+
+    def test_it_says_in_the_name_what_is_in_the_file(self) -> None:
+        for name, shown in (
+            ("results.xlsx", "rows-results.xlsx"),
+            ("results.json?state=failed", "rows-results-failed.json"),
+            ("results.csv?rows=1", "rows-results-rows.csv"),
+            ("failed.csv", "rows-failed.csv"),
+            ("failed.csv?rows=2", "rows-failed-rows.csv"),
+        ):
+            assert f'filename="{shown}"' in self.get(self.job, name)["Content-Disposition"]
+
+    def test_it_makes_a_workbook(self) -> None:
+        answer = self.get(self.job, "results.xlsx")
+        assert answer["Content-Type"] == results.FORMATS["xlsx"]
+        data = b"".join(results.pieces(self.job, "xlsx"))
+        assert answer["Content-Length"] == str(len(data))
+        assert load_workbook(io.BytesIO(data))["Results"].max_row == 13
+
+    def test_it_shows_nothing_to_others(self) -> None:
+        self.client.force_login(User.objects.create_user("bob"))
+        for format in results.FORMATS:
+            assert self.get(self.job, f"results.{format}?state=odd").status_code == 404
+
+
+class FreshTests(DownloadCase):
+    def test_it_sends_nothing_that_the_browser_has(self) -> None:
+        job = worked(self.alice)
+        for name in ("results.csv", "results.xlsx?state=failed", "failed.csv"):
+            tag = self.get(job, name)["ETag"]
+            answer = self.client.get(f"/jobs/{job.code}/{name}", headers={"If-None-Match": tag})
+            assert (answer.status_code, answer["ETag"], answer.content) == (304, tag, b""), name
+            assert answer["Cache-Control"] == "private, no-cache"
+
+    def test_it_has_a_tag_for_each_content(self) -> None:
+        job = worked(self.alice)
+        names = ("results.csv", "results.csv?rows=1", "results.csv?rows=2", "results.json", "failed.csv")
+        tags = {self.get(job, name)["ETag"] for name in names}
+        assert len(tags) == len(names)
+        assert self.get(worked(self.alice), "results.csv")["ETag"] not in tags
+
+    def test_it_has_another_tag_once_something_changed(self) -> None:
+        job = loaded(self.alice, csv_of(4))
+        tags = [self.get(job, "results.csv")["ETag"]]
+        for step in (part_done, lambda job: job.cancel(self.alice), lambda job: dispatch.retry(job, self.alice)):
+            step(job)
+            tags.append(self.get(job, "results.csv")["ETag"])
+        assert len(set(tags)) == 4
+
+    def test_it_tells_the_length_of_what_is_small(self) -> None:
+        job = worked(self.alice)
+        for name in ("results.csv", "results.json", "failed.csv"):
+            assert self.get(job, name)["Content-Length"] == str(len(self.text(job, name).encode())), name
+
+    def test_it_tells_no_length_of_what_is_large(self) -> None:
+        job = worked(self.alice)
+        with patch.object(downloads, "FEW", 0):
+            assert not self.get(job, "results.csv").has_header("Content-Length")
+        with patch.object(streaming, "SMALL", 100):
+            assert not self.get(job, "results.csv").has_header("Content-Length")
+            assert len(self.rows(job)) == 5
+
+    def test_it_answers_for_the_headers_alone(self) -> None:
+        job = worked(self.alice)
+        for few in (0, 1_000):
+            with patch.object(downloads, "FEW", few):
+                got = self.get(job, "results.csv")
+                asked: Any = self.client.head(f"/jobs/{job.code}/results.csv")
+            assert asked.status_code == 200
+            names = ("ETag", "Content-Disposition", "Content-Type", "Content-Length", "Cache-Control")
+            assert [asked.get(name) for name in names] == [got.get(name) for name in names]
+            assert b"".join(asked.streaming_content) == b""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from dataclasses import replace
 from typing import Any
 
 from jobs import results, terminal
@@ -13,9 +14,12 @@ class Command(terminal.JobCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("out")
+        terminal.add_choice(parser)
 
     def act(self, job: Job, **options: Any) -> str:
-        terminal.write(results.failed_chunks(job), options["out"])
-        failed = job.counts()["failed"]
+        choice = replace(terminal.chosen(job, options), state="failed")
+        counts: list[int] = []
+        terminal.write(results.encoded(results.failed_chunks(job, choice, counts.append)), options["out"])
+        failed = sum(counts)
         said = f"{failed:,} failed rows." if failed != 1 else "1 failed row."
         return "" if options["out"] == terminal.STANDARD_OUTPUT else said

@@ -3,17 +3,22 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs import terminal
+from jobs import choice, terminal
 from jobs.models import Job
 
 
 class Command(terminal.JobCommand):
-    help = "Writes the ordered result of a job, at any moment. OUT ends in .csv or .jsonl; - is standard output."
+    help = (
+        "Writes the ordered result of a job, at any moment. OUT ends in .csv, .jsonl, .ndjson, .json or .xlsx; "
+        "- is standard output."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("out")
+        parser.add_argument("--state", default="", metavar="STATE", help=f"one of {', '.join(choice.STATES)}")
+        terminal.add_choice(parser)
 
     def act(self, job: Job, **options: Any) -> str:
-        terminal.write_results(job, options["out"])
+        terminal.write_results(job, options["out"], terminal.chosen(job, options))
         return "" if options["out"] == terminal.STANDARD_OUTPUT else terminal.sentence(job)

@@ -49,7 +49,7 @@ class Command(terminal.Command):
         parser.add_argument("--user", default="", metavar="NAME", help="the owner; else the first administrator")
         parser.add_argument("--check", action="store_true", help="read and check the file only; the job stays ready")
         parser.add_argument("--watch", action="store_true", help="draw a bar until the job ends")
-        parser.add_argument("--results", default="", metavar="OUT", help="write the ordered result (.csv or .jsonl)")
+        parser.add_argument("--results", default="", metavar="OUT", help="write the ordered result, as `results` does")
 
     def handle(self, *args: Any, **options: Any) -> None:
         job = self.submit(options)

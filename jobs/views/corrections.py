@@ -1,0 +1,75 @@
+"""Mended rows that come back as a file: shown as what they change, then put in the places of the old ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from jobs import dispatch, files, mending
+from jobs.limits import items
+from jobs.models import Job, Upload
+from jobs.models.job import Refused
+from jobs.views.access import job_for, person
+from jobs.views.uploads import NotKept, keep
+
+GONE = "The file is not here any more: nobody looked at it for an hour. Send it again."
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def corrections(request: HttpRequest, code: str) -> HttpResponse:
+    """The page that takes a file of mended rows, and shows what one that was sent would change."""
+    job = job_for(request, code)
+    if request.method == "POST":
+        try:
+            upload = keep(request)
+        except NotKept as refusal:
+            return page(request, job, {"error": str(refusal)}, refusal.status)
+        return redirect(f"{reverse('jobs:corrections', args=[code])}?file={upload.pk}")
+    if "file" not in request.GET:
+        return page(request, job, {})
+    return compared(request, job, sent(request, request.GET["file"]))
+
+
+def compared(request: HttpRequest, job: Job, upload: Upload | None) -> HttpResponse:
+    """What the file would change, or why it cannot be one of corrections."""
+    if upload is None:
+        return page(request, job, {"error": GONE}, 410)
+    Upload.objects.filter(pk=upload.pk).use()
+    try:
+        with mending.opened(job, upload) as rows:
+            return page(request, job, {"upload": upload, "found": rows.compare()})
+    except (files.Unreadable, mending.Useless) as error:
+        return page(request, job, {"error": str(error), "name": upload.name}, 422)
+
+
+def page(request: HttpRequest, job: Job, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    possible = job.allows("retry") and job.read_whole
+    return render(request, "jobs/corrections.html", {"job": job, "possible": possible, **context}, status=status)
+
+
+def sent(request: HttpRequest, key: str) -> Upload | None:
+    """The file that this person sent."""
+    if not (key.isascii() and key.isdecimal() and len(key) < 19):
+        return None
+    return Upload.objects.filter(pk=key, owner=person(request)).first()
+
+
+@require_POST
+def correct(request: HttpRequest, code: str) -> HttpResponse:
+    """Puts the mended rows in place; what came of it is said on the job's page."""
+    job = job_for(request, code)
+    upload = sent(request, request.POST.get("file", ""))
+    if upload is None:
+        return page(request, job, {"error": GONE}, 410)
+    try:
+        count = dispatch.correct_from(job, upload, person(request), unchanged=bool(request.POST.get("unchanged")))
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+        return redirect(f"{reverse('jobs:corrections', args=[code])}?file={upload.pk}")
+    messages.success(request, f"{items(count)} mended and queued again.")
+    return redirect(job)
