@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from django.db.models import F, Max, Q, Sum
 
-from jobs import histogram, listing, series
+from jobs import causes, histogram, listing, series
 from jobs.facts import facts
 from jobs.limits import counted
 from jobs.models import Batch, Job, JobState, Shard
@@ -20,7 +20,6 @@ from jobs.models.states import UNFINISHED, WORKABLE
 from jobs.waiting import SILENT, Around, limited, slow, unheard
 
 NEWEST: Final = 25
-CAUSES: Final = 20
 LATEST: Final = 10  # jobs, and
 SHARDS: Final = 200  # shards of them, that say how long an item takes
 VERBS: Final = ("start", "try", "change", "pause", "resume", "retry", "cancel", "adjust")
@@ -154,7 +153,7 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
         **facts(job),
         "points": series.newest(job),
         "rows": newest(job) if rows is None else rows,
-        "causes": causes(job) if counts["failed"] else [],
+        **causes.largest(job, counts["failed"]),
         "actions": actions(job, counts),
     }
 
@@ -231,12 +230,6 @@ def newest(job: Job) -> list[dict[str, Any]]:
         rows += json.loads(text)
     listing.add_labels(rows[:NEWEST], job)
     return rows[:NEWEST]
-
-
-def causes(job: Job) -> list[dict[str, Any]]:
-    """The most frequent groups of failures."""
-    found = job.causes.filter(count__gt=0).order_by("-count", "pk")[:CAUSES]
-    return [{"id": c.pk, "kind": c.kind, "title": c.title, "count": c.count} for c in found]
 
 
 # What earlier jobs tell

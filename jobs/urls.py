@@ -1,6 +1,7 @@
 from django.urls import path
 
 from jobs.views import (
+    causes,
     corrections,
     dials,
     downloads,
@@ -35,6 +36,7 @@ urlpatterns = [
     path("jobs/<str:code>/setup/", setup.setup, name="setup"),
     path("jobs/<str:code>/try/", trial.try_rows, name="try"),
     path("jobs/<str:code>/adjust/", dials.adjust, name="adjust"),
+    path("jobs/<str:code>/causes/", causes.causes, name="causes"),
     path("jobs/<str:code>/items/", items.items, name="items"),
     path("jobs/<str:code>/items/<int:row>/", items.item, name="item"),
     path("jobs/<str:code>/results.<str:format>", downloads.result, name="results"),

@@ -12,11 +12,11 @@ from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from jobs import files, numbers, places
+from jobs import files, history, numbers, places
 from jobs.finding import PAGE as PAGE
 from jobs.finding import SORTABLE, Found, find
 from jobs.listing import WORDS, shown
-from jobs.models import Attempt, Cause, Item, Job, JobState
+from jobs.models import Cause, Item, Job, JobState
 from jobs.views.access import item_for, job_for
 from jobs.wanted import ALL, NEWEST, NOT_SUCCEEDED, SORTS, Wanted, written
 
@@ -164,14 +164,16 @@ def item(request: HttpRequest, code: str, row: int) -> HttpResponse:
 def told(item: Item) -> dict[str, Any]:
     """All there is to know of an item."""
     job = item.job
-    attempts = Attempt.objects.filter(job=job, position=item.position).select_related("worker").order_by("pk")
+    row = shown(item, job, places.running(job))
+    entries = history.timeline(item, job, row["state"])
     return {
-        "shown": shown(item, job, places.running(job)),
+        "shown": row,
         "cells": list(zip(job.columns, cells(item, job), strict=False)),
         "mapped": set(job.mapping.values()),
         "result": pretty(item.result),
         "fallback": pretty(item.fallback),
-        "attempts": list(attempts),
+        "timeline": entries,
+        "trace": next((entry.trace for entry in reversed(entries) if isinstance(entry, history.Try)), ""),
         "alike": Cause.objects.filter(job=job, pk=item.cause_id).first() if item.cause_id else None,
     }
 

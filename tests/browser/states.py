@@ -426,6 +426,34 @@ def question(stage: Stage) -> Iterator[Page]:
         yield page
 
 
+@state("causes, some accepted")
+def accepted(stage: Stage) -> Iterator[Page]:
+    code = stage.ended("Addresses of June", rows(2_000, mixed), workers="20")
+    job = f"(SELECT id FROM jobs_job WHERE code = '{code}')"
+    stage.sql(f"UPDATE jobs_cause SET accepted = count WHERE kind = 'Timeout' AND job_id = {job}")
+    with shown(stage, code, "Finished with failures") as page:
+        page.locator("#accepted summary").click()
+        expect(page.locator("#causes-accepted")).to_contain_text("Timeout")
+        yield page
+
+
+@state("history of an item")
+def history(stage: Stage) -> Iterator[Page]:
+    """Tried in two runs, with its input mended in between, as a correction leaves it."""
+    code = stage.job("history", lambda: stage.ended("Addresses of July", rows(300, mixed)))
+    stage.act(code, "retry")
+    stage.until(code, lambda frame: frame["run"] == 2 and frame["state"] == "finished")
+    stage.sql(
+        "INSERT INTO jobs_correction (job_id, position, run_id, at, payload) SELECT r.job_id, 3, r.id, r.created, "
+        """'["000004","Luca Rossi","Veldstraat","Tours","fail:Unknown address"]' """
+        f"FROM jobs_run r JOIN jobs_job j ON j.id = r.job_id WHERE j.code = '{code}' AND r.number = 2"
+    )
+    with stage.tab(f"/jobs/{code}/items/4/") as page:
+        page.get_by_text("What it was before").click()
+        expect(page.get_by_text("Attempt 2", exact=True)).to_be_visible()
+        yield page
+
+
 @state("without JavaScript")
 def bare(stage: Stage) -> Iterator[Page]:
     with stage.tab(f"/jobs/{flawed(stage)}/", java_script_enabled=False) as page:

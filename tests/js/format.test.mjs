@@ -11,6 +11,11 @@ for (const name of ["number", "compact", "duration", "left", "sample"]) {
   }
 }
 
+test("it says of a cause what the server does", () => {
+  for (const [cause, expected] of cases.where) assert.equal(format.where(cause), expected);
+  for (const [cause, expected] of cases.accepted_part) assert.equal(format.acceptedPart(cause), expected);
+});
+
 for (const [row, expected] of cases.row_note) {
   test(`it writes “${expected}” beside a job`, () => assert.equal(format.rowNote(row), expected));
 }

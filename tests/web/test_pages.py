@@ -121,7 +121,7 @@ class JobPageTests(PageCase):
             with CaptureQueriesContext(connection) as queries:
                 self.client.get(job.get_absolute_url())
             asked.append(len(queries))
-        assert asked[0] == asked[1] <= 14
+        assert asked[0] == asked[1] <= 15
 
     def test_it_says_what_came_of_a_verb(self) -> None:
         broken, job = worked(self.alice, csv_of(1, failing)), loaded(self.alice)
@@ -283,7 +283,7 @@ class ItemsTests(PageCase):
         assert (context["previous"], context["next"]) == (3, 5)
         assert (context["previous_failed"], context["next_failed"]) == (1, 7)
         assert context["alike"].count == 40
-        assert [attempt.kind for attempt in context["attempts"]] == ["Broken"]
+        assert [entry.kind for entry in context["timeline"]] == ["Broken"]
 
     def test_it_knows_the_first_and_the_last_item(self) -> None:
         assert self.context(f"{self.path}items/1/")["previous"] is None

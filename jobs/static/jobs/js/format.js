@@ -94,6 +94,14 @@ export function parts(counts, total) {
   return SEGMENTS.map((state, i) => ({ state, width: widths[i], x: (x += widths[i]) - widths[i] }));
 }
 
+/** Which rows failed for a cause. */
+export function where({ first, last }) {
+  return first === last ? `row ${number(first)}` : `rows ${number(first)} to ${number(last)}`;
+}
+
+/** How many items of a cause are accepted, where some are and others are not. */
+export const acceptedPart = ({ accepted, count }) => (accepted && accepted < count ? `${grouped(accepted)} accepted` : "");
+
 export const finished = (counts) => counts.succeeded + counts.failed + counts.rejected;
 
 /** The colour of the badge of a job (a frame, or a row of the list): its state, or what went wrong in the end. */

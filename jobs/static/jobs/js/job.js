@@ -1,10 +1,11 @@
 // The page of a job. The server has written every number already; from here on frames overwrite them in place.
 
 import { paintActivity } from "./activity.js";
+import { paintCauses } from "./causes.js";
 import { Charts } from "./charts.js";
 import { paintDials, startDials } from "./dials.js";
 import { Drawer } from "./drawer.js";
-import { BAR, facts, finished, number, parts, view } from "./format.js";
+import { facts, finished, parts, view } from "./format.js";
 import { active, aged, notes } from "./hero.js";
 import { Items } from "./items.js";
 import { Live } from "./live.js";
@@ -62,6 +63,7 @@ function shows(frame, words) {
     any_fallback: frame.counts.fallback > 0,
     any_retrying: frame.counts.retrying > 0,
     any_causes: frame.causes.length > 0,
+    more_causes: frame.more_causes > 0,
   };
 }
 
@@ -107,32 +109,6 @@ function paintActions(frame, words) {
   $('[data-verb="retry"] button').dataset.yes = words.retry;
   $('[data-verb="cancel"] button').dataset.text =
     `${words.open} items that are not done will not be attempted. The results of the ${words.done} that are done are kept, and the rest can be resumed later.`;
-}
-
-function paintCauses(frame) {
-  const list = $("#causes");
-  const known = new Map($$("[data-cause]", list).map((item) => [item.dataset.cause, item]));
-  frame.causes.forEach((cause, i) => {
-    const item = known.get(String(cause.id)) ?? newCause(cause);
-    known.delete(String(cause.id));
-    setText($(".cause-count", item), number(cause.count));
-    $("rect", item).setAttribute("width", Math.min(BAR, Math.max(3, Math.round((cause.count * BAR) / frame.counts.failed))));
-    if (list.children[i] !== item) list.insertBefore(item, list.children[i] ?? null);
-  });
-  known.forEach((item) => item.remove());
-}
-
-function newCause(cause) {
-  const item = $("#cause-template").content.firstElementChild.cloneNode(true);
-  item.dataset.cause = cause.id;
-  setText($(".cause-title", item), cause.title);
-  setText($(".kind", item), cause.kind);
-  const link = $("a", item);
-  for (const name of ["href", "hx-get", "hx-push-url"]) {
-    link.setAttribute(name, link.getAttribute(name).replace("cause=", `cause=${cause.id}`));
-  }
-  window.htmx?.process(item);
-  return item;
 }
 
 // One polite voice: each tenth and each change of state, never ticks
