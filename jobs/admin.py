@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import User
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -25,6 +27,13 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
 
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_active and request.user.is_staff)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """All staff may look, as on the pages; to act takes the permission to change."""
+        return self.has_module_permission(request)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -135,6 +144,22 @@ class ActivityAdmin(ReadOnly):
     list_select_related = ("job", "by")
     list_filter = ("verb",)
 
+
+class PersonAdmin(UserAdmin):
+    """People. Whoever has jobs cannot be deleted: a job goes by its own verb, in chunks, or to somebody else."""
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """What goes with them; nothing is counted or collected of jobs, which may have millions of items."""
+        owners = User.objects.filter(pk__in=[person.pk for person in objs]).annotate(owned=Count("jobs"))
+        kept = [
+            f"{one}: {one.owned:,} job{'' if one.owned == 1 else 's'}, to be given to somebody else or deleted before"
+            for one in owners.filter(owned__gt=0).order_by("username")
+        ]
+        return ([], {}, set(), kept) if kept else super().get_deleted_objects(objs, request)
+
+
+admin.site.unregister(User)
+admin.site.register(User, PersonAdmin)
 
 admin.site.site_header = admin.site.site_title = "batchweb"
 admin.site.index_title = "Administration"

@@ -81,7 +81,8 @@ def erase(job: Job, until: float | None = None) -> bool:
     with transaction.atomic():
         Job.objects.filter(pk=job.pk).update(run=None)
         Job.objects.filter(pk=job.pk).delete()
-    upload.discard()
+    if not upload.discard():
+        upload.follow()
     logger.info("Job %s was removed", job.code)
     return True
 

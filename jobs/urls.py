@@ -1,6 +1,21 @@
 from django.urls import path
 
-from jobs.views import dials, downloads, hints, items, jobs, lists, map, new, preview, setup, trial, uploads
+from jobs.views import (
+    activity,
+    dials,
+    downloads,
+    hints,
+    items,
+    jobs,
+    lists,
+    map,
+    new,
+    preview,
+    setup,
+    sharing,
+    trial,
+    uploads,
+)
 
 app_name = "jobs"
 urlpatterns = [
@@ -21,6 +36,12 @@ urlpatterns = [
     path("jobs/<str:code>/setup/", setup.setup, name="setup"),
     path("jobs/<str:code>/try/", trial.try_rows, name="try"),
     path("jobs/<str:code>/adjust/", dials.adjust, name="adjust"),
+    path("jobs/<str:code>/rename/", sharing.rename, name="rename"),
+    path("jobs/<str:code>/share/", sharing.share, name="share"),
+    path("jobs/<str:code>/share/<int:key>/remove/", sharing.unshare, name="unshare"),
+    path("jobs/<str:code>/give/", sharing.give, name="give"),
+    path("jobs/<str:code>/activity/", activity.activity, name="activity"),
+    path("jobs/<str:code>/corrections/<int:number>/", activity.correction_file, name="correction_file"),
     path("jobs/<str:code>/items/", items.items, name="items"),
     path("jobs/<str:code>/items/<int:row>/", items.item, name="item"),
     path("jobs/<str:code>/results.<str:format>", downloads.result, name="results"),

@@ -15,9 +15,10 @@ from jobs.models import Job
 from jobs.models.job import Refused
 from jobs.models.states import ENDED, WORKABLE
 from jobs.views import setup
-from jobs.views.access import job_for
+from jobs.views.access import for_viewer, job_for, job_to_act_on, job_to_give
 from jobs.views.items import page_of_items
 
+NEWEST: Final = 20  # activities on the page
 DONE: Final = {
     "start": "Started.",
     "pause": "Paused. What is in flight is still recorded.",
@@ -38,12 +39,18 @@ def detail(request: HttpRequest, code: str) -> HttpResponse:
 
 def job_page(request: HttpRequest, job: Job, frame: dict[str, Any], dials: DialsForm | None = None) -> HttpResponse:
     """The job's page; with `dials` there is a mistake in the panel that changes how it runs, which is open then."""
+    may_act, may_give = job.may_act(request.user), job.may_give(request.user)
+    frame = for_viewer(frame, may_act)
     context = {
         "job": job,
         "frame": frame,
+        "may_act": may_act,
+        "may_give": may_give,
+        "shares": list(job.shares.select_related("person").order_by("pk")) if may_give else [],
+        "own": None if may_give else job.shares.filter(person=request.user.pk).first(),
         "live": job.state not in ENDED,
         "workable": job.state in WORKABLE,
-        "activities": job.activities.select_related("by")[:20],
+        "activities": job.activities.told()[:NEWEST],
         "dials": dials or DialsForm(job),
         **setup.context(job),
         **page_of_items(request, job, frame),
@@ -67,7 +74,7 @@ def job_series(request: HttpRequest, code: str) -> JsonResponse:
 @require_POST
 def act(request: HttpRequest, code: str, verb: str) -> HttpResponse:
     """One verb on one job; what came of it is said on the job's page."""
-    job = job_for(request, code)
+    job = (job_to_give if verb == "delete" else job_to_act_on)(request, code)
     try:
         count = dispatch.VERBS[verb](job, request.user)
     except Refused as refusal:
