@@ -145,7 +145,7 @@ class ActivityAdmin(ReadOnly):
     list_filter = ("verb",)
 
 
-class PersonAdmin(UserAdmin):
+class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
     """People. Whoever has jobs cannot be deleted: a job goes by its own verb, in chunks, or to somebody else."""
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:

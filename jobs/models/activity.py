@@ -11,7 +11,8 @@ class ActivityQuerySet(models.QuerySet["Activity"]):
     def told(self, before: int | None = None) -> ActivityQuerySet:
         """With all that a list of them shows; only those before the one with the key `before`."""
         found = self if before is None else self.filter(pk__lt=before)
-        return found.select_related("by", "run__upload").order_by("-pk")
+        shown = ("job", "at", "verb", "text", "by__username", "run__number", "run__upload__file")
+        return found.select_related("by", "run__upload").only(*shown).order_by("-pk")
 
 
 class Activity(models.Model):

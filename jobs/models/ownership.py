@@ -22,7 +22,7 @@ ACT: Final = "jobs.change_job"  # the permission that staff needs to act; the ot
 
 def may_act(job: Job, user: Any) -> bool:
     """Whether this person may press the buttons of the job: whose it is, shared with to act, or staff that may."""
-    return may_give(job, user) or job.shares.filter(person=user.pk, may_act=True).exists()
+    return may_give(job, user) or any(one.may_act for one in job.shares.all() if one.person_id == user.pk)
 
 
 def may_give(job: Job, user: Any) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.contrib import messages
+from django.db.models import Prefetch, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from jobs import dispatch, numbers, series, sql
 from jobs.forms import DialsForm
-from jobs.models import Job
+from jobs.models import Job, Share
 from jobs.models.job import Refused
 from jobs.models.states import ENDED, WORKABLE
 from jobs.views import setup
@@ -39,15 +40,16 @@ def detail(request: HttpRequest, code: str) -> HttpResponse:
 
 def job_page(request: HttpRequest, job: Job, frame: dict[str, Any], dials: DialsForm | None = None) -> HttpResponse:
     """The job's page; with `dials` there is a mistake in the panel that changes how it runs, which is open then."""
-    may_act, may_give = job.may_act(request.user), job.may_give(request.user)
+    prefetch_related_objects([job], Prefetch("shares", Share.objects.select_related("person").order_by("pk")))
+    may_act = job.may_act(request.user)
     frame = for_viewer(frame, may_act)
     context = {
         "job": job,
         "frame": frame,
         "may_act": may_act,
-        "may_give": may_give,
-        "shares": list(job.shares.select_related("person").order_by("pk")) if may_give else [],
-        "own": None if may_give else job.shares.filter(person=request.user.pk).first(),
+        "may_give": job.may_give(request.user),
+        "shares": job.shares.all(),
+        "own": next((share for share in job.shares.all() if share.person_id == request.user.pk), None),
         "live": job.state not in ENDED,
         "workable": job.state in WORKABLE,
         "activities": job.activities.told()[:NEWEST],

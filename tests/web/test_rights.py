@@ -197,9 +197,12 @@ class RightsTests(People):
         assert "A secret name" not in page.content.decode()
         assert self.as_("look").get(other.get_absolute_url()).status_code == 404
 
-    def test_it_gives_a_file_of_corrections_as_it_came(self) -> None:
-        answer = self.as_("look").get(self.path("correction_file"))
-        assert b"".join(answer) == b"row\n1\n"
+    async def test_it_gives_a_file_of_corrections_as_it_came(self) -> None:
+        client, looker = self.async_client, self.everybody["look"]
+        assert looker
+        await client.aforce_login(looker)
+        answer: Any = await client.get(self.path("correction_file"))
+        assert b"".join([chunk async for chunk in answer.streaming_content]) == b"row\n1\n"
         assert answer["Content-Disposition"] == 'attachment; filename="rows \\"1\\".csv"'
         assert (answer["Content-Type"], answer["X-Content-Type-Options"]) == ("application/octet-stream", "nosniff")
         assert answer["Content-Length"] == "6"
