@@ -18,8 +18,8 @@ pytestmark = pytest.mark.browser
 LOOKED_AT: Final = (
     "ready", "invalid", "waiting in line", "running, 300 items", "paused by the failure limit", "finished",
     "finished with failures", "failed items only", "all failed", "reconnecting", "jobs", "no jobs yet",
-    "no jobs match", "new job with a file", "item", "item beside the page", "keys", "question", "sign-in refused",
-    "404",
+    "no jobs match", "new job with a file", "item", "item beside the page", "shared", "shared with you", "activity",
+    "keys", "question", "sign-in refused", "404",
 )  # fmt: skip
 WIDTHS: Final = (1440, 390)
 THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
