@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import Complaints
-from tests.system import System, csv_of
+from tests.system import System, csv_of, until
 
 pytestmark = pytest.mark.browser
 SLOW = 30_000  # milliseconds
@@ -24,7 +24,8 @@ window.Notification = class extends EventTarget {
   static async requestPermission() { localStorage.setItem("permission", "granted"); return "granted"; }
   constructor(title, options) {
     super();
-    localStorage.setItem("shown", JSON.stringify([...JSON.parse(localStorage.getItem("shown") ?? "[]"), [title, options]]));
+    const before = JSON.parse(localStorage.getItem("shown") ?? "[]");
+    localStorage.setItem("shown", JSON.stringify([...before, [title, options]]));
   }
 };
 """
@@ -114,7 +115,7 @@ def test_it_renames_in_place(page: Page, browser: Browser, system: System, tmp_p
 
 
 def test_it_tells_of_the_end_once(browser: Browser, system: System, tmp_path: Path, complaints: Complaints) -> None:
-    code = submitted(system, tmp_path, 60, 0.4, failing=3)
+    code = submitted(system, tmp_path, 300, 0.5, failing=3)
     with window(browser, system) as context:
         first, second = context.new_page(), context.new_page()
         for tab in (first, second):
@@ -123,24 +124,25 @@ def test_it_tells_of_the_end_once(browser: Browser, system: System, tmp_path: Pa
         first.get_by_role("button", name="Tell me when it is done").click()
         for tab in (first, second):
             expect(tab.locator("#tell button")).to_have_text("You are told when it is done")
+        assert system.manage("adjust", code, "--workers", "100").returncode == 0
         for tab in (first, second):
             expect(tab.locator("#badge")).to_have_text("Finished with failures", timeout=SLOW)
         [[title, options]] = shown(first)
         assert title == "Finished with failures: rows.csv"
         assert isinstance(options, dict)
-        assert options["body"].startswith("57 succeeded, 3 failed. Most: Broken")
+        assert options["body"].startswith("297 succeeded, 3 failed. Most: Broken")
         assert options["tag"] == f"batchweb {code}"
         expect(first.locator("#tell")).to_be_hidden()
         # What ended before a page was opened is not told; a retry ends anew.
         context.new_page().goto(f"/jobs/{code}/")
         system.post(system.client(), f"/jobs/{code}/retry/", {})
         expect(first.locator("#activity li").first).to_contain_text("Finished", timeout=SLOW)
-        first.wait_for_function("() => JSON.parse(localStorage.getItem('shown')).length === 2", timeout=SLOW)
+        until(lambda: len(shown(first)) == 2, 30, "the end of the retry is told")
     assert complaints == []
 
 
 def test_it_tells_nothing_unless_asked_to(browser: Browser, system: System, tmp_path: Path) -> None:
-    code = submitted(system, tmp_path, 30, 0.4)
+    code = submitted(system, tmp_path, 1_000, 0.5)
     with window(browser, system) as context:
         page = context.new_page()
         page.goto(f"/jobs/{code}/")
@@ -148,12 +150,13 @@ def test_it_tells_nothing_unless_asked_to(browser: Browser, system: System, tmp_
         button.click()
         button.click()
         expect(button).to_have_attribute("aria-pressed", "false")
-        expect(page.locator("#badge")).to_have_text("Finished", timeout=SLOW)
+        system.post(system.client(), f"/jobs/{code}/cancel/", {})
+        expect(page.locator("#badge")).to_have_text("Cancelled", timeout=SLOW)
         assert shown(page) == []
 
 
 def test_it_asks_for_permission_and_says_how_to_change_it(browser: Browser, system: System, tmp_path: Path) -> None:
-    code = submitted(system, tmp_path, 100, 0.5)
+    code = submitted(system, tmp_path, 1_000, 0.5)
     with window(browser, system) as context:
         page = context.new_page()
         page.goto(f"/jobs/{code}/")
