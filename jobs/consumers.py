@@ -124,9 +124,9 @@ class ListConsumer(Viewer):
         """What differs from what was sent: of the jobs that woke this viewer, else of those that it shows."""
         if self.unsure:
             self.unsure = False
-            # What woke it may be a job that is no longer theirs.
-            self.changed.clear()
             self.follow(frozenset(map(events.job_group, await self.look_for_shared())))
+            # What woke it until now may be a job that is no longer theirs: all that they may see is looked at.
+            self.changed.clear()
         rows = [row for row in await self.look() if self.sent.get(row["code"]) != row]
         seen = await live.glances.get(None if self.person.is_staff else self.person.pk)
         news = {} if seen == self.glanced else seen

@@ -91,10 +91,10 @@ def give(job: Job, owner: Any, by: Any = None) -> bool:
     type(job).objects.filter(pk=job.pk).update(owner=owner)
     job.refresh_from_db()
     follow(job)
-    job.announce()
-    # Both lists are other ones now, and the former owner's page of the job closes.
+    # Both lists are other ones now, and the former owner's page of the job closes before it is told of more.
     for person in (former, owner):
         transaction.on_commit(partial(events.tell, events.person_group(person.pk), {"type": "wake.person"}))
+    job.announce()
     whose = "" if by == former else f" of {former}"
     job.note("give", f"Gave the job{whose} to {owner}", by)
     return True

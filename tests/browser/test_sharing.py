@@ -32,9 +32,9 @@ window.Notification = class extends EventTarget {
 
 
 @contextmanager
-def window(browser: Browser, system: System, person: str = "", **options: int) -> Iterator[BrowserContext]:
+def window(browser: Browser, system: System, person: str = "") -> Iterator[BrowserContext]:
     """A window of this person, in which notifications are noted instead of shown."""
-    context = browser.new_context(base_url=system.url, **options)
+    context = browser.new_context(base_url=system.url)
     client = system.client(person)
     context.add_cookies([{"name": name, "value": value, "url": system.url} for name, value in client.cookies.items()])
     context.add_init_script(RECORD)
@@ -115,7 +115,7 @@ def test_it_renames_in_place(page: Page, browser: Browser, system: System, tmp_p
 
 
 def test_it_tells_of_the_end_once(browser: Browser, system: System, tmp_path: Path, complaints: Complaints) -> None:
-    code = submitted(system, tmp_path, 300, 0.5, failing=3)
+    code = submitted(system, tmp_path, 3_000, 0.5, failing=3)
     with window(browser, system) as context:
         first, second = context.new_page(), context.new_page()
         for tab in (first, second):
@@ -124,19 +124,21 @@ def test_it_tells_of_the_end_once(browser: Browser, system: System, tmp_path: Pa
         first.get_by_role("button", name="Tell me when it is done").click()
         for tab in (first, second):
             expect(tab.locator("#tell button")).to_have_text("You are told when it is done")
-        assert system.manage("adjust", code, "--workers", "100").returncode == 0
+        system.post(system.client(), f"/jobs/{code}/cancel/", {})
         for tab in (first, second):
-            expect(tab.locator("#badge")).to_have_text("Finished with failures", timeout=SLOW)
+            expect(tab.locator("#badge")).to_have_text("Cancelled", timeout=SLOW)
         [[title, options]] = shown(first)
-        assert title == "Finished with failures: rows.csv"
+        assert title == "Cancelled: rows.csv"
         assert isinstance(options, dict)
-        assert options["body"].startswith("297 succeeded, 3 failed. Most: Broken")
+        assert re.match(r"[\d,]+ succeeded, 3 failed, [\d,]+ not attempted\. Most: Broken", options["body"])
         assert options["tag"] == f"batchweb {code}"
         expect(first.locator("#tell")).to_be_hidden()
         # What ended before a page was opened is not told; a retry ends anew.
         context.new_page().goto(f"/jobs/{code}/")
+        assert len(shown(first)) == 1
         system.post(system.client(), f"/jobs/{code}/retry/", {})
-        expect(first.locator("#activity li").first).to_contain_text("Finished", timeout=SLOW)
+        expect(first.locator("#badge")).to_have_text("Running", timeout=SLOW)
+        system.post(system.client(), f"/jobs/{code}/cancel/", {})
         until(lambda: len(shown(first)) == 2, 30, "the end of the retry is told")
     assert complaints == []
 
