@@ -86,7 +86,7 @@ def test_it_shares_and_takes_back(page: Page, browser: Browser, system: System, 
 
 def test_it_lets_act_and_says_so_when_that_is_over(browser: Browser, system: System, tmp_path: Path) -> None:
     system.person("carol")
-    code = submitted(system, tmp_path, 400, 0.3)
+    code = submitted(system, tmp_path, 3_000, 0.5)
     system.post(system.client(), f"/jobs/{code}/share/", {"person": "carol", "may": "act"})
     with window(browser, system, "carol") as context:
         page = context.new_page()

@@ -50,6 +50,12 @@ test("it knows an end from what was over before", () => {
   assert.ok(!ends({ state: "running" }, { state: "ready" }));
 });
 
+test("it waits for what is in flight when a job is cancelled", () => {
+  const cancelling = { state: "cancelled", counts: { ...counts, running: 2 } };
+  assert.ok(!ends({ state: "running" }, cancelling));
+  assert.ok(ends(cancelling, { state: "cancelled", counts: { ...counts, running: 0 } }));
+});
+
 test("it tells each end once, and a retry has another one", () => {
   const kept = storage();
   const again = { ...frame, run: 2, ended: "2026-11-29T11:00:00+00:00" };

@@ -25,8 +25,11 @@ function short({ kind, title }) {
 /** Which end this is: a retry has another one. */
 export const endOf = (frame) => `${frame.job} ${frame.run} ${frame.ended}`;
 
+/** Whether nothing more comes of the job: what is in flight when it is cancelled is still recorded. */
+const over = (frame) => !active(frame) && !frame.counts?.running;
+
 /** Whether the job has ended between the two frames. */
-export const ends = (before, frame) => active(before) && !active(frame);
+export const ends = (before, frame) => !over(before) && over(frame);
 
 /** Whether this tab is the one that tells; the others find it noted. Wants the lock. */
 export function first(end, storage) {
