@@ -131,15 +131,19 @@ class SocketCase(People):
     async def job(self, rows: int = 3, **fields: Any) -> Job:
         return await sync_to_async(loaded)(self.alice, csv_of(rows), **fields)
 
-    async def closed(self, line: Any, act: Any) -> int | None:
-        """What the socket was closed with after somebody did something, long before it would have asked by itself."""
+    async def committed(self, act: Any) -> None:
+        """Does something, with all that follows once it is stored."""
 
-        def committed() -> None:
+        def done() -> None:
             with self.captureOnCommitCallbacks(execute=True):
                 act()
 
+        await sync_to_async(done)()
+
+    async def closed(self, line: Any, act: Any) -> int | None:
+        """What the socket was closed with after somebody did something, long before it would have asked by itself."""
         with patch.object(viewer, "RECHECK", 600.0):
-            await sync_to_async(committed)()
+            await self.committed(act)
             async with asyncio.timeout(5):
                 while line.code is None:
                     await line.hear()

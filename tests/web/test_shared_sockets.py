@@ -80,30 +80,20 @@ class SharedSocketTests(SocketCase):
 
     async def test_it_tells_of_a_job_that_is_shared_now(self) -> None:
         job = await self.job()
-
-        def share() -> None:
-            with self.captureOnCommitCallbacks(execute=True):
-                job.share(self.bob)
-
         with patch.object(viewer, "QUIET", 600.0), patch.object(live, "GLANCE", 0.0):
             async with told(self.bob), socket("/ws/jobs/", self.bob) as line:
                 await line.hear_kind("jobs")
-                await sync_to_async(share)()
+                await self.committed(partial(job.share, self.bob))
                 assert [row["code"] for row in (await line.hear_kind("jobs"))["rows"]] == [job.code]
                 await self.change(job)
                 assert [row["state"] for row in (await line.hear_kind("jobs"))["rows"]] == ["paused"]
 
     async def test_it_sends_no_more_of_a_job_that_is_not_shared_any_more(self) -> None:
         job = await self.shared()
-
-        def unshare() -> None:
-            with self.captureOnCommitCallbacks(execute=True):
-                job.unshare(self.bob)
-
         with patch.object(live, "GLANCE", 0.0):
             async with told(self.bob), socket("/ws/jobs/", self.bob) as line:
                 assert (await line.hear_kind("jobs"))["tabs"]["all"] == 1
-                await sync_to_async(unshare)()
+                await self.committed(partial(job.unshare, self.bob))
                 assert (await line.hear_kind("jobs"))["tabs"]["all"] == 0
                 await self.change(job)
                 assert [(await line.hear())["t"] for _ in range(3)] == ["hb", "hb", "hb"]
