@@ -248,6 +248,13 @@ def shown_rows(person: Any, codes: frozenset[str] = frozenset()) -> list[dict[st
     return rows_of(jobs.filter(Q(pk__in=keys) | Q(code__in=codes)))
 
 
+def shared_codes(person: Any, codes: frozenset[str]) -> list[str]:
+    """Of the newest jobs that are shared with the person, and of those called `codes`: as many as two pages show."""
+    shared = Job.objects.present().filter(shares__person=person)
+    newest = shared.order_by("-created", "-pk").values_list("code", flat=True)[:LISTED]
+    return [*newest, *shared.filter(code__in=codes).values_list("code", flat=True)]
+
+
 def rows_of(jobs: JobQuerySet) -> list[dict[str, Any]]:
     around = Around()
     return [list_row(job, around) for job in listed(jobs)]

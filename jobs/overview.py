@@ -36,9 +36,8 @@ WORDS: Final = 5  # of a search that count
 
 
 def of(owner: int | None) -> JobQuerySet:
-    """The jobs of one person, or with None all."""
-    present = Job.objects.present()
-    return present if owner is None else present.filter(owner=owner)
+    """The jobs of one person and those shared with them, or with None all."""
+    return Job.objects.present() if owner is None else Job.objects.of_person(owner)
 
 
 def searched(jobs: JobQuerySet, words: str) -> JobQuerySet:
@@ -60,8 +59,8 @@ def ordered(jobs: JobQuerySet, sort: str) -> JobQuerySet:
         return jobs.annotate(bad=Sum("shards__failed", default=0)).order_by("-bad", "-created", "-pk")
     if sort == "open":
         done = Sum(F("shards__succeeded") + F("shards__failed") + F("shards__rejected"), default=0)
-        share = done * 1.0 / NullIf(F("total"), 0)
-        return jobs.annotate(share=share).order_by(F("share").asc(nulls_first=True), "-created", "-pk")
+        part = done * 1.0 / NullIf(F("total"), 0)
+        return jobs.annotate(part=part).order_by(F("part").asc(nulls_first=True), "-created", "-pk")
     return jobs.order_by("-created", "-pk")
 
 

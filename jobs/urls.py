@@ -1,6 +1,7 @@
 from django.urls import path
 
 from jobs.views import (
+    activity,
     causes,
     corrections,
     dials,
@@ -13,6 +14,7 @@ from jobs.views import (
     new,
     preview,
     setup,
+    sharing,
     trial,
     uploads,
 )
@@ -36,6 +38,12 @@ urlpatterns = [
     path("jobs/<str:code>/setup/", setup.setup, name="setup"),
     path("jobs/<str:code>/try/", trial.try_rows, name="try"),
     path("jobs/<str:code>/adjust/", dials.adjust, name="adjust"),
+    path("jobs/<str:code>/rename/", sharing.rename, name="rename"),
+    path("jobs/<str:code>/share/", sharing.share, name="share"),
+    path("jobs/<str:code>/share/<int:key>/remove/", sharing.unshare, name="unshare"),
+    path("jobs/<str:code>/give/", sharing.give, name="give"),
+    path("jobs/<str:code>/activity/", activity.activity, name="activity"),
+    path("jobs/<str:code>/corrections/<int:number>/", activity.correction_file, name="correction_file"),
     path("jobs/<str:code>/causes/", causes.causes, name="causes"),
     path("jobs/<str:code>/items/", items.items, name="items"),
     path("jobs/<str:code>/items/<int:row>/", items.item, name="item"),

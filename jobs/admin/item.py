@@ -8,7 +8,7 @@ from django.db.models.functions import Left
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
 
-from jobs import dispatch, numbers, places
+from jobs import causes, dispatch, numbers, places
 from jobs.admin.base import Looking
 from jobs.finding import Found, find
 from jobs.limits import items
@@ -146,7 +146,7 @@ def listed(request: HttpRequest, job: Job) -> dict[str, Any]:
         "found": found,
         "items": rows(job, found, places.running(job) if counts["running"] else ()),
         "states": [("", "All", job.total), *((state, WORDS[state], counts[state]) for state in STATES)],
-        "causes": job.causes.filter(count__gt=0).order_by("-count", "pk")[: numbers.CAUSES],
+        "causes": job.causes.filter(count__gt=0).order_by("-count", "pk")[: causes.MOST],
         "previous": base.but(before=found.previous).query if found.previous else "",
         "next": base.but(after=found.next).query if found.next else "",
     }

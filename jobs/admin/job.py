@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
 
-from jobs import archive, dials, numbers, processors, streaming
+from jobs import archive, causes, dials, numbers, processors, streaming
 from jobs.admin import verbs
 from jobs.admin.base import Looking, age, link
 from jobs.advice import advice
@@ -111,7 +111,7 @@ class JobAdmin(Looking):
             "buttons": buttons(job, counts),
             "report": advice(job.report, job.columns),
             "settings": settings(job),
-            "causes": job.causes.filter(count__gt=0).order_by("-count", "pk")[: numbers.CAUSES],
+            "causes": job.causes.filter(count__gt=0).order_by("-count", "pk")[: causes.MOST],
             "runs": [(run, policy(run.policy)) for run in job.runs.select_related("by").order_by("-number")[:LATEST]],
             "activities": job.activities.select_related("by")[:LATEST],
             "shares": job.shares.select_related("person", "by").order_by("person__username"),

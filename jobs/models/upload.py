@@ -106,6 +106,14 @@ class Upload(models.Model):
             return False
         return bool(count)
 
+    def follow(self) -> None:
+        """Belongs to whom it serves: where no job of its owner refers to it, to the owner of the first that does."""
+        owners = list(self.job_set.order_by("pk").values_list("owner_id", flat=True))
+        owners += self.runs.order_by("pk").values_list("job__owner_id", flat=True)
+        if owners and self.owner_id not in owners:
+            Upload.objects.filter(pk=self.pk).update(owner=owners[0])
+            self.refresh_from_db(fields=["owner"])
+
     @classmethod
     def keep(cls, file: File[bytes], name: str, owner: Any) -> Upload:
         """Stores `file` under a path of our own; `name` is kept only to be shown.

@@ -409,6 +409,39 @@ def drawer(stage: Stage) -> Iterator[Page]:
         yield page
 
 
+def shared(stage: Stage) -> str:
+    """A job that a colleague may look at; what is there already stays."""
+    code = good(stage)
+    stage.client("bob")
+    answer = stage.system.post(stage.client(), f"/jobs/{code}/share/", {"person": "bob", "may": "look"})
+    assert answer.status_code == 302, answer.text[:2000]
+    return code
+
+
+@state("shared")
+def sharing(stage: Stage) -> Iterator[Page]:
+    with shown(stage, shared(stage), "Finished") as page:
+        page.locator("#sharing > summary").click()
+        page.get_by_text("Give the job to somebody else").click()
+        expect(page.locator(".people")).to_contain_text("bob")
+        yield page
+
+
+@state("shared with you")
+def shared_with(stage: Stage) -> Iterator[Page]:
+    with shown(stage, shared(stage), "Finished", person="bob") as page:
+        page.locator("#sharing > summary").click()
+        expect(page.get_by_text("admin lets you look at this job.")).to_be_visible()
+        yield page
+
+
+@state("activity")
+def activity(stage: Stage) -> Iterator[Page]:
+    with stage.tab(f"/jobs/{shared(stage)}/activity/") as page:
+        expect(page.get_by_text("Shared with bob, who may look")).to_be_visible()
+        yield page
+
+
 @state("keys")
 def keys(stage: Stage) -> Iterator[Page]:
     with shown(stage, flawed(stage), "Finished with failures") as page:

@@ -19,7 +19,8 @@ LOOKED_AT: Final = (
     "ready", "invalid", "waiting in line", "running, 300 items", "paused by the failure limit", "finished",
     "finished with failures", "failed items only", "all failed", "reconnecting", "jobs", "no jobs yet",
     "no jobs match", "new job with a file", "item", "item beside the page", "causes, some accepted",
-    "history of an item", "keys", "question", "sign-in refused",
+    "history of an item", "shared", "shared with you", "activity",
+    "keys", "question", "sign-in refused",
     "404", "admin", "admin, jobs", "admin, a job", "admin, a question", "admin, items", "admin, no job chosen",
     "admin, an item", "admin, causes", "admin, workers", "admin, activity", "admin, people", "admin, sign-in",
 )  # fmt: skip

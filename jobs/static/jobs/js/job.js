@@ -10,6 +10,8 @@ import { active, aged, notes } from "./hero.js";
 import { Items } from "./items.js";
 import { Live } from "./live.js";
 import { itemMap } from "./map.js";
+import { Teller } from "./notify.js";
+import { startPanels } from "./panels.js";
 import { pill } from "./pill.js";
 import { $, $$, announce, localTimes, setText } from "./shell.js";
 
@@ -100,7 +102,8 @@ function paintBar(frame) {
 
 /** Buttons are never rebuilt under somebody's finger: they are shown and hidden. */
 function paintActions(frame, words) {
-  for (const button of $$("[data-verb]", page)) button.hidden = !frame.actions.includes(button.dataset.verb);
+  const able = "mayAct" in page.dataset ? frame.actions : [];
+  for (const button of $$("[data-verb]", page)) button.hidden = !able.includes(button.dataset.verb);
   $("#download summary").classList.toggle("primary", frame.state === "finished");
   if (frame.started && $("#began").dateTime !== frame.started) {
     $("#began").dateTime = frame.started;
@@ -126,6 +129,7 @@ const items = new Items(page.dataset.items, current);
 const drawer = new Drawer(page.dataset.items);
 const map = itemMap(() => live.refresh());
 const charts = new Charts($("#charts"));
+const teller = new Teller($("#tell"));
 
 /** Whether what the server wrote is old. A trial, or a reading of the file, may be over before anybody sees it. */
 const moved = (frame, before) => ["state", "run", "readings"].some((name) => frame[name] !== before[name]);
@@ -135,6 +139,7 @@ function take(frame, changes) {
   if (moved(frame, current) || frame.total !== current.total) items.look();
   // The report and the trial are parts of the page that the server writes.
   if (moved(frame, current)) setTimeout(() => window.htmx?.trigger("#setup", "look"), Math.random() * 300);
+  teller.take(current, frame);
   line.news();
   map.take(frame, changes);
   charts.take(frame);
@@ -167,6 +172,7 @@ document.addEventListener("visibilitychange", () => paint(current));
 setInterval(() => current.throttled && paint(current), 1000);
 
 startDials();
+startPanels();
 map.take(current, null);
 paint(current);
 live.start();
