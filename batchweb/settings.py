@@ -97,7 +97,7 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
 # Applications
 INSTALLED_APPS = [
     "jobs",
-    "django.contrib.admin",
+    "batchweb.apps.Administration",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -112,10 +112,10 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "batchweb.middleware.Static",  # before the policy of pages, which would be a third of a small script
     "csp.middleware.CSPMiddleware",
     "batchweb.middleware.cut_off",
     "batchweb.middleware.DiskFull",
-    "batchweb.middleware.Static",
     "batchweb.middleware.Compressed",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -228,7 +228,7 @@ WEB_PROCESSES = env.int("WEB_PROCESSES", 1)  # of `manage.py up`, on one socket
 STATIC_URL = "static/"
 # Without production the files are served from where they lie, and nothing is collected.
 STATIC_ROOT = env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles") if PRODUCTION else "") or None
-WHITENOISE_USE_FINDERS = not PRODUCTION
+WHITENOISE_USE_FINDERS, WHITENOISE_ALLOW_ALL_ORIGINS = not PRODUCTION, False
 MEDIA_ROOT = DATA_DIR / "uploads"
 FILE_UPLOAD_PERMISSIONS = 0o600
 STORAGES = {

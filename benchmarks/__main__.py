@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from benchmarks import (
+    admin,
     chat,
     checking,
     computing,
@@ -23,6 +24,7 @@ from benchmarks import (
     road,
     scaling,
     storing,
+    taking,
     waiting,
     watching,
 )
@@ -39,6 +41,8 @@ TABLES: Mapping[str, Callable[[Bench], Iterator[Table]]] = {
     "checking": checking.tables,
     "map": mapping.tables,
     "items": items.tables,
+    "taking": taking.tables,
+    "admin": admin.tables,
     "computing": computing.tables,
     "scaling": scaling.tables,
     "road": road.tables,

@@ -11,6 +11,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from jobs import events, live
 from jobs.models import Job
 from jobs.viewer import NOT_FOUND, Viewer
+from jobs.wakeups import wakeups
 
 LIST_INTERVAL: Final = 1.0  # seconds between two frames of the list
 
@@ -19,7 +20,6 @@ class JobConsumer(Viewer):
     """One job, live: each viewer is sent one frame from its own last number to the newest."""
 
     seq = -1
-    wanted = 0
     last = ""
     watching = False
 
@@ -31,19 +31,18 @@ class JobConsumer(Viewer):
         return events.job_group(self.code)
 
     async def welcome(self) -> None:
-        live.hub.join(self.code)
+        live.hub.join(self.code, self.wake.set)
         self.watching = True
         await super().welcome()
 
     def release(self) -> None:
         if self.watching:
             self.watching = False
-            live.hub.leave(self.code)
+            live.hub.leave(self.code, self.wake.set)
         super().release()
 
     def hear(self, message: dict[str, Any]) -> None:
-        self.wanted = max(self.wanted, message.get("seq", 0))
-        super().hear(message)
+        live.hub.hear(self.code, message.get("seq", 0))
 
     def greet(self, message: dict[str, Any]) -> None:
         after = message.get("after")
@@ -55,11 +54,10 @@ class JobConsumer(Viewer):
     async def send_news(self) -> None:
         if self.seq < 0:
             return  # the page has not said hello yet
-        head = await live.hub.head(self.code, self.wanted)
+        head = await live.hub.newest(self.code)
         if head is None:
             await self.close(NOT_FOUND)
             return
-        self.wanted = head.seq
         text, cells = live.frames(head, min(self.seq, head.seq))
         self.seq = head.seq
         if text == self.last and not cells:
@@ -72,10 +70,29 @@ class JobConsumer(Viewer):
 
 
 class ListConsumer(Viewer):
-    """The list of jobs, live: rows of jobs that changed and what stands above them, at most once a second."""
+    """The list of jobs, live: rows of jobs that changed and what stands above them, at most once a second.
+
+    A wake-up of a job reaches its owner and staff. Of the jobs that are shared with somebody else, that person's lists
+    follow the groups themselves.
+    """
+
+    unsure = True
+    shared: frozenset[str] = frozenset()
 
     async def authorise(self) -> bool:
+        self.unsure = True
         return True
+
+    def release(self) -> None:
+        self.follow(frozenset())
+        super().release()
+
+    def follow(self, groups: frozenset[str]) -> None:
+        for group in self.shared - groups:
+            wakeups.leave(group, self.hear)
+        for group in groups - self.shared:
+            wakeups.follow(group, self.hear)
+        self.shared = groups
 
     async def welcome(self) -> None:
         self.changed: dict[str, int] = {}
@@ -92,6 +109,7 @@ class ListConsumer(Viewer):
         codes = message.get("codes")
         if isinstance(codes, list):
             self.codes = frozenset(code for code in codes[: live.LISTED] if isinstance(code, str))
+            self.unsure = True
         super().greet(message)
 
     def hear(self, message: dict[str, Any]) -> None:
@@ -101,6 +119,11 @@ class ListConsumer(Viewer):
 
     async def send_news(self) -> None:
         """What differs from what was sent: of the jobs that woke this viewer, else of those that it shows."""
+        if self.unsure:
+            self.unsure = False
+            self.follow(frozenset(map(events.job_group, await self.look_for_shared())))
+            # What woke it until now may be a job that is no longer theirs: all that they may see is looked at.
+            self.changed.clear()
         rows = [row for row in await self.look() if self.sent.get(row["code"]) != row]
         seen = await live.glances.get(None if self.person.is_staff else self.person.pk)
         news = {} if seen == self.glanced else seen
@@ -111,6 +134,12 @@ class ListConsumer(Viewer):
         self.glanced = seen
         await self.send(json.dumps({"t": "jobs", "rows": rows, **news}))
         await asyncio.sleep(LIST_INTERVAL)
+
+    async def look_for_shared(self) -> list[str]:
+        """The codes of the jobs that are shared with the person: of the newest, and of those that the page shows."""
+        if self.person.is_staff:
+            return []
+        return await live.in_reader(live.shared_codes, self.person, self.codes)
 
     async def look(self) -> list[dict[str, Any]]:
         changed, self.changed = self.changed, {}

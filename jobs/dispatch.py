@@ -11,10 +11,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from jobs import events, files, mending, picks, quotas, requeue, sending, store
+from jobs import events, mending, picks, quotas, requeue, sending, store
 from jobs.limits import items
-from jobs.mending import Change
-from jobs.models import Job, JobState, Run, Upload
+from jobs.models import Job, JobState, Quota, Run, Upload
 from jobs.models.job import NEW_ROUND, Refused
 from jobs.requeue import Failures, Mended
 
@@ -31,12 +30,17 @@ def send_work(job: Job) -> None:
 @transaction.atomic
 def submit(upload: Upload, owner: Any, *, start: bool = True, **fields: Any) -> Job:
     """Makes a job in `loading`. With `start` it goes on by itself once the file is read. Raises OverQuota."""
-    quotas.room_for_job(owner, Job.objects.unfinished_of(owner))
+    room_for_job(owner)
     fields.setdefault("name", upload.name)
     job = Job.objects.create(upload=upload, owner=owner, autostart=start, **fields)
     job.note("create", f"Created from {upload.name}", owner)
     transaction.on_commit(partial(sending.send, sending.LOAD, job.pk))
     return job
+
+
+def room_for_job(owner: Any) -> None:
+    """Raises OverQuota where this person may have no more jobs that have not ended. Wants a transaction."""
+    quotas.room_for_job(owner, Job.objects.unfinished_of(owner), Quota.of(owner).jobs)
 
 
 @transaction.atomic
@@ -79,7 +83,7 @@ def change(job: Job, by: Any = None, *, start: bool = False, **fields: Any) -> N
 def _enter(job: Job) -> None:
     """Refuses a job that does not wait or run yet where its owner has as many of these as one may have."""
     try:
-        quotas.room_for_job(job.owner, Job.objects.unfinished_of(job.owner))
+        room_for_job(job.owner)
     except quotas.OverQuota as error:
         raise Refused(str(error)) from error
 
@@ -192,12 +196,8 @@ def correct_from(job: Job, upload: Upload, by: Any = None, *, unchanged: bool = 
 
     Raises Refused also where it is no such file.
     """
-    try:
-        # All of it is read before anybody is kept from the job's shards.
-        with mending.opened(job, upload) as rows:
-            changes = [row for row in rows if isinstance(row, Change) and (row.cells or unchanged)]
-    except (files.Unreadable, mending.Useless) as error:
-        raise Refused(str(error)) from error
+    # All of it is read before anybody is kept from the job's shards.
+    changes = mending.changes(job, upload, unchanged)
     mended = (change.mended for change in changes if change.cells)
     return correct(job, mended, by, again=[one.position for one in changes if not one.cells], upload=upload)
 

@@ -33,6 +33,12 @@ def processor_label(name: str) -> str:
 
 
 def activity(job: Job) -> list[dict[str, Any]]:
-    """The latest things that were done to it, the newest first: when, what, and by whom (empty: by itself)."""
-    found = job.activities.select_related("by")[:LATEST]
-    return [{"id": a.pk, "at": a.at.isoformat(), "text": a.text, "by": str(a.by or "")} for a in found]
+    """The latest things that were done to it, the newest first: when, what, and by whom (empty: by itself).
+
+    `file` is the number of the run whose corrections came as a file, where one did.
+    """
+    return [
+        {"id": a.pk, "at": a.at.isoformat(), "text": a.text, "by": str(a.by or "")}
+        | ({"file": a.correction} if a.correction else {})
+        for a in job.activities.told()[:LATEST]
+    ]

@@ -56,7 +56,7 @@ class Found:
 def find(job: Job, wanted: Wanted, counts: Mapping[str, int], clock: Callable[[], float] = time.monotonic) -> Found:
     """The page that is wanted. `counts` are the job's as `numbers.summary` gives them."""
     if wanted.row is not None:
-        wanted = Wanted(state=ALL, after=Mark(wanted.row - 1))
+        wanted = Wanted(state=ALL, after=Mark(wanted.row - 1), more=wanted.more)
     hunt = Hunt(job, wanted, clock)
     leaves, exact = hunt.leaves(counts)
     if wanted.sort.removeprefix("-") != "row" and leaves <= SORTABLE:
@@ -80,6 +80,7 @@ class Hunt:
         self.ranges = self.timed.ranges
         self.listed = self._listed()
         self.size = FIRST
+        self.page = PAGE + wanted.more
 
     def _listed(self) -> list[int] | None:
         """All positions that come into question, where the shards know them."""
@@ -125,15 +126,15 @@ class Hunt:
         until = self.clock() + SECONDS
         stopped = None
         for where, seen in self.steps():
-            found += self.read(where, PAGE + 1 - len(found))
-            if len(found) > PAGE:
+            found += self.read(where, self.page + 1 - len(found))
+            if len(found) > self.page:
                 break
             if self.clock() >= until:
                 stopped = seen
                 break
         beyond = self._beyond(found, stopped)
         searched = None if stopped is None or beyond is None else self._searched(stopped)
-        return self._page(found[:PAGE], self._behind(found), beyond, leaves, exact, is_sorted, searched)
+        return self._page(found[: self.page], self._behind(found), beyond, leaves, exact, is_sorted, searched)
 
     def read(self, where: Q, limit: int) -> list[int]:
         """The first positions of those, in the order of the walk. Of several states each has its own index."""
@@ -185,8 +186,8 @@ class Hunt:
 
     def _beyond(self, found: Sequence[int], stopped: int | None) -> Mark | None:
         """The mark for going on in the direction of the walk."""
-        if len(found) > PAGE:
-            return Mark(found[PAGE - 1] + 1)
+        if len(found) > self.page:
+            return Mark(found[self.page - 1] + 1)
         low, high = self._clipped(0, self.job.total)
         if stopped is None or stopped == (low if self.down else high - 1):
             return None
@@ -218,11 +219,11 @@ class Hunt:
         if mark and mark.value is not None:
             query = query.filter(past(mark, column, self.down))
         order = ("-rank", "-position") if self.down else ("rank", "position")
-        rows = list(query.order_by(*order).values_list("position", "rank")[: PAGE + 1])
+        rows = list(query.order_by(*order).values_list("position", "rank")[: self.page + 1])
         marks = [Mark(position + 1, number(rank)) for position, rank in rows]
-        beyond = marks[PAGE - 1] if len(rows) > PAGE else None
+        beyond = marks[self.page - 1] if len(rows) > self.page else None
         behind = (marks[0] if marks else mark) if mark and mark.value is not None else None
-        return self._page([position for position, _ in rows[:PAGE]], behind, beyond, leaves, exact)
+        return self._page([position for position, _ in rows[: self.page]], behind, beyond, leaves, exact)
 
     def _within(self) -> Q:
         if self.listed is not None:

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar
@@ -30,8 +31,11 @@ T = TypeVar("T")
 INTERVAL: Final = 0.1
 INTERVAL_OF_MANY: Final = 0.25
 MANY: Final = 50
+SHARE: Final = 0.5  # of its time a process spends at most on telling the viewers of one job
+SLICE: Final = 20  # viewers that are told together, before those of other jobs have their turn
 KEPT: Final = 400  # batches kept for viewers that are behind
 CHANGES: Final = 50_000  # more changed items than this in one frame: the snapshot is cheaper
+FEW: Final = 8  # rows of a frame where at least as many finished as it may hold: pages then show a sample a second
 LISTED: Final = 25  # jobs on a page of the list
 GLANCE: Final = 1.0  # seconds for which the numbers above the list are good
 
@@ -74,10 +78,11 @@ def read_head(code: str, before: Head | None) -> Head | None:
 
 
 def _read_head(code: str, before: Head | None) -> Head | None:
+    began = time.monotonic()
     job = Job.objects.present().filter(code=code).select_related("run", "upload").first()
     if job is None:
         return None
-    head = Head(code, stats(job, rows=[]), time.monotonic())
+    head = Head(code, stats(job, rows=[]), began)
     if before:
         head.batches.extend(before.batches)
     known = max(before.seq if before else 0, head.seq - KEPT)
@@ -112,6 +117,8 @@ def _frames(head: Head, since: int) -> tuple[str, bytes | None]:
     if len(changes) > CHANGES:
         return resync(head), None
     rows = list(islice(newest(news), NEWEST))
+    if len(rows) == NEWEST:
+        rows = rows[:FEW]
     # A page shows both at once, so it is told whether cells follow.
     told = head.frame | {"from": since, "rows": rows, "cells": bool(changes)}
     text = json.dumps(told, separators=(",", ":"))
@@ -147,21 +154,66 @@ class Reading(Generic[K, T]):
 
 
 class Hub:
-    """Reads each watched job a few times a second, however many watch it."""
+    """Reads each watched job a few times a second, however many watch it, and then wakes those who do."""
 
     def __init__(self) -> None:
         self._heads: dict[str, Head] = {}
-        self._viewers: dict[str, int] = {}
+        self._viewers: dict[str, set[Callable[[], None]]] = {}
+        self._news: dict[str, int] = {}
+        self._rounds: dict[str, asyncio.Task[None]] = {}
+        self._took: dict[str, float] = {}
         self._reading: Reading[str, Head | None] = Reading(self._read)
 
-    def join(self, code: str) -> None:
-        self._viewers[code] = self._viewers.get(code, 0) + 1
+    def join(self, code: str, wake: Callable[[], None]) -> None:
+        self._viewers.setdefault(code, set()).add(wake)
 
-    def leave(self, code: str) -> None:
-        self._viewers[code] = self._viewers.get(code, 1) - 1
-        if self._viewers[code] <= 0:
-            del self._viewers[code]
-            self._heads.pop(code, None)
+    def leave(self, code: str, wake: Callable[[], None]) -> None:
+        viewers = self._viewers.get(code, set())
+        viewers.discard(wake)
+        if not viewers:
+            for known in (self._viewers, self._heads, self._news, self._took):
+                known.pop(code, None)
+
+    def hear(self, code: str, seq: int) -> None:
+        """A wake-up came: reads the job, and then wakes everybody who watches it. May be called once for each."""
+        if code not in self._viewers:
+            return
+        self._news[code] = max(seq, self._news.get(code, 0))
+        if code not in self._rounds:
+            self._rounds[code] = asyncio.create_task(self._tell(code))
+
+    async def _tell(self, code: str) -> None:
+        try:
+            while code in self._news:
+                seq = self._news.pop(code)
+                with suppress(Exception):  # whoever is woken meets the same error, and says so
+                    await self.head(code, seq)
+                began = time.monotonic()
+                await self._wake(code)
+                self._took[code] = time.monotonic() - began
+        finally:
+            del self._rounds[code]
+
+    async def _wake(self, code: str) -> None:
+        for number, wake in enumerate(tuple(self._viewers.get(code, ())), 1):
+            wake()
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+
+    def interval(self, code: str) -> float:
+        """Seconds from one reading to the next: the longer, the longer it took to tell everybody of the last one."""
+        viewers = len(self._viewers.get(code, ()))
+        return max(INTERVAL_OF_MANY if viewers > MANY else INTERVAL, self._took.get(code, 0.0) / SHARE)
+
+    async def newest(self, code: str) -> Head | None:
+        """What was read a moment ago, as it was for everybody who was woken; else what is read now.
+
+        Who is woken late in a round does not wait for what was heard meanwhile: another round follows for that.
+        """
+        known = self._heads.get(code)
+        if known and time.monotonic() - known.read_at < self.interval(code):
+            return known
+        return await self.head(code)
 
     async def head(self, code: str, at_least: int = 0) -> Head | None:
         """The job's newest state, read now unless that was done a moment ago; None when the job is gone."""
@@ -174,11 +226,12 @@ class Hub:
     async def _read(self, code: str) -> Head | None:
         before = self._heads.get(code)
         if before:
-            interval = INTERVAL_OF_MANY if self._viewers.get(code, 0) > MANY else INTERVAL
-            await asyncio.sleep(max(0.0, before.read_at + interval - time.monotonic()))
+            await asyncio.sleep(max(0.0, before.read_at + self.interval(code) - time.monotonic()))
         head = await in_reader(read_head, code, before)
         if head and code in self._viewers:
             self._heads[code] = head
+        elif not head:
+            self._heads.pop(code, None)
         return head
 
 
@@ -193,6 +246,13 @@ def shown_rows(person: Any, codes: frozenset[str] = frozenset()) -> list[dict[st
     jobs = Job.objects.visible_to(person)
     keys = list(jobs.order_by("-created", "-pk").values_list("pk", flat=True)[:LISTED])
     return rows_of(jobs.filter(Q(pk__in=keys) | Q(code__in=codes)))
+
+
+def shared_codes(person: Any, codes: frozenset[str]) -> list[str]:
+    """Of the newest jobs that are shared with the person, and of those called `codes`: as many as two pages show."""
+    shared = Job.objects.present().filter(shares__person=person)
+    newest = shared.order_by("-created", "-pk").values_list("code", flat=True)[:LISTED]
+    return [*newest, *shared.filter(code__in=codes).values_list("code", flat=True)]
 
 
 def rows_of(jobs: JobQuerySet) -> list[dict[str, Any]]:

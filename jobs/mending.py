@@ -18,6 +18,7 @@ from typing import Any, Final
 from jobs import files, naming, sources
 from jobs.files.payload import BARE, fields_of
 from jobs.models import Item, ItemState, Job, Upload
+from jobs.models.job import Refused
 from jobs.requeue import Mended
 
 TOGETHER: Final = 500  # rows that are compared at once
@@ -105,6 +106,15 @@ def opened(job: Job, upload: Upload) -> Iterator[Corrections]:
     with upload.file.open("rb") as stream:
         shape = sources.recognise(stream, upload.name, header=True)
         yield Corrections(job, sources.read(stream, shape))
+
+
+def changes(job: Job, upload: Upload, unchanged: bool) -> list[Change]:
+    """What a stored file of corrections changes; with `unchanged` also its other rows. Raises Refused."""
+    try:
+        with opened(job, upload) as rows:
+            return [row for row in rows if isinstance(row, Change) and (row.cells or unchanged)]
+    except (files.Unreadable, Useless) as error:
+        raise Refused(str(error)) from error
 
 
 class Corrections:

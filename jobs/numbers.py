@@ -9,18 +9,17 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final
 
-from django.db.models import F, Q, Sum
+from django.db.models import F, Max, Q, Sum
 
-from jobs import histogram, listing, series
+from jobs import causes, histogram, listing, series
 from jobs.facts import facts
 from jobs.limits import counted
 from jobs.models import Batch, Job, JobState, Shard
 from jobs.models.job import COUNTS, JobQuerySet
 from jobs.models.states import UNFINISHED, WORKABLE
-from jobs.waiting import Around, limited, slow
+from jobs.waiting import SILENT, Around, limited, slow, unheard
 
 NEWEST: Final = 25
-CAUSES: Final = 20
 LATEST: Final = 10  # jobs, and
 SHARDS: Final = 200  # shards of them, that say how long an item takes
 VERBS: Final = ("start", "try", "change", "pause", "resume", "retry", "cancel", "adjust")
@@ -67,14 +66,25 @@ def actions(job: Job, counts: dict[str, int]) -> list[str]:
     """The verbs that make sense now, in the order of the buttons."""
     left = counts["waiting"] + counts["not_attempted"] + counts["running"]
     tried = counts["succeeded"] + counts["failed"]
+    stopping = job.ended and counts["running"]
     sense = {
         "start": left or tried,
         "try": left,
-        "retry": (counts["failed"] and not trying(job)) or (job.ended and left),
+        "retry": not stopping and ((counts["failed"] and not trying(job)) or (job.ended and left)),
         "resume": left,
         "adjust": left,
     }
-    return [verb for verb in VERBS if job.allows(verb) and sense.get(verb, True)]
+    return [verb for verb in VERBS if job.allows(verb) and sense.get(verb, True)] + offers(job, tried)
+
+
+def offers(job: Job, tried: int) -> list[str]:
+    """What else there is: results to take home, and the same file once more where it was not just changed."""
+    known = job.state not in (JobState.LOADING, JobState.INVALID)
+    there = {
+        "results": known and (tried or job.state == JobState.FINISHED),
+        "again": known and job.state != JobState.READY and (job.started or job.ended),
+    }
+    return [name for name, is_there in there.items() if is_there]
 
 
 def trying(job: Job) -> int:
@@ -148,7 +158,7 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
         **facts(job),
         "points": series.newest(job),
         "rows": newest(job) if rows is None else rows,
-        "causes": causes(job) if counts["failed"] else [],
+        **causes.largest(job, counts["failed"]),
         "accepted": accepted(job) if counts["failed"] else 0,
         "actions": actions(job, counts),
     }
@@ -161,16 +171,24 @@ def progress(
     running: Sequence[tuple[int, float]],
     asked: float | None,
 ) -> dict[str, Any]:
-    """How fast it is and why not faster. Nothing ends while only slow items remain, or the service asks to wait."""
+    """How fast it is and why not faster.
+
+    There is no time left to tell while only slow items remain or nothing runs for a reason: the service asks to wait,
+    no worker is there. What a silent worker did a moment ago does not count.
+    """
     rate = sum(shard["rate"] for shard in shards if shard["token"])
     leased = any(shard["token"] for shard in shards)
     durations = histogram.total(shard["histogram"] for shard in shards)
     p95 = histogram.quantile(durations, 0.95)
     lasts = slow(job, counts, running, p95)
-    stands = lasts or (asked and job.state == JobState.RUNNING and not counts["running"])
+    held = why(job, counts, leased)
+    if held.endswith(SILENT):
+        rate -= unheard(job.shards.all()).aggregate(rate=Sum("rate", default=0.0))["rate"]
+    idle = not counts["running"]
+    stands = lasts or (asked and idle and job.state == JobState.RUNNING)
     return {
-        **({"rate": 0.0, "eta": None} if stands else pace(job, counts, rate)),
-        "why": why(job, counts, leased) or lasts or limited(job, counts, rate),
+        **({"rate": 0.0, "eta": None} if stands else pace(job, counts, 0.0 if held and idle else rate)),
+        "why": held or lasts or limited(job, counts, rate),
         "elapsed": round(job.elapsed(), 2) if job.started else None,
         "p50": histogram.quantile(durations, 0.5),
         "p95": p95,
@@ -220,12 +238,6 @@ def newest(job: Job) -> list[dict[str, Any]]:
     return rows[:NEWEST]
 
 
-def causes(job: Job) -> list[dict[str, Any]]:
-    """The most frequent groups of failures."""
-    found = job.causes.filter(count__gt=0).order_by("-count", "pk")[:CAUSES]
-    return [{"id": c.pk, "kind": c.kind, "title": c.title, "count": c.count} for c in found]
-
-
 # What earlier jobs tell
 
 
@@ -241,28 +253,46 @@ def typical_seconds(processor: str, owner: Any) -> float | None:
 
 
 def listed(jobs: JobQuerySet) -> JobQuerySet:
-    """The jobs with all that their rows in the list need, in one query."""
-    rate = Sum("shards__rate", filter=~Q(shards__token=""), default=0.0)
-    return jobs.with_counts().annotate(sum_rate=rate, spark=F("series__spark")).select_related("run")
+    """The jobs with all that their rows in the list need, in two queries."""
+    leased = ~Q(shards__token="")
+    silent = leased & Q(shards__worker__in=set(unheard(Shard.objects.all()).values_list("worker", flat=True)))
+    counted_ones = jobs.with_counts().annotate(
+        sum_rate=Sum("shards__rate", filter=leased, default=0.0),
+        silent_rate=Sum("shards__rate", filter=silent),
+        throttled=Max("shards__throttled", filter=leased),
+        spark=F("series__spark"),
+    )
+    return counted_ones.select_related("run")
 
 
 def list_row(job: Job, around: Around) -> dict[str, Any]:
     """A job from `listed()` as the live list shows it; `around` is asked once for all of its rows."""
-    counts = summary(job)
-    idle = job.state in (JobState.LOADING, *WORKABLE) and not counts["running"]
-    rate: float = job.sum_rate  # type: ignore[attr-defined]
-    spark: str | None = job.spark  # type: ignore[attr-defined]
+    counts, found = summary(job), vars(job)
+    asked = throttled([{"token": True, "throttled": found["throttled"]}])
+    alone = found["silent_rate"] is not None and found["silent_rate"] >= found["sum_rate"]
+    held = list_why(job, counts, around, asked, alone)
     return {
         "code": job.code,
         "seq": job.seq,
         "state": job.state,
-        "label": label(job, counts),
+        "label": label(job, counts, asked),
         "done": counts["succeeded"] + counts["failed"] + counts["rejected"],
         "failed": counts["failed"],
         "total": job.total,
-        **pace(job, counts, rate),
-        "why": around.trouble(job) or waits(job, counts, True, around) if idle else "",
+        **pace(job, counts, 0.0 if held else found["sum_rate"] - (found["silent_rate"] or 0.0)),
+        "why": held,
         "elapsed": round(job.elapsed(), 2) if job.ended and job.started else None,
-        "spark": spark or "",
+        "spark": found["spark"] or "",
         "counts": counts,
     }
+
+
+def list_why(job: Job, counts: dict[str, int], around: Around, asked: float | None, alone: bool) -> str:
+    """Why a job in the list does not go on; `alone` says that all who hold items of it are silent."""
+    if job.state not in (JobState.LOADING, *WORKABLE):
+        return ""
+    if asked and job.state == JobState.RUNNING:
+        return "The service asks to wait."
+    if counts["running"]:
+        return "Its worker is silent." if alone else ""
+    return around.trouble(job) or waits(job, counts, True, around)

@@ -13,10 +13,10 @@ from typing import Any, Final, TypeAlias
 from jobs import engine
 from jobs.files.flattening import Key
 from jobs.limits import End
-from jobs.models.cause import normalised, signature
 from jobs.models.states import CELL_FALLBACK, CELL_RETRYING, ItemState
 from jobs.processors import Call, Task
 from jobs.processors.storable import harmless
+from jobs.signatures import top_frame
 
 HOLD: Final = 5.0  # seconds; a longer wait is stored as due and holds no worker
 THROTTLED: Final = "throttled"
@@ -33,7 +33,7 @@ class Outcome:
     """What is to be stored for one item: a final state, or PENDING with the time of its next attempt.
 
     `made` counts the attempts since the item was stored last, `times` are their durations. `held` says that whoever
-    tried it will try it again soon, `keys` what keys the result has.
+    tried it will try it again soon, `keys` what keys the result has, `frame` where a failure happened.
     """
 
     position: int
@@ -52,6 +52,7 @@ class Outcome:
     times: Sequence[float] = ()
     held: bool = False
     keys: tuple[Key, ...] = ()
+    frame: str = ""
 
     @property
     def final(self) -> bool:
@@ -206,6 +207,7 @@ def _failed(
         outcome.held = (outcome.due - datetime.now(UTC)).total_seconds() <= HOLD
         return outcome
     outcome.state, outcome.cell, outcome.finished = int(ItemState.FAILED), int(ItemState.FAILED), _ended(attempt)
+    outcome.frame = harmless(call.redact(top_frame(failure.trace, failure.message)))
     task = task_of(attempt.position)
     stored = call.fallback(task, failure) if task else None
     if stored is not None:
@@ -218,7 +220,7 @@ def refused(outcome: Outcome) -> Outcome:
     failed = int(ItemState.FAILED)
     return replace(
         outcome, state=failed, cell=failed, due=None, finished=outcome.finished or datetime.now(UTC), result="",
-        fallback="", keys=(), held=False, error_kind="not storable", error=UNSTORABLE,
+        fallback="", keys=(), held=False, error_kind="not storable", error=UNSTORABLE, frame="",
     )  # fmt: skip
 
 
@@ -247,21 +249,6 @@ def _row(attempt: engine.Attempt, call: Call) -> AttemptRow:
         attempt.position, attempt.number, moment(attempt.started), attempt.seconds, harmless(failure.kind)[:100],
         message, trace, log, None if attempt.retry_at is None else moment(attempt.retry_at),
     )  # fmt: skip
-
-
-def group_by_cause(failed: Iterable[Outcome]) -> dict[str, list[Outcome]]:
-    """Signature of the cause → the failures that share it."""
-    groups: dict[str, list[Outcome]] = {}
-    for outcome in failed:
-        groups.setdefault(signature(outcome.error_kind, outcome.error), []).append(outcome)
-    return groups
-
-
-def cause_row(mark: str, group: Sequence[Outcome]) -> tuple[str, str, str, str, int, int, int]:
-    """(signature, kind, title, sample, count, first, last) of failures that share a cause."""
-    first, positions = group[0], [outcome.position for outcome in group]
-    title = normalised(first.error)
-    return mark, first.error_kind, title, first.error, len(group), min(positions), max(positions)
 
 
 def shown(outcome: Outcome) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db.models import Count, Exists, F, OuterRef, Q, Sum
@@ -10,6 +13,7 @@ from django.utils import timezone
 
 from jobs.models import Job, JobState, Series, Shard
 from jobs.models.job import JobQuerySet
+from jobs.models.series import QUARTER, QUARTERS, quarter_of
 
 WAITING: Final = (JobState.LOADING, JobState.READY, JobState.QUEUED)
 TABS: Final = {
@@ -32,9 +36,8 @@ WORDS: Final = 5  # of a search that count
 
 
 def of(owner: int | None) -> JobQuerySet:
-    """The jobs of one person, or with None all."""
-    present = Job.objects.present()
-    return present if owner is None else present.filter(owner=owner)
+    """The jobs of one person and those shared with them, or with None all."""
+    return Job.objects.present() if owner is None else Job.objects.of_person(owner)
 
 
 def searched(jobs: JobQuerySet, words: str) -> JobQuerySet:
@@ -56,8 +59,8 @@ def ordered(jobs: JobQuerySet, sort: str) -> JobQuerySet:
         return jobs.annotate(bad=Sum("shards__failed", default=0)).order_by("-bad", "-created", "-pk")
     if sort == "open":
         done = Sum(F("shards__succeeded") + F("shards__failed") + F("shards__rejected"), default=0)
-        share = done * 1.0 / NullIf(F("total"), 0)
-        return jobs.annotate(share=share).order_by(F("share").asc(nulls_first=True), "-created", "-pk")
+        part = done * 1.0 / NullIf(F("total"), 0)
+        return jobs.annotate(part=part).order_by(F("part").asc(nulls_first=True), "-created", "-pk")
     return jobs.order_by("-created", "-pk")
 
 
@@ -72,16 +75,32 @@ def glance(owner: int | None) -> dict[str, Any]:
     counts = tabs(jobs)
     shards = Shard.objects.filter(job__in=jobs)
     sums = shards.aggregate(failed=Sum("failed", default=0), rate=Sum("rate", filter=~Q(token=""), default=0.0))
-    today = Series.objects.filter(day=timezone.localdate(), job__in=jobs)
+    lately = finished_lately(jobs)
     strip = {
         "running": counts["running"],
         "others": others(counts),
         "rate": round(sums["rate"], 1),
-        "today": today.aggregate(n=Sum("done_on_day", default=0))["n"],
+        "today": sum(count for quarter, count in lately.items() if quarter >= quarter_of(midnight())),
+        "lately": sorted(lately.items()),
         "failed": sums["failed"],
         "failed_in": f"in {counts['failures']:,} job{'' if counts['failures'] == 1 else 's'}" if sums["failed"] else "",
     }
     return {"tabs": counts, "strip": strip}
+
+
+def finished_lately(jobs: JobQuerySet) -> Counter[int]:
+    """Items that finished in each quarter of an hour of the last day: each viewer adds up since their own midnight."""
+    since = timezone.now() - timedelta(seconds=QUARTER * QUARTERS)
+    kept = Series.objects.filter(at__gte=since, job__in=jobs).values_list("quarters", flat=True)
+    found: Counter[int] = Counter()
+    for text in kept:
+        found.update({quarter: count for quarter, count in json.loads(text) if count and quarter > quarter_of(since)})
+    return found
+
+
+def midnight() -> datetime:
+    """When the present day began where the server is."""
+    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def others(counts: dict[str, int]) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 
@@ -16,24 +15,34 @@ class OverQuota(ValueError):
     """A person has as much here as one may have. The message is a sentence for them."""
 
 
+class Allowed(NamedTuple):
+    """The `most` that a person may have, 0 for no limit, and what whoever runs this would have to raise."""
+
+    most: int
+    by: str
+
+
 def one_at_a_time(owner: Any) -> None:
     """Of two transactions that count what this person has, the second waits for the end of the first."""
     get_user_model().objects.select_for_update(no_key=True).filter(pk=owner.pk).first()
 
 
-def room_for_file(stored: int, size: int) -> None:
-    """Raises OverQuota where a file of `size` bytes does not fit beside the `stored` bytes of the same person."""
-    most = settings.JOBS_MAX_STORED_MB * MB
+def room_for_file(stored: int, size: int, allowed: Allowed) -> None:
+    """Raises OverQuota where a file of `size` bytes does not fit beside the `stored` bytes of the same person.
+
+    What is allowed are megabytes.
+    """
+    most = allowed.most * MB
     if most and stored + size > most:
         raise OverQuota(
             f"This file has {_mb(size)} and you have {_mb(stored)} stored here already; {_mb(most)} are allowed. "
-            f"Delete jobs that you need no more, {RAISE} JOBS_MAX_STORED_MB."
+            f"Delete jobs that you need no more, {RAISE} {allowed.by}."
         )
 
 
-def room_for_job(owner: Any, unfinished: QuerySet[Any]) -> None:
+def room_for_job(owner: Any, unfinished: QuerySet[Any], allowed: Allowed) -> None:
     """Raises OverQuota where a person has so many `unfinished` jobs that no more may begin. Wants a transaction."""
-    most = settings.JOBS_MAX_RUNNING_JOBS
+    most = allowed.most
     if not most:
         return
     one_at_a_time(owner)
@@ -41,7 +50,7 @@ def room_for_job(owner: Any, unfinished: QuerySet[Any]) -> None:
         jobs = "1 job that has" if count == 1 else f"{count:,} jobs that have"
         raise OverQuota(
             f"You have {jobs} not ended; {most:,} at a time {'is' if most == 1 else 'are'} allowed. "
-            f"Wait for one to end, cancel one, {RAISE} JOBS_MAX_RUNNING_JOBS."
+            f"Wait for one to end, cancel one, {RAISE} {allowed.by}."
         )
 
 

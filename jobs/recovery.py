@@ -8,12 +8,11 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs import events, outcomes, rows, store
+from jobs import causes, events, outcomes, rows, store
 from jobs.limits import items
 from jobs.models import ItemState, Job, JobState, Shard
 from jobs.models.shard import ShardQuerySet
 from jobs.outcomes import AttemptRow, Outcome
-from jobs.saving import count_causes
 from jobs.store import FATAL_STRIKES, Held, Lease
 
 DEATH_KIND: Final = "worker died"
@@ -86,7 +85,7 @@ def death(position: int, tries: int) -> Outcome:
 def condemn(shard: Shard, held: Held, condemned: list[Outcome]) -> None:
     """Such items fail, so that the rest can go on."""
     job, run, worker = shard.job_id, shard.job.run_id, shard.worker_id or 0
-    count_causes(job, condemned)
+    causes.count(job, condemned)
     rows.save_outcomes(job, run, worker, condemned)
     now = timezone.now()
     last = [AttemptRow(o.position, o.tries, now, 0.0, o.error_kind, o.error, "", "", None) for o in condemned]

@@ -82,7 +82,8 @@ def erase(job: Job, until: float | None = None) -> bool:
         Job.objects.filter(pk=job.pk).update(run=None)
         Job.objects.filter(pk=job.pk).delete()
     for upload in uploads:
-        upload.discard()
+        if not upload.discard():
+            upload.follow()
     logger.info("Job %s was removed", job.code)
     return True
 

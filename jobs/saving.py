@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from django.conf import settings
 
-from jobs import events, outcomes, rows, sql, store
+from jobs import causes, events, outcomes, rows, sql, store
 from jobs.engine import Pulse
 from jobs.files.flattening import MOST, Key
 from jobs.models import ItemState, Job, Worker
 from jobs.models.states import CELL_FALLBACK, CELL_RETRYING
-from jobs.outcomes import NEWEST, Found, Outcome
+from jobs.outcomes import NEWEST, Found
 from jobs.store import Claim, Held, Lease, LostLease
 
 AT_REST: Final = Pulse({}, 0, None, 0)
@@ -23,15 +23,6 @@ AT_REST: Final = Pulse({}, 0, None, 0)
 def seen(pulse: Pulse) -> tuple[set[int], bool]:
     """What viewers see of a run of the engine: which items are tried, and whether the service asks to wait."""
     return set(pulse.running), pulse.throttled_until is None
-
-
-def count_causes(job: int, failed: Iterable[Outcome]) -> None:
-    """Counts why these items failed, and notes on each of them which cause it is."""
-    groups = outcomes.group_by_cause(failed)
-    ids = store.count_causes(job, [outcomes.cause_row(mark, group) for mark, group in groups.items()])
-    for mark, group in groups.items():
-        for outcome in group:
-            outcome.cause = ids[mark]
 
 
 class Save:
@@ -70,7 +61,7 @@ class Save:
             list(chain.from_iterable(getattr(part, name) for part in self.done.values()))
             for name in ("plain", "others", "rows")
         )
-        count_causes(job, (outcome for outcome in others if outcome.state == ItemState.FAILED))
+        causes.count(job, (outcome for outcome in others if outcome.state == ItemState.FAILED))
         written = rows.save_plain(job, run, worker, plain) + rows.save_outcomes(job, run, worker, others)
         if written != len(plain) + len(others):
             raise LostLease("an item was stored by somebody else")

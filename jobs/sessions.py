@@ -15,6 +15,7 @@ from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
 from jobs import events
+from jobs.models import Share
 
 
 @receiver(post_delete, sender=Session)
@@ -32,6 +33,13 @@ def person_changed(instance: User, using: str, **kwargs: Any) -> None:
     signed_in = set(kwargs.get("update_fields") or ()) == {"last_login"}
     if not signed_in and not kwargs.get("created"):
         ask_again(instance.pk, using)
+
+
+@receiver(post_save, sender=Share)
+@receiver(post_delete, sender=Share)
+def share_changed(instance: Share, using: str, **kwargs: Any) -> None:
+    """Their list has one job more or less, and the page of a job that is no longer shared closes."""
+    ask_again(instance.person_id, using)
 
 
 def ask_again(person: int, using: str) -> None:

@@ -167,23 +167,6 @@ def next_due(job: int, lease: Lease) -> Any:
 # Recording
 
 
-def count_causes(job: int, causes: Iterable[tuple[str, str, str, str, int, int, int]]) -> dict[str, int]:
-    """Adds to the causes (signature, kind, title, sample, count, first, last); returns signature → id."""
-    ids: dict[str, int] = {}
-    for signature, kind, title, sample, count, first, last in sorted(causes):
-        low, high = ("LEAST", "GREATEST") if postgres() else ("MIN", "MAX")
-        rows = execute(
-            f"""INSERT INTO jobs_cause (job_id, signature, kind, title, sample, count, first, last, since)
-                VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-                ON CONFLICT (job_id, signature) DO UPDATE SET count = jobs_cause.count + excluded.count,
-                    first = {low}(jobs_cause.first, excluded.first), last = {high}(jobs_cause.last, excluded.last)
-                RETURNING id""",
-            [job, signature, kind, title, sample, count, first, last, adapter()(timezone.now())],
-        )
-        ids[signature] = rows[0][0]
-    return ids
-
-
 def add_batch(job: int, delta: bytes, rows: Sequence[dict[str, Any]]) -> int:
     """Gives the transaction its number and stores what it changed. Taken last: it locks the job's row."""
     found = execute("UPDATE jobs_job SET seq = seq + 1 WHERE id = %s RETURNING seq", [job])

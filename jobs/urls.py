@@ -1,7 +1,9 @@
 from django.urls import path
 
 from jobs.views import (
+    activity,
     again,
+    causes,
     corrections,
     dials,
     downloads,
@@ -14,6 +16,7 @@ from jobs.views import (
     new,
     preview,
     setup,
+    sharing,
     trial,
     uploads,
 )
@@ -39,6 +42,13 @@ urlpatterns = [
     path("jobs/<str:code>/adjust/", dials.adjust, name="adjust"),
     path("jobs/<str:code>/retry/", again.retry, name="retry"),
     path("jobs/<str:code>/accept/", again.accept, name="accept"),
+    path("jobs/<str:code>/rename/", sharing.rename, name="rename"),
+    path("jobs/<str:code>/share/", sharing.share, name="share"),
+    path("jobs/<str:code>/share/<int:key>/remove/", sharing.unshare, name="unshare"),
+    path("jobs/<str:code>/give/", sharing.give, name="give"),
+    path("jobs/<str:code>/activity/", activity.activity, name="activity"),
+    path("jobs/<str:code>/corrections/<int:number>/", activity.correction_file, name="correction_file"),
+    path("jobs/<str:code>/causes/", causes.causes, name="causes"),
     path("jobs/<str:code>/items/", items.items, name="items"),
     path("jobs/<str:code>/items/<int:row>/", items.item, name="item"),
     path("jobs/<str:code>/items/<int:row>/edit/", editing.edit, name="edit"),

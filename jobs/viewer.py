@@ -186,6 +186,10 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
 async def waited(event: asyncio.Event, seconds: float) -> bool:
     """Whether the event came within so many seconds."""
+    if event.is_set():
+        return True
     with contextlib.suppress(TimeoutError):
-        return await asyncio.wait_for(event.wait(), seconds)
+        # Not `wait_for`, which makes a task each time.
+        async with asyncio.timeout(seconds):
+            return await event.wait()
     return False

@@ -16,11 +16,13 @@ from jobs.dials import per_second
 from jobs.limits import items
 from jobs.models import Job, JobState, Part, Worker
 from jobs.models.part import BROKER
+from jobs.models.shard import ShardQuerySet
 from jobs.models.worker import SEEN_WITHIN, WorkerQuerySet
 
 TOLD_FOR: Final = timedelta(seconds=30)  # how long a page says what went back to the queue
 SLOW: Final = 2.0  # times as long as 95 of 100 items take, and so many seconds: from there on an item is slow
 NEARLY: Final = 0.8  # of its rate, from where on a job is limited by it
+SILENT: Final = "will go back to the queue."  # how the sentence about a silent worker ends
 BROKER_AWAY: Final = "The broker cannot be reached; trying again."
 
 
@@ -41,6 +43,11 @@ def nobody(workers: WorkerQuerySet) -> str:
         return ""
     last = workers.order_by("-seen").first()
     return f"No worker is running{f'; the last one was seen {ago(last.seen)}' if last else ''}. The job waits."
+
+
+def unheard(shards: ShardQuerySet) -> ShardQuerySet:
+    """What workers hold that have not been heard of."""
+    return shards.leased().filter(worker__seen__lt=Now() - SEEN_WITHIN)
 
 
 def slow(job: Job, counts: Mapping[str, int], running: Sequence[tuple[int, float]], p95: float | None) -> str:
@@ -93,14 +100,14 @@ class Around:
 
     def silent(self, job: Job) -> str:
         """Which worker that holds items of the job has not been heard of."""
-        held = job.shards.leased().filter(worker__seen__lt=Now() - SEEN_WITHIN)
+        held = unheard(job.shards.all())
         found = (
             held.values_list("worker__name", "worker__seen").annotate(items=Sum("running")).order_by("-items").first()
         )
         if not found:
             return ""
         name, seen, count = found
-        return f"Worker {name} was last seen {ago(seen)}; its {items(count)} will go back to the queue."
+        return f"Worker {name} was last seen {ago(seen)}; its {items(count)} {SILENT}"
 
     def returned(self, job: Job) -> str:
         """What went back to the queue a moment ago, and from whom."""

@@ -22,6 +22,8 @@ STATES: Final[Mapping[str, tuple[ItemState, ...]]] = {
     NOT_SUCCEEDED: (ItemState.PENDING, ItemState.FAILED, ItemState.REJECTED),
 }  # fmt: skip
 SORTS: Final = ("row", "seconds", "attempts", "finished")
+MORE: Final = 100  # rows that are added to a page at a time, up to
+MOST: Final = 500
 LONGEST: Final = 200  # characters of a text that is looked for
 
 _MARK: Final = re.compile(r"([0-9]{1,9})(?:~(-?[0-9.e+-]{1,40}))?")
@@ -50,7 +52,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One page of items. `least` and `most` are seconds; a `sort` with a minus begins with the largest."""
+    """One page of items, with `more` rows than a page has by itself.
+
+    `least` and `most` are seconds; a `sort` with a minus begins with the largest.
+    """
 
     state: str = ""
     cause: int = 0
@@ -60,6 +65,7 @@ class Wanted:
     sort: str = "row"
     after: Mark | None = None
     before: Mark | None = None
+    more: int = 0
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Wanted:
@@ -75,6 +81,7 @@ class Wanted:
             sort=sort if known else "row",
             after=Mark.of(query.get("after", "")),
             before=Mark.of(query.get("before", "")),
+            more=next((n for n in range(MORE, MOST + 1, MORE) if query.get("more") == str(n)), 0),
         )
 
     @property
@@ -99,7 +106,11 @@ class Wanted:
 
     def but(self, **changes: Any) -> Wanted:
         """The same with other values, from its first page unless a mark is among them."""
-        return replace(self, **{"after": None, "before": None} | changes)
+        return replace(self, **{"after": None, "before": None, "more": 0} | changes)
+
+    def longer(self) -> Wanted | None:
+        """The same page with more rows behind its last one; None where it does not get longer."""
+        return replace(self, more=self.more + MORE) if self.more < MOST and not self.before else None
 
     @property
     def query(self) -> str:
@@ -107,7 +118,7 @@ class Wanted:
         values = {
             "state": self.state, "cause": self.cause or "", "q": self.text, "from": written(self.least),
             "to": written(self.most), "sort": "" if self.sort == "row" else self.sort, "after": self.after or "",
-            "before": self.before or "",
+            "before": self.before or "", "more": self.more or "",
         }  # fmt: skip
         return urlencode({name: value for name, value in values.items() if value != ""})
 

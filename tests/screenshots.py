@@ -16,16 +16,18 @@ from typing import Final, Literal
 
 from playwright.sync_api import Page, sync_playwright
 
+from tests.browser.places import STATES
 from tests.browser.stage import Stage, staged
-from tests.browser.states import STATES
+from tests.browser.states import MAIN
 from tests.services import ROOT
 from tests.services.chromium import chromium
 
 FOLDER: Final = ROOT / "screenshots"
 SIZES: Final = ((1440, 900), (390, 844))
+LARGE: Final = (2560, 1440)
 THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 TALLEST: Final = 2400  # pixels: longer pages are cut there
-SETTLED: Final = 0.3  # seconds until everything that follows a new size or theme is drawn
+SETTLED: Final = 0.7  # seconds until everything that follows a new size or theme is drawn
 
 
 def short(state: str) -> str:
@@ -47,7 +49,7 @@ def fit(page: Page, width: int, height: int) -> None:
 
 
 def draw(page: Page, state: str) -> None:
-    for width, height in SIZES:
+    for width, height in (*SIZES, LARGE) if state in MAIN else SIZES:
         fit(page, width, height)
         for theme in THEMES:
             page.emulate_media(color_scheme=theme)

@@ -212,6 +212,18 @@ def command(process: psutil.Process) -> list[str]:
         return []
 
 
+@contextmanager
+def frozen(*processes: psutil.Process) -> Iterator[None]:
+    """Lets them stand still for a while."""
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGCONT)
+
+
 class Page:
     """A page that follows the contract of frames: what it holds in the end must be what is stored."""
 

@@ -17,6 +17,7 @@ class Here:
     """Calls the user's function in the thread that asks."""
 
     def __init__(self, process: Callable[[Any], Any], surroundings: Context) -> None:
+        context.listen()
         self._process = process
         self._surroundings = surroundings
 

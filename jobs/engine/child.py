@@ -19,7 +19,7 @@ from contextlib import suppress
 from types import ModuleType
 from typing import Any, BinaryIO
 
-from jobs.engine import calls, wire
+from jobs.engine import calls, context, wire
 from jobs.engine.context import Ticket
 from jobs.engine.failures import describe
 from jobs.engine.threads import Worker
@@ -68,6 +68,7 @@ def _become(setup: dict[str, Any]) -> Any:
         os.environ.pop("PYTHONPATH", None)
     else:
         os.environ["PYTHONPATH"] = setup["pythonpath"]
+    context.adopt(setup["levels"])
     if setup["main"] is not None:
         _load_main(*setup["main"])
     process = calls.Unpickling(setup["process"])

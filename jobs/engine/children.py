@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jobs.engine import failures, wire
+from jobs.engine import context, failures, wire
 from jobs.engine.context import Ticket
 from jobs.engine.threads import Worker
 from jobs.engine.types import WORKER_DIED
@@ -153,6 +153,7 @@ class InChild:
             "path": list(sys.path),
             "pythonpath": os.environ.get("PYTHONPATH"),
             "main": _main() if b"__main__" in pickled else None,
+            "levels": context.levels(),
             "process": pickled,
         }
 

@@ -1,8 +1,9 @@
-"""What the code that processes an item may know about its attempt."""
+"""What the code that processes an item may know about its attempt, and what is kept of what it logs."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import FrozenInstanceError, dataclass
@@ -12,6 +13,7 @@ from jobs.engine.failures import clip
 from jobs.engine.types import Attempt, Failure
 
 LOG_BYTES = 16_000
+OWN = "jobs.engine.attempt"
 
 
 class AttemptContext:
@@ -27,27 +29,39 @@ class AttemptContext:
     @property
     def logger(self) -> logging.Logger:
         """Most items never log, so the logger is made when it is asked for."""
-        logger = self._ticket.log
-        if not isinstance(logger, AttemptLogger):
-            logger = AttemptLogger()
-            # Code that outlives its attempt may go on logging, but nobody hears it.
-            with suppress(FrozenInstanceError):
-                self._ticket.log = logger
-        return logger
+        return _logger_of(self._ticket)
+
+
+def _logger_of(ticket: Ticket) -> AttemptLogger:
+    logger = ticket.log
+    if not isinstance(logger, AttemptLogger):
+        logger = AttemptLogger()
+        # Code that outlives its attempt may go on logging, but nobody hears it.
+        with suppress(FrozenInstanceError):
+            ticket.log = logger
+    return logger
+
+
+def said(ticket: Ticket) -> str:
+    """What was logged so far in an attempt that may go on logging."""
+    log = ticket.log
+    return log.text if isinstance(log, AttemptLogger) else log
 
 
 class AttemptLogger(logging.Logger):
     """Keeps what is logged as text, up to 16 kB; it needs no handler and passes nothing on."""
 
     def __init__(self) -> None:
-        super().__init__("jobs.engine.attempt")
+        super().__init__(OWN)
         self._lines: list[str] = []
         self._size = 0
+        self._last: logging.LogRecord | None = None
 
     def handle(self, record: logging.LogRecord) -> None:
-        """Keep the line unless the log is full already."""
-        if self._size > LOG_BYTES:
+        """Keep the line unless the log is full already, or the line is there."""
+        if self._size > LOG_BYTES or record is self._last:
             return
+        self._last = record
         line = clip(_line(record), LOG_BYTES)
         self._size += len(line.encode()) + 1
         self._lines.append(line)
@@ -60,13 +74,17 @@ class AttemptLogger(logging.Logger):
 
 def _line(record: logging.LogRecord) -> str:
     try:
-        return _formatter.format(record)
+        return (_own if record.name == OWN else _named).format(record)
     except Exception:
         # A wrong number of arguments is the log line's trouble, not the item's.
         return f"{record.levelname} {record.msg!r:.2000}"
+    finally:
+        # Others format it after this, each in their own way.
+        record.exc_text = None
 
 
-_formatter = logging.Formatter("%(levelname)s %(message)s")
+_own = logging.Formatter("%(levelname)s %(message)s")
+_named = logging.Formatter("%(levelname)s %(name)s: %(message)s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +135,44 @@ enter = _running.set
 def current() -> AttemptContext:
     """The attempt that this code runs in; LookupError outside of one."""
     return AttemptContext(_running.get())
+
+
+class Listener:
+    """Makes log records as before, and keeps those of an attempt with it, from INFO on.
+
+    Records are heard where they are made, and not by a handler: so each line is written once, to where it was written
+    before, whatever handlers there are. Nothing is done for what no logger lets through.
+    """
+
+    def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
+        self._make = make
+
+    def __call__(self, name: str, level: Any, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        """The record."""
+        record = self._make(name, level, *args, **kwargs)
+        ticket = _running.get(None)
+        if ticket is not None and name != OWN and isinstance(level, int) and level >= logging.INFO:
+            with suppress(Exception):
+                _logger_of(ticket).handle(record)
+        return record
+
+
+def listen() -> None:
+    """From now on whatever is logged in the thread of an attempt is kept with the attempt."""
+    make = logging.getLogRecordFactory()
+    if not isinstance(make, Listener):
+        logging.setLogRecordFactory(Listener(make))
+
+
+def levels() -> dict[str, int]:
+    """The level of each logger that has one of its own; that of the root is called ""."""
+    # Another thread may make a logger at this moment.
+    known = list(logging.root.manager.loggerDict.items())
+    set_ = {name: logger.level for name, logger in known if isinstance(logger, logging.Logger) and logger.level}
+    return {"": logging.root.level} | set_
+
+
+def adopt(levels: Mapping[str, int]) -> None:
+    """Lets the loggers of this process through what those of another one do."""
+    for name, level in levels.items():
+        logging.getLogger(name or None).setLevel(level)

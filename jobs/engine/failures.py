@@ -10,6 +10,7 @@ from jobs.engine.types import TIMEOUT, Failure
 MESSAGE_BYTES = 2_000
 TRACE_BYTES = 8_000
 KIND_BYTES = 200
+PART = 2_500  # of a trace: an error with its message, or one call
 # The innermost calls that a trace shows. An exception object that is raised again and again collects thousands.
 FRAMES = 50
 
@@ -62,6 +63,14 @@ def _trace(error: BaseException) -> str:
     while place is not None and place.tb_frame.f_globals.get("__name__", "").startswith("jobs.engine."):
         place = place.tb_next
     try:
-        return "".join(traceback.format_exception(type(error), error, place, limit=-FRAMES))
+        parts = traceback.format_exception(type(error), error, place, limit=-FRAMES)
+        return "".join(map(_part, parts))
     except BaseException:
         return ""
+
+
+def _part(part: str) -> str:
+    """A part of a trace without its middle where it is so long that it would leave no room for where it happened."""
+    if len(part.encode(errors="replace")) <= PART:
+        return part
+    return clip(part, PART) + clip(part, PART // 5, keep_end=True)

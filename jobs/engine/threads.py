@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from jobs.engine.bell import Bell
-from jobs.engine.context import Ticket
+from jobs.engine.context import Ticket, said
 from jobs.engine.executor import Executor
 from jobs.engine.failures import too_long
 
@@ -139,6 +139,7 @@ class Pool:
         if worker.ticket is not ticket:
             # Its value may be the result already.
             return None
+        stand_in.log = said(ticket)
         self.expired.add(ticket)
         if not self._caller.reclaim(worker):
             worker.leaving = True

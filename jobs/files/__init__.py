@@ -6,6 +6,7 @@ from jobs.files.formula import guard, unguard
 from jobs.files.lines import Readable
 from jobs.files.naming import KEY_COLUMNS, Name, naming
 from jobs.files.payload import Picker, cells, columns_of
+from jobs.files.pipe import Pipe
 from jobs.files.reading import Reader, open_rows, read, recognise, sheets
 from jobs.files.report import REFUSED, Check, Findings, Group, Preflight, Problem, Report, preflight
 from jobs.files.shape import LIMITS, Limits, Partial, Reason, Row, Shape, Unreadable
@@ -35,6 +36,7 @@ __all__ = [
     "Name",
     "Partial",
     "Picker",
+    "Pipe",
     "Preflight",
     "Problem",
     "Readable",

@@ -7,7 +7,6 @@ them has to be kept; a text never becomes a formula or a link.
 
 from __future__ import annotations
 
-import io
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ from contextlib import closing
 from typing import Any, Final
 
 from jobs.files.payload import cell_text
+from jobs.files.pipe import Pipe
 
 ROWS: Final = 1_048_576  # of a sheet, its header among them
 COLUMNS: Final = 16_384
@@ -70,7 +70,7 @@ class Workbook:
     def __init__(self, header: Sequence[str]) -> None:
         self._header = header
         self._letters = [letters(at) for at in range(len(header))]
-        self._stream = _Pipe()
+        self._stream = Pipe()
         self._archive = zipfile.ZipFile(self._stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
         self._sheets: list[str] = []
         self._cut = 0
@@ -187,22 +187,3 @@ def parts(sheets: Sequence[str]) -> dict[str, str]:
         f'ContentType="application/xml"/><Override PartName="/xl/workbook.xml" ContentType="{TYPES}.sheet.main+xml"/>'
         f"{overrides}</Types>",
     }
-
-
-class _Pipe(io.RawIOBase):
-    """Takes what is written and gives it away. It cannot go back, so the archive has to do without."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._pieces.append(bytes(data))
-        return len(data)
-
-    def take(self) -> bytes:
-        data = b"".join(self._pieces)
-        self._pieces.clear()
-        return data

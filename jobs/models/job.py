@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, cast
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum
+from django.db.models import Count, F, Q, Sum
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,20 +15,20 @@ from jobs import dials, events, processors
 from jobs.engine import Policy
 from jobs.files import Shape, flattening
 from jobs.limits import SAMPLE, End, Limit, Tally, items
+from jobs.models import ownership
 from jobs.models.activity import Activity
 from jobs.models.batch import Batch
 from jobs.models.item import Attempt, Item, ItemQuerySet
+from jobs.models.jobset import COUNTS as COUNTS
+from jobs.models.jobset import JobQuerySet as JobQuerySet
 from jobs.models.run import Run
-from jobs.models.shard import Shard
 from jobs.models.states import ARROWS, ENDED, UNFINISHED, WORKABLE, ItemState, JobState, sources
+from jobs.models.states import Refused as Refused
 from jobs.models.upload import Upload
 
 # Without 0, 1, l and o, which people misread.
 ALPHABET: Final = "23456789abcdefghijkmnpqrstuvwxyz"
 WORKERS_PER_TASK: Final = 50
-COUNTS: Final = (
-    "pending", "retrying", "succeeded", "failed", "rejected", "fallbacks", "attempts", "running", "rerunning",
-)  # fmt: skip
 # Begins to count anew what the failure limit looks at.
 NEW_ROUND: Final[dict[str, Any]] = {"limit_round": F("limit_round") + 1, "limit_tally": ""}
 # And so for the first time: nobody works on the job.
@@ -39,7 +38,6 @@ UNREAD: Final[dict[str, Any]] = {
     "total": 0, "report": {}, "result_keys": [], "run": None, "reason": "", "finished": None, "pruned": None,
     "readings": F("readings") + 1, "load_token": "", "load_expires": None, **FIRST_ROUND,
 }  # fmt: skip
-LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 # Which verb is possible in which state; the sentence says why not in the others.
 VERBS: Final[dict[str, tuple[tuple[JobState, ...], str]]] = {
@@ -65,60 +63,9 @@ VERBS: Final[dict[str, tuple[tuple[JobState, ...], str]]] = {
 }
 
 
-class Refused(Exception):
-    """The verb is not possible in the job's state; the message is a sentence for a person."""
-
-
 def new_code() -> str:
     """12 of 32 letters: 60 random bits."""
     return "".join(secrets.choice(ALPHABET) for _ in range(12))
-
-
-class JobQuerySet(models.QuerySet["Job"]):
-    """Jobs by who may see them and what is to be done with them."""
-
-    def present(self) -> JobQuerySet:
-        """All but those that were deleted and are being removed."""
-        return self.filter(deleting=None)
-
-    def visible_to(self, user: Any) -> JobQuerySet:
-        """The jobs that this person may see: their own, and all for staff."""
-        return self.present() if user.is_staff else self.present().filter(owner=user)
-
-    def unfinished_of(self, owner: Any) -> JobQuerySet:
-        """The person's jobs that are read, wait, run or are paused."""
-        return self.present().filter(owner=owner, state__in=(JobState.LOADING, *UNFINISHED))
-
-    def workable(self) -> JobQuerySet:
-        return self.filter(state__in=WORKABLE)
-
-    def of_same_content(self, upload: Upload) -> JobQuerySet:
-        """The owner's jobs of files that hold the same bytes, newest first."""
-        same = self.present().filter(owner=upload.owner_id, upload__sha256=upload.sha256)
-        return same.order_by("-created", "-pk")
-
-    def with_counts(self) -> JobQuerySet:
-        """Each job with the sums of its shards as `sum_<count>`: one query for a whole page."""
-        return self.annotate(**{f"sum_{name}": Sum(f"shards__{name}", default=0) for name in COUNTS})
-
-    def in_turn(self) -> list[Job]:
-        """Jobs that one more worker could work on now, whose turn it is first.
-
-        The owner with the fewest workers at work comes first, then who was served longest ago, then so their jobs.
-        """
-        jobs = list(self.filter(Exists(Shard.objects.claimable().filter(job=OuterRef("pk")))))
-        leased = Shard.objects.leased()
-        tasks = leased.filter(share__gt=0).values_list("job").annotate(workers=Sum("share"), tasks=Count("pk"))
-        used: dict[int, tuple[int, int]] = {job: (workers, count) for job, workers, count in tasks}
-        busy: dict[int, int] = dict(leased.values_list("job__owner").annotate(Sum("share")))
-        owners = Job.objects.filter(owner__in={job.owner_id for job in jobs})
-        served: dict[int, datetime | None] = dict(owners.values_list("owner").annotate(Max("served")))
-
-        def turn(job: Job) -> tuple[Any, ...]:
-            last = served[job.owner_id] or LONG_AGO
-            return busy.get(job.owner_id, 0), last, used.get(job.pk, (0, 0)), job.served or LONG_AGO, job.pk
-
-        return sorted((job for job in jobs if job.room(*used.get(job.pk, (0, 0)))), key=turn)
 
 
 class Job(models.Model):
@@ -229,6 +176,15 @@ class Job(models.Model):
 
     def allows(self, verb: str) -> bool:
         return self.state in VERBS[verb][0]
+
+    # Whose it is, and who else may do something with it
+
+    may_act = ownership.may_act
+    may_give = ownership.may_give
+    share = ownership.share
+    unshare = ownership.unshare
+    rename = ownership.rename
+    give = ownership.give
 
     def counts(self) -> dict[str, int]:
         """The sums of the shards; see COUNTS for the names."""
@@ -347,7 +303,7 @@ class Job(models.Model):
         self.refuse_unless("start")
         run = self.new_run(Run.Kind.FIRST, self.counts()["pending"], by)
         self.move(JobState.QUEUED, run=run, reason="", **FIRST_ROUND)
-        self.note("start", "Started", by)
+        self.note("start", "Started", by, run=run)
 
     @transaction.atomic
     def try_out(self, positions: Sequence[int], by: Any = None) -> None:
@@ -355,7 +311,7 @@ class Job(models.Model):
         self.refuse_unless("try")
         run = self.new_run(Run.Kind.TRIAL, len(positions), by, positions=list(positions))
         self.move(JobState.QUEUED, run=run, reason="", **FIRST_ROUND)
-        self.note("try", f"Began to try {items(len(positions))}", by)
+        self.note("try", f"Began to try {items(len(positions))}", by, run=run)
 
     @transaction.atomic
     def change(self, by: Any = None, **fields: Any) -> None:
@@ -370,6 +326,8 @@ class Job(models.Model):
         self.causes.all().delete()
         self.shards.all().delete()
         self.move(JobState.LOADING, **UNREAD, **fields)
+        if "upload" in fields:
+            fields["upload"].follow()
         self.announce(None)
         self.note("change", "Settings changed", by)
 
@@ -463,7 +421,7 @@ class Job(models.Model):
         goes_on = self.run and not (self.trying and self.ended)
         run = self.run if goes_on else self.new_run(Run.Kind.FIRST, self.counts()["pending"], by)
         self.move(JobState.QUEUED, run=run, reason="", finished=None, **NEW_ROUND)
-        self.note("resume", "Resumed", by)
+        self.note("resume", "Resumed", by, run=run)
 
     @transaction.atomic
     def cancel(self, by: Any = None) -> None:

@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+from typing import Any, Final
+
 from django.conf import settings
 from django.db import models
+
+from jobs.quotas import Allowed
+
+OWN: Final = "your quota"
 
 
 class Quota(models.Model):
@@ -19,3 +25,22 @@ class Quota(models.Model):
 
     def __str__(self) -> str:
         return f"quota of {self.person}"
+
+    @classmethod
+    def of(cls, person: Any) -> Quota:
+        """The person's quota; one that says nothing where there is none."""
+        return cls.objects.filter(person=person.pk).first() or cls()
+
+    @property
+    def jobs(self) -> Allowed:
+        """How many jobs that have not ended the person may have."""
+        return allowed(self.running_jobs, "JOBS_MAX_RUNNING_JOBS")
+
+    @property
+    def megabytes(self) -> Allowed:
+        """How many megabytes of files the person may have."""
+        return allowed(self.stored_mb, "JOBS_MAX_STORED_MB")
+
+
+def allowed(own: int | None, setting: str) -> Allowed:
+    return Allowed(getattr(settings, setting), setting) if own is None else Allowed(own, OWN)

@@ -8,7 +8,6 @@ from itertools import pairwise, zip_longest
 from typing import Any, Final, TypeAlias
 
 from django.db import models
-from django.utils import timezone
 
 from jobs import histogram
 from jobs.models.run import Run
@@ -16,6 +15,8 @@ from jobs.models.run import Run
 POINTS: Final = 300
 FOLDED: Final = 0.5  # of an interval; a last point that is shorter becomes part of the one before
 SOONER: Final = 0.9  # of an interval, after which the next point is due: whoever looks comes a little early or late
+QUARTER: Final = 900  # seconds
+QUARTERS: Final = 100  # that are kept: the longest day, on which clocks go back
 SPARK: Final = (96, 20, 24)  # width, height and points of the small curve in the list
 
 # Seconds of the epoch at its end, items finished a second, failed a second, p50 and p95 in seconds (None: no attempts).
@@ -48,13 +49,12 @@ class Series(models.Model):
     failed = models.PositiveIntegerField(default=0)
     attempts = models.PositiveIntegerField(default=0)
     histogram = models.BinaryField(default=b"")
-    day = models.DateField(null=True)
-    done_on_day = models.PositiveIntegerField(default=0, help_text="Items that finished on `day`.")
+    quarters = models.TextField(default="[]", help_text="Quarters of an hour, and the items that finished in each.")
     spark = models.CharField(max_length=400, blank=True, help_text="The rate as the path of a small curve.")
     points = models.TextField(default="[]")
 
     class Meta:
-        indexes = [models.Index(fields=["due"], name="series_due"), models.Index(fields=["day"], name="series_of_day")]
+        indexes = [models.Index(fields=["due"], name="series_due"), models.Index(fields=["at"], name="series_at")]
         verbose_name_plural = "series"
 
     def __str__(self) -> str:
@@ -109,9 +109,15 @@ class Series(models.Model):
         self.at = now
         self.done, self.failed, self.attempts = counted.done, counted.failed, counted.attempts
         self.histogram = counted.histogram
-        today = timezone.localdate(now)
-        self.done_on_day = done + (self.done_on_day if self.day == today else 0)
-        self.day = today
+        quarter = quarter_of(now)
+        lately = {at: count for at, count in json.loads(self.quarters) if quarter - at < QUARTERS}
+        lately[quarter] = lately.get(quarter, 0) + done
+        self.quarters = json.dumps([*lately.items()], separators=(",", ":"))
+
+
+def quarter_of(moment: datetime) -> int:
+    """Quarters of an hour since the epoch. In every time zone a day begins with one."""
+    return int(moment.timestamp() // QUARTER)
 
 
 def pace(count: int, seconds: float) -> float:

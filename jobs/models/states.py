@@ -7,6 +7,10 @@ from typing import Final
 from django.db import models
 
 
+class Refused(Exception):
+    """The verb is not possible in the job's state; the message is a sentence for a person."""
+
+
 class JobState(models.TextChoices):
     LOADING = "loading", "Reading the file"
     READY = "ready", "Ready"

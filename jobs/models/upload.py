@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs import quotas
+from jobs.models.quota import Quota
 
 
 def stored_path(upload: Upload, name: str) -> str:
@@ -105,6 +106,14 @@ class Upload(models.Model):
             return False
         return bool(count)
 
+    def follow(self) -> None:
+        """Belongs to whom it serves: where no job of its owner refers to it, to the owner of the first that does."""
+        owners = list(self.job_set.order_by("pk").values_list("owner_id", flat=True))
+        owners += self.runs.order_by("pk").values_list("job__owner_id", flat=True)
+        if owners and self.owner_id not in owners:
+            Upload.objects.filter(pk=self.pk).update(owner=owners[0])
+            self.refresh_from_db(fields=["owner"])
+
     @classmethod
     def keep(cls, file: File[bytes], name: str, owner: Any) -> Upload:
         """Stores `file` under a path of our own; `name` is kept only to be shown.
@@ -118,7 +127,8 @@ class Upload(models.Model):
             size += len(chunk)
         file.seek(0)
         own = cls.objects.filter(owner=owner)
-        quotas.room_for_file(own.stored(), size)
+        allowed = Quota.of(owner).megabytes
+        quotas.room_for_file(own.stored(), size, allowed)
         upload = cls(owner=owner, name=clean_name(name), size=size, sha256=digest.hexdigest())
         path = stored_path(upload, name)
         try:
@@ -126,7 +136,7 @@ class Upload(models.Model):
             with transaction.atomic():
                 # Another file may have come meanwhile.
                 quotas.one_at_a_time(owner)
-                quotas.room_for_file(own.stored(), size)
+                quotas.room_for_file(own.stored(), size, allowed)
                 upload.save()
         except BaseException:
             # Where the disk is full, what did fit on it is there.

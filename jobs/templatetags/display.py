@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Any, Final, Literal
 
@@ -113,16 +114,13 @@ def parts(counts: Mapping[str, int], total: int) -> list[dict[str, Any]]:
     return [{"state": state, "x": starts[state], "width": widths[state]} for state in SEGMENTS]
 
 
-def tone(state: str, counts: Mapping[str, int]) -> str:
-    """The colour of a job's badge: its state, or what went wrong in one that is finished."""
+@register.simple_tag
+def tone(job: Mapping[str, Any]) -> str:
+    """The colour of the badge of a job (a frame, or a row of the list): its state, or what went wrong in the end."""
+    counts, state = job["counts"], str(job["state"])
     if state != "finished" or not (counts["failed"] or counts["rejected"]):
-        return state
+        return "throttled" if job["label"] == "Throttled" else state
     return "mixed" if counts["succeeded"] else "failed"
-
-
-@register.simple_tag(name="tone")
-def row_tone(row: Mapping[str, Any]) -> str:
-    return tone(row["state"], row["counts"])
 
 
 @register.filter
@@ -142,6 +140,41 @@ def row_note(row: Mapping[str, Any]) -> str:
 def ratio(part: int, total: int) -> int:
     """The width of one part of a bar."""
     return min(BAR, max(THINNEST, half_up(part * BAR / total))) if part and total else 0
+
+
+@register.filter
+def where(cause: Mapping[str, Any]) -> str:
+    """Which rows failed for a cause."""
+    first, last = cause["first"], cause["last"]
+    return f"row {number(first)}" if first == last else f"rows {number(first)} to {number(last)}"
+
+
+@register.filter
+def accepted_part(cause: Mapping[str, Any]) -> str:
+    """How many items of a cause are accepted, where some are and others are not."""
+    accepted = cause["accepted"]
+    return f"{accepted:,} accepted" if 0 < accepted < cause["count"] else ""
+
+
+@register.filter
+def by_settled(causes: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """Causes of which something is left to do, and those that are accepted as a whole."""
+    parts: dict[str, list[Mapping[str, Any]]] = {"open": [], "settled": []}
+    for cause in causes:
+        parts["settled" if cause["accepted"] >= cause["count"] else "open"].append(cause)
+    return parts
+
+
+@register.filter
+def at(values: Sequence[Any] | Literal[""] | None, place: int) -> Any:
+    """What stands at a place of a list; None where it is shorter."""
+    return values[place] if values and place < len(values) else None
+
+
+@register.filter
+def moment(seconds: float | Literal[""] | None) -> datetime | None:
+    """Seconds since the epoch as a date."""
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
 @register.filter

@@ -8,10 +8,13 @@ from typing import Any, Final
 
 from django import template
 
+from jobs import overview
 from jobs.dials import per_second
 from jobs.durations import units
 from jobs.limits import counted
+from jobs.models import Worker
 from jobs.templatetags.display import NONE, compact, duration, left, number, percent, share, tone
+from jobs.waiting import SILENT
 
 register = template.Library()
 
@@ -79,8 +82,10 @@ def headline(frame: Mapping[str, Any]) -> str:
         return "Waiting for the service"
     if frame["eta"] is not None:
         return left(frame["eta"])
+    if frame["why"].startswith("No worker") or frame["why"].endswith(SILENT):
+        return "Waiting for a worker"
     if frame["why"] and not counts["running"]:
-        return "Waiting for a worker" if frame["why"].startswith("No worker") else "Waiting"
+        return "Waiting"
     return "Working" if counts["waiting"] or not counts["running"] else "Finishing"
 
 
@@ -162,7 +167,7 @@ def view(frame: Mapping[str, Any]) -> dict[str, Any]:
         "left": headline(frame),
         "note": note(frame),
         "label": frame["label"],
-        "tone": "throttled" if frame["label"] == "Throttled" else tone(frame["state"], counts),
+        "tone": tone(frame),
         "retry": retry_label(frame),
         "any_retry": bool(again(frame) or counts["not_attempted"]),
         "alone": frame["why"].startswith("No worker"),
@@ -171,5 +176,11 @@ def view(frame: Mapping[str, Any]) -> dict[str, Any]:
         **ended(frame),
         "by_limit": frame["state"] == "paused" and frame["reason"].startswith(BY_LIMIT),
         **before_start(counts),
-        "untouched": frame["state"] == "ready" and not counts["succeeded"] + counts["failed"],
     }
+
+
+@register.simple_tag
+def standing() -> dict[str, Any]:
+    """All jobs at a glance, and how many workers live, for the first page of the admin."""
+    strip: dict[str, Any] = overview.glance(None)["strip"]
+    return strip | {"workers": Worker.objects.alive().count()}

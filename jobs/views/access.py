@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 
@@ -20,6 +21,27 @@ def job_for(request: HttpRequest, code: str) -> Job:
     """The job, if this person may see it; 404 otherwise."""
     jobs = Job.objects.visible_to(request.user).select_related("upload", "owner", "run")
     return get_object_or_404(jobs, code=code)
+
+
+def job_to_act_on(request: HttpRequest, code: str) -> Job:
+    """The job, if this person may press its buttons; 403 for whoever may only look."""
+    job = job_for(request, code)
+    if not job.may_act(request.user):
+        raise PermissionDenied(f"You may look at this job. {job.owner} may do this, and whoever {job.owner} lets act.")
+    return job
+
+
+def job_to_give(request: HttpRequest, code: str) -> Job:
+    """The job, if this person may say whose it is and whether it stays; 403 for whoever may see it but not that."""
+    job = job_for(request, code)
+    if not job.may_give(request.user):
+        raise PermissionDenied(f"Only {job.owner}, whose job this is, and administrators may do this.")
+    return job
+
+
+def for_viewer(frame: dict[str, Any], may_act: bool) -> dict[str, Any]:
+    """A frame, which is the same for all viewers, with the verbs of this one."""
+    return frame if may_act else frame | {"actions": []}
 
 
 def item_for(request: HttpRequest, code: str, row: int) -> Item:

@@ -14,7 +14,7 @@ from jobs import dispatch, files, mending
 from jobs.limits import items
 from jobs.models import Job, Upload
 from jobs.models.job import Refused
-from jobs.views.access import job_for, person
+from jobs.views.access import job_to_act_on, person
 from jobs.views.uploads import NotKept, keep
 
 GONE = "The file is not here any more: nobody looked at it for an hour. Send it again."
@@ -23,7 +23,7 @@ GONE = "The file is not here any more: nobody looked at it for an hour. Send it 
 @require_http_methods(["GET", "HEAD", "POST"])
 def corrections(request: HttpRequest, code: str) -> HttpResponse:
     """The page that takes a file of mended rows, and shows what one that was sent would change."""
-    job = job_for(request, code)
+    job = job_to_act_on(request, code)
     if request.method == "POST":
         try:
             upload = keep(request)
@@ -62,7 +62,7 @@ def sent(request: HttpRequest, key: str) -> Upload | None:
 @require_POST
 def correct(request: HttpRequest, code: str) -> HttpResponse:
     """Puts the mended rows in place; what came of it is said on the job's page."""
-    job = job_for(request, code)
+    job = job_to_act_on(request, code)
     upload = sent(request, request.POST.get("file", ""))
     if upload is None:
         return page(request, job, {"error": GONE}, 410)

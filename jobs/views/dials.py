@@ -11,14 +11,14 @@ from jobs import dispatch, numbers
 from jobs.forms import DialsForm
 from jobs.models import Job
 from jobs.models.job import Refused
-from jobs.views.access import job_for, person
+from jobs.views.access import job_to_act_on, person
 from jobs.views.jobs import job_page
 
 
 @require_POST
 def adjust(request: HttpRequest, code: str) -> HttpResponse:
     """Changes what the person changed in the panel; what came of it is said on the job's page."""
-    job = job_for(request, code)
+    job = job_to_act_on(request, code)
     form = DialsForm(job, request.POST)
     try:
         if not form.is_valid() and job.allows("adjust"):

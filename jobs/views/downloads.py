@@ -16,9 +16,10 @@ from django.views.decorators.http import require_safe
 from jobs import problems as found
 from jobs import results, streaming
 from jobs.choice import Choice, Wrong
-from jobs.models import Job
+from jobs.models import Job, JobState
 from jobs.views.access import job_for
 
+UNREAD: Final = (JobState.LOADING, JobState.INVALID)
 FEW: Final = 1_000  # rows of a job that are made at once
 
 
@@ -28,6 +29,8 @@ def result(request: HttpRequest, code: str, format: str) -> HttpResponseBase:
     if format not in results.FORMATS:
         raise Http404("There is no such format.")
     job = job_for(request, code)
+    if job.state in UNREAD:
+        return nothing_yet(request, job)
     try:
         choice = Choice.of(asked(request), job)
         name = results.file_name(job, f"-{choice.word}.{format}")
@@ -40,6 +43,8 @@ def result(request: HttpRequest, code: str, format: str) -> HttpResponseBase:
 def failed(request: HttpRequest, code: str) -> HttpResponseBase:
     """Exactly the failed rows, or those of a cause or a selection, to be mended."""
     job = job_for(request, code)
+    if job.state in UNREAD:
+        return nothing_yet(request, job)
     try:
         choice = replace(Choice.of(asked(request) | {"state": ""}, job), state="failed")
     except Wrong as wrong:
@@ -64,6 +69,10 @@ def asked(request: HttpRequest) -> dict[str, str]:
     """The question; rows that are marked one by one come as one each."""
     rows = ",".join(filter(None, request.GET.getlist("rows")))
     return request.GET.dict() | ({"rows": rows} if rows else {})
+
+
+def nothing_yet(request: HttpRequest, job: Job) -> HttpResponse:
+    return render(request, "jobs/no_results.html", {"job": job}, status=409)
 
 
 def refused(request: HttpRequest, job: Job, wrong: Wrong) -> HttpResponse:

@@ -12,12 +12,12 @@ from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from jobs import files, numbers, places
+from jobs import files, history, numbers, places
 from jobs.finding import PAGE as PAGE
 from jobs.finding import SORTABLE, Found, find
 from jobs.forms import EditForm
 from jobs.listing import WORDS, shown
-from jobs.models import Attempt, Cause, Item, Job, JobState
+from jobs.models import Cause, Item, Job, JobState
 from jobs.views.access import item_for, job_for
 from jobs.wanted import ALL, NEWEST, NOT_SUCCEEDED, SORTS, Wanted, written
 
@@ -79,6 +79,7 @@ def found_items(job: Job, wanted: Wanted, frame: Mapping[str, Any] | None) -> di
     found = find(job, wanted, counts)
     items = listed(job, found.positions, places.running(job) if counts["running"] else ())
     base = Wanted(state=ALL) if wanted.row is not None else wanted
+    longer = wanted.longer() if found.next and not found.searched else None
     return {
         "items": items,
         "found": found,
@@ -86,6 +87,7 @@ def found_items(job: Job, wanted: Wanted, frame: Mapping[str, Any] | None) -> di
         "whole": whole(job, wanted, found),
         "previous": base.but(before=found.previous).query if found.previous else "",
         "next": base.but(after=found.next).query if found.next else "",
+        "more": longer.query if longer else "",
         "heads": heads(wanted, found),
         # What is found by reading rows, or in another order, is not looked for again at each change.
         "fixed": wanted.searches or wanted.sort.removeprefix("-") != "row",
@@ -181,8 +183,8 @@ def item_page(request: HttpRequest, found: Item, form: EditForm | None = None) -
 def told(item: Item) -> dict[str, Any]:
     """All there is to know of an item."""
     job = item.job
-    attempts = Attempt.objects.filter(job=job, position=item.position).select_related("worker").order_by("pk")
     row = shown(item, job, places.running(job))
+    entries = history.timeline(item, job, row["state"])
     return {
         "shown": row,
         "may": verbs(job, row["state"]),
@@ -190,7 +192,8 @@ def told(item: Item) -> dict[str, Any]:
         "mapped": set(job.mapping.values()),
         "result": pretty(item.result),
         "fallback": pretty(item.fallback),
-        "attempts": list(attempts),
+        "timeline": entries,
+        "trace": next((entry.trace for entry in reversed(entries) if isinstance(entry, history.Try)), ""),
         "alike": Cause.objects.filter(job=job, pk=item.cause_id).first() if item.cause_id else None,
     }
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.contrib import messages
+from django.db.models import Prefetch, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from jobs import dispatch, numbers, series, sql
 from jobs.forms import DialsForm
-from jobs.models import Job
+from jobs.models import Job, Share
 from jobs.models.job import Refused
 from jobs.models.states import ENDED, WORKABLE
 from jobs.views import setup
-from jobs.views.access import job_for
+from jobs.views.access import for_viewer, job_for, job_to_act_on, job_to_give
 from jobs.views.items import page_of_items
 
+NEWEST: Final = 20  # activities on the page
 DONE: Final = {
     "start": "Started.",
     "pause": "Paused. What is in flight is still recorded.",
@@ -38,12 +40,19 @@ def detail(request: HttpRequest, code: str) -> HttpResponse:
 
 def job_page(request: HttpRequest, job: Job, frame: dict[str, Any], dials: DialsForm | None = None) -> HttpResponse:
     """The job's page; with `dials` there is a mistake in the panel that changes how it runs, which is open then."""
+    prefetch_related_objects([job], Prefetch("shares", Share.objects.select_related("person").order_by("pk")))
+    may_act = job.may_act(request.user)
+    frame = for_viewer(frame, may_act)
     context = {
         "job": job,
         "frame": frame,
+        "may_act": may_act,
+        "may_give": job.may_give(request.user),
+        "shares": job.shares.all(),
+        "own": next((share for share in job.shares.all() if share.person_id == request.user.pk), None),
         "live": job.state not in ENDED,
         "workable": job.state in WORKABLE,
-        "activities": job.activities.select_related("by")[:20],
+        "activities": job.activities.told()[:NEWEST],
         "dials": dials or DialsForm(job),
         **setup.context(job),
         **page_of_items(request, job, frame),
@@ -67,7 +76,7 @@ def job_series(request: HttpRequest, code: str) -> JsonResponse:
 @require_POST
 def act(request: HttpRequest, code: str, verb: str) -> HttpResponse:
     """One verb on one job; what came of it is said on the job's page."""
-    job = job_for(request, code)
+    job = (job_to_give if verb == "delete" else job_to_act_on)(request, code)
     try:
         dispatch.VERBS[verb](job, request.user)
     except Refused as refusal:

@@ -20,7 +20,7 @@ from jobs.forms import GONE, LIMIT, NAMES, POLICY, JobForm, defaults, filled_in,
 from jobs.models import Job, Upload
 from jobs.models.job import ALPHABET, VERBS, Refused, new_code
 from jobs.quotas import OverQuota
-from jobs.views.access import job_for, person
+from jobs.views.access import job_for, job_to_act_on, person
 from jobs.views.hints import of_form
 from jobs.views.preview import shown
 from jobs.views.uploads import same_content
@@ -51,7 +51,7 @@ def new(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def change(request: HttpRequest, code: str) -> HttpResponse:
     """The same form with the settings of a job that has not begun, and the job with other ones."""
-    job = job_for(request, code)
+    job = job_to_act_on(request, code)
     if not job.allows("change"):
         messages.error(request, VERBS["change"][1])
         return redirect(job)
@@ -133,7 +133,7 @@ def page(
         "limit": settings.JOBS_MAX_UPLOAD_BYTES,
         "kept": form.kept,
         "changed": changed,
-        "same": same_content(fresh) if fresh else None,
+        "same": same_content(fresh, person(request)) if fresh else None,
         "pruned": PRUNED if job and not job.upload.file else "",
         "retype": bool(like and secrets_of(like, like.processor)),
         "trouble": trouble,

@@ -13,7 +13,7 @@ from jobs.advice import advice
 from jobs.hints import about
 from jobs.listing import shown
 from jobs.models import Job, JobState
-from jobs.views.access import job_for
+from jobs.views.access import for_viewer, job_for
 
 
 def context(job: Job) -> dict[str, Any]:
@@ -35,4 +35,6 @@ def context(job: Job) -> dict[str, Any]:
 def setup(request: HttpRequest, code: str) -> HttpResponse:
     """The report and the trial by themselves, for the page that is open already."""
     job = job_for(request, code)
-    return render(request, "jobs/_setup.html", {"job": job, "frame": numbers.stats(job, rows=[]), **context(job)})
+    may_act = job.may_act(request.user)
+    frame = for_viewer(numbers.stats(job, rows=[]), may_act)
+    return render(request, "jobs/_setup.html", {"job": job, "frame": frame, "may_act": may_act, **context(job)})

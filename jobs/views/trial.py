@@ -14,7 +14,7 @@ from jobs import dispatch, trials
 from jobs.limits import counted
 from jobs.models.job import Refused
 from jobs.picks import MOST
-from jobs.views.access import job_for, person
+from jobs.views.access import job_to_act_on, person
 
 
 class TrialForm(forms.Form):
@@ -46,7 +46,7 @@ class TrialForm(forms.Form):
 @require_POST
 def try_rows(request: HttpRequest, code: str) -> HttpResponse:
     """Works on a few rows of a job that is ready; what came of the order is said on the job's page."""
-    job, form = job_for(request, code), TrialForm(request.POST)
+    job, form = job_to_act_on(request, code), TrialForm(request.POST)
     try:
         if not form.is_valid():
             raise Refused(form.trouble)

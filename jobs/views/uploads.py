@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -53,8 +54,8 @@ def uploads(request: HttpRequest) -> JsonResponse:
         upload = keep(request)
     except NotKept as refusal:
         return JsonResponse({"error": str(refusal)}, status=refusal.status)
-    said = {"upload": upload.pk, "name": upload.name, "size": upload.size, "same": same_content(upload)}
-    return JsonResponse(said, status=201)
+    same = same_content(upload, person(request))
+    return JsonResponse({"upload": upload.pk, "name": upload.name, "size": upload.size, "same": same}, status=201)
 
 
 @require_http_methods(["DELETE"])
@@ -64,9 +65,9 @@ def upload(request: HttpRequest, key: int) -> HttpResponse:
     return HttpResponse(status=204)
 
 
-def same_content(upload: Upload) -> dict[str, Any] | None:
-    """The newest job that was made of the same content before, for the page to ask about."""
-    job = Job.objects.of_same_content(upload).first()
+def same_content(upload: Upload, owner: User) -> dict[str, Any] | None:
+    """The newest job that the person made of the same content before, for the page to ask about."""
+    job = Job.objects.of_same_content(upload, owner).first()
     if job is None:
         return None
     again = f"{reverse('jobs:new')}?again={job.code}"

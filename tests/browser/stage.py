@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -135,12 +134,13 @@ class Stage:
 
     # Jobs
 
-    def submit(self, name: str, text: str, processor: str = "simulate", **fields: Any) -> str:
-        """The code of a new job that starts right away; `fields` are those of the form."""
+    def submit(self, name: str, text: str | bytes, processor: str = "simulate", **fields: Any) -> str:
+        """The code of a new job of this file that starts right away; `fields` are those of the form."""
         defaults = {"processor": processor, "name": name, "then": "start"}
         if processor == "simulate":
             defaults |= {"param_seconds": "0.02", "param_jitter": "0.6", "label_column": "street"}
-        file = {"file": (f"{name.lower()}.csv", text.encode(), "text/csv")}
+        content = text.encode() if isinstance(text, str) else text
+        file = {"file": (f"{name.lower()}.csv", content, "text/csv")}
         answer = self.system.post(self.client(), "/jobs/new/", defaults | fields, file)
         assert answer.is_success, re.findall("error[^<]*<.*", answer.text)
         return str(answer.json()["url"]).split("/")[2]
@@ -181,7 +181,10 @@ class Stage:
 
     @cached_property
     def worker(self) -> psutil.Process:
-        return self._service("-Q work")
+        """The parent of those that work, once all of them are there."""
+        found = self._service("-Q work")
+        until(lambda: len(found.children()) >= int(SETTINGS["WORKER_PROCESSES"]), 60, "all processes have started")
+        return found
 
     @cached_property
     def loader(self) -> psutil.Process:
@@ -190,17 +193,6 @@ class Stage:
     def _service(self, words: str) -> psutil.Process:
         """The parent of such processes: the first of them that was started."""
         return min(self.system.processes(words), key=lambda process: process.create_time())
-
-    @contextmanager
-    def frozen(self, *processes: psutil.Process) -> Iterator[None]:
-        """Lets them stand still for a while."""
-        for process in processes:
-            process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for process in processes:
-                process.send_signal(signal.SIGCONT)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Each is named by what a person sees. A state is there once what it is about can 
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,11 +14,16 @@ from typing import Any, Final
 from playwright.sync_api import FilePayload, Page, WebSocketRoute, expect
 
 from tests.browser.stage import LARGEST, Stage, mixed, queries, rows
+from tests.system import frozen
 
+HALF: Final = rows(6_000) + '006001,"Anna Nowak\n' + rows(6_000)  # a quote that is never closed
 Show = Callable[[Stage], Any]  # a context manager that gives a page
 STATES: Final[dict[str, Show]] = {}
 SOON: Final = 30_000  # milliseconds in which a page must show what it is about
 MANY: Final = 100_000
+MILLION: Final = 1_000_000
+# Those that are looked at on a very large screen, too.
+MAIN: Final = ("jobs", "running, 100,000 items", "running, 1,000,000 items", "failed items only", "new job with a file")
 
 
 def state(name: str) -> Callable[[Callable[[Stage], Iterator[Page]]], Show]:
@@ -34,6 +40,8 @@ def shown(stage: Stage, code: str, badge: str, **options: Any) -> Iterator[Page]
     with stage.tab(f"/jobs/{code}/", **options) as page:
         expect(page.locator("#badge")).to_have_text(re.compile(badge), timeout=SOON)
         expect(page.locator("#live")).to_have_text("Live", timeout=SOON)
+        charts = page.locator("#charts:is([data-empty], :has(canvas))")
+        expect(charts).to_be_attached(timeout=SOON)
         yield page
 
 
@@ -66,8 +74,8 @@ def flawed(stage: Stage) -> str:
 def loading(stage: Stage) -> Iterator[Page]:
     code = stage.submit("Newsletter 2026", rows(100_000), then="check")
     stage.until(code, lambda frame: frame["total"] > 10_000 or frame["state"] != "loading")
-    standing = stage.frozen(stage.loader, *stage.loader.children())
-    with passing(stage, code), standing, shown(stage, code, "Reading the file") as page:
+    still = frozen(stage.loader, *stage.loader.children())
+    with passing(stage, code), still, shown(stage, code, "Reading the file") as page:
         yield page
 
 
@@ -79,17 +87,33 @@ def ready(stage: Stage) -> Iterator[Page]:
         yield page
 
 
+@state("tried")
+def tried(stage: Stage) -> Iterator[Page]:
+    def made() -> str:
+        code = stage.submit(
+            "Addresses to try", rows(1_200, lambda at: "fail:Empty postcode" if at == 3 else "ok"), then="check"
+        )
+        stage.until(code, lambda frame: frame["state"] == "ready")
+        stage.act(code, "try")
+        return code
+
+    code = stage.job("tried", made)
+    stage.until(code, lambda frame: frame["state"] == "ready" and frame["counts"]["succeeded"])
+    with shown(stage, code, "Ready") as page:
+        expect(page.get_by_role("heading", name="Trial", exact=True)).to_be_visible()
+        yield page
+
+
 @state("invalid")
 def invalid(stage: Stage) -> Iterator[Page]:
-    text = rows(6_000) + '006001,"Anna Nowak\n' + rows(6_000)
-    code = stage.job("invalid", lambda: stage.submit("Half a download", text))
+    code = stage.job("invalid", lambda: stage.submit("Half a download", HALF))
     with shown(stage, code, "Cannot be read") as page:
         yield page
 
 
 @state("waiting in line")
 def waiting(stage: Stage) -> Iterator[Page]:
-    with stage.frozen(*stage.worker.children()):
+    with frozen(*stage.worker.children()):
         first, second = (stage.submit(name, rows(400)) for name in ("Returns of May", "Returns of June"))
         with shown(stage, second, "Waiting") as page:
             expect(page.locator("#state")).to_contain_text("2nd in line", timeout=SOON)
@@ -100,7 +124,7 @@ def waiting(stage: Stage) -> Iterator[Page]:
 
 @state("no worker")
 def no_worker(stage: Stage) -> Iterator[Page]:
-    with stage.frozen(stage.worker, *stage.worker.children()):
+    with frozen(stage.worker, *stage.worker.children()):
         code = stage.submit("Returns of July", rows(400))
         with shown(stage, code, "Waiting") as page:
             expect(page.get_by_text("No worker is running.", exact=True)).to_be_visible(timeout=SOON)
@@ -140,13 +164,46 @@ def running_many(stage: Stage) -> Iterator[Page]:
             yield page
 
 
+@state("running, 1,000,000 items")
+def running_million(stage: Stage) -> Iterator[Page]:
+    """Packed, since the file is larger than this system takes."""
+    fields = {"workers": "50", "param_seconds": "0", "param_jitter": "0"}
+    code = stage.submit("Every customer", gzip.compress(rows(MILLION, mixed).encode(), 1), **fields)
+    with passing(stage, code):
+        stage.until(code, lambda frame: frame["counts"]["succeeded"] >= 150_000, 300)
+        with shown(stage, code, "Running") as page:
+            expect(page.locator("#charts canvas").first).to_be_visible(timeout=SOON)
+            expect(page.locator("#map-caption")).to_contain_text("1 dot")
+            yield page
+
+
+@state("worker silent")
+def silent(stage: Stage) -> Iterator[Page]:
+    code = stage.submit("Returns of August", rows(600, slow_after(260)), workers="10")
+    with passing(stage, code):
+        stage.until(code, lambda frame: frame["counts"]["succeeded"] > 240)
+        with frozen(stage.worker, *stage.worker.children()), shown(stage, code, "Running") as page:
+            expect(page.locator("#state")).to_contain_text("was last seen", timeout=SOON)
+            expect(page.locator("#state b")).to_have_text("Waiting for a worker")
+            yield page
+
+
 @state("throttled")
 def throttled(stage: Stage) -> Iterator[Page]:
     code = stage.submit("Search queries", queries(240), "rewrite-query", workers="4")
     with passing(stage, code):
         stage.until(code, lambda frame: frame["throttled"])
-        with shown(stage, code, "Running|Throttled") as page:
+        with shown(stage, code, "Throttled") as page:
+            expect(page.locator("#state")).to_contain_text("The service asks to wait")
             yield page
+
+
+@state("adjust")
+def adjust(stage: Stage) -> Iterator[Page]:
+    for page in running(stage, "Parcels", 300, 120, workers="12"):
+        page.locator("#dials > summary").click()
+        expect(page.get_by_role("heading", name="Adjust this job")).to_be_visible()
+        yield page
 
 
 @state("paused by a person")
@@ -206,6 +263,14 @@ def all_failed(stage: Stage) -> Iterator[Page]:
         yield page
 
 
+@state("finished with rejected rows")
+def rejected(stage: Stage) -> Iterator[Page]:
+    code = stage.ended("Orders of April", rows(240) + "000241,Anna Nowak,what,is,this,row\n")
+    with shown(stage, code, "Finished with failures") as page:
+        expect(page.locator("#state")).to_contain_text("1 rejected")
+        yield page
+
+
 @state("cancelled")
 def cancelled(stage: Stage) -> Iterator[Page]:
     def made() -> str:
@@ -215,6 +280,22 @@ def cancelled(stage: Stage) -> Iterator[Page]:
         return code
 
     with shown(stage, stage.job("cancelled", made), "^Cancelled$") as page:
+        yield page
+
+
+@state("items, nothing found")
+def nothing_found(stage: Stage) -> Iterator[Page]:
+    with stage.tab(f"/jobs/{good(stage)}/?state=failed&q=nothing-like-this#items") as page:
+        expect(page.get_by_text("No items match.")).to_be_visible()
+        yield page
+
+
+@state("no results")
+def no_results(stage: Stage) -> Iterator[Page]:
+    code = stage.job("invalid", lambda: stage.submit("Half a download", HALF))
+    stage.until(code, lambda frame: frame["state"] == "invalid")
+    with stage.tab(f"/jobs/{code}/results.csv") as page:
+        expect(page.get_by_role("heading", name="There are no results")).to_be_visible()
         yield page
 
 
@@ -328,6 +409,39 @@ def drawer(stage: Stage) -> Iterator[Page]:
         yield page
 
 
+def shared(stage: Stage) -> str:
+    """A job that a colleague may look at; what is there already stays."""
+    code = good(stage)
+    stage.client("bob")
+    answer = stage.system.post(stage.client(), f"/jobs/{code}/share/", {"person": "bob", "may": "look"})
+    assert answer.status_code == 302, answer.text[:2000]
+    return code
+
+
+@state("shared")
+def sharing(stage: Stage) -> Iterator[Page]:
+    with shown(stage, shared(stage), "Finished") as page:
+        page.locator("#sharing > summary").click()
+        page.get_by_text("Give the job to somebody else").click()
+        expect(page.locator(".people")).to_contain_text("bob")
+        yield page
+
+
+@state("shared with you")
+def shared_with(stage: Stage) -> Iterator[Page]:
+    with shown(stage, shared(stage), "Finished", person="bob") as page:
+        page.locator("#sharing > summary").click()
+        expect(page.get_by_text("admin lets you look at this job.")).to_be_visible()
+        yield page
+
+
+@state("activity")
+def activity(stage: Stage) -> Iterator[Page]:
+    with stage.tab(f"/jobs/{shared(stage)}/activity/") as page:
+        expect(page.get_by_text("Shared with bob, who may look")).to_be_visible()
+        yield page
+
+
 @state("keys")
 def keys(stage: Stage) -> Iterator[Page]:
     with shown(stage, flawed(stage), "Finished with failures") as page:
@@ -342,6 +456,34 @@ def question(stage: Stage) -> Iterator[Page]:
     with shown(stage, flawed(stage), "Finished with failures") as page:
         page.locator('[data-verb="retry"] button').first.click()
         expect(page.get_by_role("dialog", name="Try these items again?")).to_be_visible()
+        yield page
+
+
+@state("causes, some accepted")
+def accepted(stage: Stage) -> Iterator[Page]:
+    code = stage.ended("Addresses of June", rows(2_000, mixed), workers="20")
+    job = f"(SELECT id FROM jobs_job WHERE code = '{code}')"
+    stage.sql(f"UPDATE jobs_cause SET accepted = count WHERE kind = 'Timeout' AND job_id = {job}")
+    with shown(stage, code, "Finished with failures") as page:
+        page.locator("#accepted summary").click()
+        expect(page.locator("#causes-accepted")).to_contain_text("Timeout")
+        yield page
+
+
+@state("history of an item")
+def history(stage: Stage) -> Iterator[Page]:
+    """Tried in two runs, with its input mended in between, as a correction leaves it."""
+    code = stage.job("history", lambda: stage.ended("Addresses of July", rows(300, mixed)))
+    stage.act(code, "retry")
+    stage.until(code, lambda frame: frame["run"] == 2 and frame["state"] == "finished")
+    stage.sql(
+        "INSERT INTO jobs_correction (job_id, position, run_id, at, payload) SELECT r.job_id, 3, r.id, r.created, "
+        """'["000004","Luca Rossi","Veldstraat","Tours","fail:Unknown address"]' """
+        f"FROM jobs_run r JOIN jobs_job j ON j.id = r.job_id WHERE j.code = '{code}' AND r.number = 2"
+    )
+    with stage.tab(f"/jobs/{code}/items/4/") as page:
+        page.get_by_text("What it was before").click()
+        expect(page.get_by_text("Attempt 2", exact=True)).to_be_visible()
         yield page
 
 
@@ -413,18 +555,3 @@ def broken(stage: Stage) -> Iterator[Page]:
             yield page
     finally:
         stage.sql("ALTER TABLE away RENAME TO django_admin_log")
-
-
-@state("admin")
-def admin(stage: Stage) -> Iterator[Page]:
-    with stage.tab("/admin/") as page:
-        expect(page.get_by_role("heading", name="Administration")).to_be_visible()
-        yield page
-
-
-@state("admin, jobs")
-def admin_jobs(stage: Stage) -> Iterator[Page]:
-    flawed(stage)
-    with stage.tab("/admin/jobs/job/") as page:
-        expect(page.get_by_role("link", name="Geocode EU addresses")).to_be_visible()
-        yield page

@@ -8,8 +8,8 @@ from typing import Any, Final, Literal
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.browser.places import STATES
 from tests.browser.stage import Stage, staged
-from tests.browser.states import STATES
 from tests.services import Missing, skip_or_fail
 from tests.services.axe import axe
 
@@ -18,8 +18,11 @@ pytestmark = pytest.mark.browser
 LOOKED_AT: Final = (
     "ready", "invalid", "waiting in line", "running, 300 items", "paused by the failure limit", "finished",
     "finished with failures", "failed items only", "all failed", "reconnecting", "jobs", "no jobs yet",
-    "no jobs match", "new job with a file", "item", "item beside the page", "keys", "question", "sign-in refused",
-    "404",
+    "no jobs match", "new job with a file", "item", "item beside the page", "causes, some accepted",
+    "history of an item", "shared", "shared with you", "activity",
+    "keys", "question", "sign-in refused",
+    "404", "admin", "admin, jobs", "admin, a job", "admin, a question", "admin, items", "admin, no job chosen",
+    "admin, an item", "admin, causes", "admin, workers", "admin, activity", "admin, people", "admin, sign-in",
 )  # fmt: skip
 WIDTHS: Final = (1440, 390)
 THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")

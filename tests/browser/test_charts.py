@@ -80,7 +80,7 @@ def drawn(page: Page, code: str) -> list[list[float]]:
 def test_it_says_the_values_under_the_cursor(page: Page, system: System, code: str) -> None:
     page.goto(f"/jobs/{code}/")
     until(lambda: page.locator("#charts canvas").count() == 3 and len(drawn(page, code)) > 3, 30, "there are points")
-    page.locator("[data-plot=done] .u-over").hover(position={"x": 6, "y": 20})
+    page.locator("[data-plot=done]").hover(position={"x": 60, "y": 20})
     times = page.locator(".chart-time")
     expect(times.first).not_to_have_text("")
     assert times.first.inner_text() == times.last.inner_text()

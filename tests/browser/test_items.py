@@ -57,6 +57,18 @@ def hostile(system: System, tmp_path_factory: pytest.TempPathFactory) -> str:
     return code
 
 
+@pytest.fixture(scope="module")
+def named(system: System) -> list[str]:
+    """What jobs are called, the oldest first."""
+    client = system.client()
+    names = [f"called {value[:100]}" for value in HOSTILE]
+    for name in names:
+        data = {"processor": "simulate", "param_seconds": "0", "name": name, "then": "start"}
+        made = system.post(client, "/jobs/new/", data, {"file": (f"{name[:40]}.csv", csv_of(2).encode(), "text/csv")})
+        system.ended(client, made.json()["url"].split("/")[2])
+    return names
+
+
 def rows(page: Page) -> list[str]:
     return page.locator("#items tbody a[data-item]").all_inner_texts()
 
@@ -103,6 +115,23 @@ def test_it_searches_sorts_and_pages(page: Page, done: str) -> None:
     page.go_back()
     expect(page.locator("#items-previous")).to_be_hidden()
     expect(page.locator("#items tbody a[data-item]")).to_have_text(first)
+
+
+def test_it_shows_more_rows(page: Page, done: str) -> None:
+    page.goto(f"/jobs/{done}/")
+    before = rows(page)
+    page.locator("#items-more").press("Enter")
+    expect(page.locator("#items tbody tr")).to_have_count(150)
+    assert rows(page)[:50] == before
+    expect(page.locator("#items tbody a[data-item='51']")).to_be_focused()
+    expect(page).to_have_url(re.compile(r"\?more=100$"))
+    page.reload()
+    assert len(rows(page)) == 150
+    page.locator("#items-more").click()
+    expect(page.locator("#items tbody tr")).to_have_count(ROWS)
+    expect(page.locator("#items-more")).to_have_count(0)
+    page.go_back()
+    expect(page.locator("#items tbody tr")).to_have_count(150)
 
 
 def test_it_jumps_to_a_row(page: Page, done: str) -> None:
@@ -239,4 +268,34 @@ def test_it_shows_what_a_file_held_as_text(page: Page, hostile: str, width: int)
         "() => { const d = document.querySelector('#drawer'); return [d.scrollWidth, d.clientWidth]; }"
     )
     assert wide <= box
+    assert page.evaluate("() => window.owned") is None
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_it_shows_what_a_failure_said_as_text(page: Page, hostile: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"/jobs/{hostile}/")
+    for value in (*HOSTILE[:3], "W" * 60):
+        expect(page.locator("#causes")).to_contain_text(value[:60])
+    narrow(page)
+    page.locator("#causes a").first.click()
+    expect(page.locator("#items h2 + .quiet")).to_contain_text("of “")
+    narrow(page)
+    assert page.evaluate("() => window.owned") is None
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_it_shows_what_a_person_called_a_job_as_text(page: Page, named: list[str], width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/?q=called")
+    expect(page.locator(".jobs .name")).to_have_text(named[::-1])
+    narrow(page)
+    for name in named:
+        page.goto("/?q=called")
+        page.get_by_role("link", name=name, exact=True).first.click()
+        expect(page.locator("h1")).to_have_text(name)
+        narrow(page)
+        page.locator("[data-verb=again]").click()
+        expect(page.locator("#id_name")).to_have_value(name)
+        narrow(page)
     assert page.evaluate("() => window.owned") is None

@@ -120,6 +120,16 @@ def test_it_walks_rows_and_opens_one(page: Page, ended: str) -> None:
     page.wait_for_url("**/items/2/")
 
 
+def test_it_goes_to_the_map(page: Page, ended: str) -> None:
+    opened(page, f"/jobs/{ended}/")
+    page.keyboard.press("m")
+    expect(page.locator("item-map")).to_be_focused()
+    page.keyboard.press("f")
+    expect(page.locator("#announce")).to_have_text("Item 2, Failed")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Row 2", exact=True)).to_be_visible()
+
+
 def test_it_opens_the_downloads(page: Page, ended: str) -> None:
     opened(page, f"/jobs/{ended}/")
     page.keyboard.press("d")
@@ -187,3 +197,17 @@ def test_it_goes_the_whole_road_without_a_pointer(page: Page) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Row 2", exact=True)).to_be_visible()
     expect(page.get_by_text("A simulated failure.").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#drawer")).to_be_hidden()
+    failed = page.locator("#tiles > a").evaluate_all(
+        "tiles => tiles.findIndex((one) => one.dataset.filter === 'failed')"
+    )
+    page.keyboard.press(str(failed + 1))
+    expect(page.locator("#items tbody tr")).to_have_count(1)
+    expect(page).to_have_url(re.compile("state=failed"))
+    page.keyboard.press("r")
+    expect(page.get_by_role("dialog", name="Try these items again?")).to_be_visible()
+    tab_to(page, page.locator("#confirm-yes"))
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-v=attempts]")).to_have_text("4", timeout=20_000)
+    expect(page.locator("#badge")).to_have_text("Finished with failures", timeout=20_000)

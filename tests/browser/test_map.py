@@ -238,3 +238,24 @@ def test_it_is_hidden_until_the_job_is_started(page: Page, system: System, tmp_p
     page.locator("#actions [data-verb=start] button").click()
     expect(page.locator("#map")).to_be_visible(timeout=20_000)
     until(lambda: counts(page)["succeeded"] == 28, 20, "all is drawn")
+
+
+# More items than anybody wants a message for
+
+MANY = 200_000
+
+
+def test_it_agrees_with_the_counters_of_a_large_job(page: Page, system: System, tmp_path: Path) -> None:
+    client = system.client()
+    code = job(system, tmp_path, MANY, "--param", "seconds=0", "--workers", "50")
+    page.goto(f"/jobs/{code}/")
+    until(lambda: system.snapshot(client, code)["counts"]["succeeded"] > 2_000, 60, "the job is under way")
+    page.evaluate(WATCH)
+    until(lambda: len(watched(page)["seen"]) >= 20, 60, "the map has moved")
+    seen = watched(page)
+    assert seen["wrong"] == []
+    assert sum(counts(page).values()) == MANY
+    assert system.manage("cancel", code).returncode == 0
+    until(lambda: not counts(page)["running"] and counts(page)["not_attempted"], 20, "the job is cancelled")
+    stored = system.snapshot(client, code)["counts"]
+    assert counts(page) == {name: stored[name] for name in counts(page)}

@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import re
+import time
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+from jobs.templatetags import display
 from tests.browser.conftest import Complaints
 from tests.system import System, csv_of, until
 
@@ -121,6 +125,34 @@ def test_it_shows_the_list_live(page: Page, system: System, tmp_path: Path) -> N
     page.goto("/")
     row = page.locator(f"[data-code='{code}']")
     expect(row.locator(".badge")).to_have_text("Finished", timeout=30_000)
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Asia/Kathmandu", "America/Los_Angeles"])
+def test_it_counts_what_finished_on_the_readers_day(browser: Browser, own_system: System, zone: str) -> None:
+    """So many items finished in each of the last hours as are hours away from now."""
+    client = own_system.client()
+    hours = {hour: int(time.time() // 900) - 4 * hour for hour in range(24)}
+    kept = json.dumps([[quarter, 2**hour] for hour, quarter in hours.items()])
+    text = (
+        "from jobs.models import *; from django.utils import timezone; from jobs import dispatch;"
+        f"import json; Series.objects.create(job=Job.objects.get(), at=timezone.now(), quarters={kept!r})"
+    )
+    made = own_system.post(
+        client, "/jobs/new/", {"processor": "simulate", "then": "check"}, {"file": ("rows.csv", csv_of(2).encode())}
+    )
+    assert made.is_success
+    assert own_system.manage("shell", "-c", text).returncode == 0
+    midnight = datetime.now(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    today = sum(2**hour for hour, quarter in hours.items() if quarter * 900 >= midnight)
+    context = browser.new_context(base_url=own_system.url, timezone_id=zone)
+    context.add_cookies(
+        [{"name": name, "value": client.cookies[name], "url": own_system.url} for name in client.cookies]
+    )
+    page = context.new_page()
+    page.goto("/")
+    expect(page.locator("#today")).to_have_attribute("title", "Since midnight in your time zone", timeout=20_000)
+    expect(page.locator("[data-strip=today]")).to_have_text(display.compact(today))
+    context.close()
 
 
 def test_it_shows_what_a_file_held_as_text(page: Page, system: System, tmp_path: Path) -> None:

@@ -85,10 +85,36 @@ class ResultTests(People):
         return sorted(path.name for path in self.folder.iterdir())
 
     def test_it_writes_the_result_by_its_suffix(self) -> None:
-        for name, start in (("a.csv", "name,"), ("a.jsonl", '{"row"'), ("a.NDJSON", '{"row"'), ("a", "name,")):
+        for name, start in (
+            ("a.csv", b"name,"),
+            ("a.jsonl", b'{"row"'),
+            ("a.NDJSON", b'{"row"'),
+            ("a.json", b'[\n{"row"'),
+            ("a.XLSX", b"PK"),
+            ("a", b"name,"),
+        ):
             done = run("results", self.job.code, str(self.folder / name))
             assert (done.status, done.out) == (0, "Finished with failures: 3 succeeded, 4 failed of 7.\n")
-            assert (self.folder / name).read_text().startswith(start), name
+            assert (self.folder / name).read_bytes().startswith(start), name
+
+    def test_it_writes_the_chosen_rows(self) -> None:
+        out = self.folder / "out.csv"
+        run("results", self.job.code, str(out), "--state", "succeeded", "--rows", "1-5")
+        assert self.firsts(out) == ["item 2", "item 4"]
+        cause = str(self.job.causes.get(kind="Broken").pk)
+        assert run("failed", self.job.code, str(out), "--cause", cause, "--rows", "1-4").out == "2 failed rows.\n"
+        assert self.firsts(out) == ["item 0", "item 3"]
+
+    def firsts(self, out: Path) -> list[str]:
+        return [row.split(",")[0] for row in out.read_text().splitlines()[1:]]
+
+    def test_it_says_which_rows_there_are_not(self) -> None:
+        wrong = (("results", "--state", "odd"), ("results", "--rows", "99"), ("failed", "--cause", "x"))
+        for name, option, value in wrong:
+            done = run(name, self.job.code, str(self.folder / "out.csv"), option, value)
+            assert done.status == 2, option
+            assert done.err.startswith(("There is no", "This job has no")), option
+        assert self.names() == []
 
     def test_it_writes_the_failed_rows(self) -> None:
         out = self.folder / "failed.csv"
@@ -98,7 +124,7 @@ class ResultTests(People):
     def test_it_keeps_the_old_file_when_it_cannot_write_the_new_one(self) -> None:
         out = self.folder / "out.csv"
         out.write_text("old")
-        with patch("jobs.results.files.csv_chunk", side_effect=ValueError), self.assertRaises(ValueError):
+        with patch("jobs.results.files.Table", side_effect=ValueError), self.assertRaises(ValueError):
             run("results", self.job.code, str(out))
         assert (out.read_text(), self.names()) == ("old", ["out.csv"])
 

@@ -77,6 +77,11 @@ def test_it_keeps_the_message_short() -> None:
     assert len(failure.trace.encode()) <= 8_000
 
 
+@pytest.mark.parametrize("letter", ["a", "😀"])
+def test_it_keeps_where_it_happened_whatever_the_message(letter: str) -> None:
+    assert "in raised" in describe(raised(ValueError(letter * 20_000))).trace
+
+
 def test_it_keeps_the_end_of_a_long_trace() -> None:
     assert describe(raised(ValueError("a" * 20_000 + " the end"))).trace.rstrip().endswith("the end")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -71,6 +72,12 @@ def _log(text: str) -> str:
     return text
 
 
+def _log_as_libraries_do(text: str) -> str:
+    logging.getLogger("some.library").info(text)
+    logging.getLogger("some.library.talk").debug("not this")
+    return text
+
+
 def _later(seconds: str) -> None:
     raise RetryLater(float(seconds))
 
@@ -93,6 +100,7 @@ _ACTS: dict[str, Callable[[str], Any]] = {
     "unpicklable": lambda value: lambda: None,
     "print": lambda value: sys.stdout.write(value),
     "log": _log,
+    "library": _log_as_libraries_do,
     "later": _later,
     "once": _once,
     "sysexit": lambda value: sys.exit(3),

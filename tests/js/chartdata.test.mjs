@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { columns, joined, top, unit } from "../../jobs/static/jobs/js/chartdata.js";
+import { columns, joined, nearest, parted, room, stepped, top, unit } from "../../jobs/static/jobs/js/chartdata.js";
 
 const point = (time, done = 10, failed = 0, p50 = 0.01, p95 = 0.02) => [time, done, failed, p50, p95];
 const run = (from, to, ...more) => Array.from({ length: to - from + 1 }, (_, i) => point(from + i, ...more));
@@ -108,4 +108,24 @@ test("it writes times in a unit that suits them", () => {
 test("it ends an axis with a round number", () => {
   assert.deepEqual([0, 0.3, 1, 4.2, 7, 20, 233, 4757, 12_000].map(top), [1, 0.3, 1, 5, 8, 20, 300, 5000, 20_000]);
   assert.deepEqual([null, undefined, NaN].map(top), [1, 1, 1]);
+});
+
+test("it writes times at round distances that leave room for them", () => {
+  assert.deepEqual([0.2, 1, 7, 61, 90_000, 700_000].map(stepped), [1, 1, 10, 120, 172_800, 1_209_600]);
+});
+
+test("it parts a curve where it breaks", () => {
+  assert.deepEqual(parted([1, 2, 3, 4, 5], [7, null, null, 8, 9]), [[[1, 7]], [[4, 8], [5, 9]]]);
+  assert.deepEqual(parted([1, 2], [null, null]), []);
+});
+
+test("it gives a bar the room to its nearest neighbour", () => {
+  assert.equal(room([1, 3, 4, 9]), 1);
+  assert.equal(room([1]), Infinity);
+});
+
+test("it finds the point under the cursor, and none in a break", () => {
+  assert.equal(nearest([1, 2, 3], [5, null, 6], 2.4), 2);
+  assert.equal(nearest([1, 2, 3], [5, null, 6], -9), 0);
+  assert.equal(nearest([1], [null], 1), null);
 });

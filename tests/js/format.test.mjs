@@ -11,6 +11,11 @@ for (const name of ["number", "compact", "duration", "left", "sample"]) {
   }
 }
 
+test("it says of a cause what the server does", () => {
+  for (const [cause, expected] of cases.where) assert.equal(format.where(cause), expected);
+  for (const [cause, expected] of cases.accepted_part) assert.equal(format.acceptedPart(cause), expected);
+});
+
 for (const [row, expected] of cases.row_note) {
   test(`it writes “${expected}” beside a job`, () => assert.equal(format.rowNote(row), expected));
 }
@@ -37,6 +42,14 @@ test("it writes a frame as the server does", () => {
     const written = format.view(frame);
     for (const [name, text] of Object.entries(expected)) assert.equal(written[name], text, name);
   }
+});
+
+test("it adds up what finished since midnight where the reader is", () => {
+  const midnight = new Date(2026, 10, 23) / 900_000;
+  const lately = [[midnight - 1, 8], [midnight, 4], [midnight + 40, 2]];
+  assert.equal(format.today(lately, new Date(2026, 10, 23, 12)), 6);
+  assert.equal(format.today(lately, new Date(2026, 10, 24)), 0);
+  assert.equal(format.today([]), 0);
 });
 
 test("it says how long ago something was", () => {

@@ -57,6 +57,16 @@ def test_it_writes_what_stands_beside_a_job(given: dict[str, Any], expected: str
     assert display.row_note(given) == expected
 
 
+@cases("where")
+def test_it_writes_where_a_cause_was_seen(given: dict[str, int], expected: str) -> None:
+    assert display.where(given) == expected
+
+
+@cases("accepted_part")
+def test_it_writes_how_much_of_a_cause_is_accepted(given: dict[str, int], expected: str) -> None:
+    assert display.accepted_part(given) == expected
+
+
 @cases("parts")
 def test_it_draws_the_parts_of_a_bar(given: list[Any], expected: list[list[int]]) -> None:
     assert [[part["x"], part["width"]] for part in display.parts(*given)] == expected

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import pickle
 import subprocess
 import sys
@@ -91,6 +92,15 @@ def test_it_returns_text_and_keys(probe: Probe) -> None:
 
 def test_it_keeps_what_the_processor_logs(probe: Probe) -> None:
     assert "seen" in final(Call("probe", {}), [{}])[0].log
+
+
+def test_it_keeps_what_the_module_of_a_processor_logs(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    def process(inputs: Mapping[str, Any], context: Context) -> str:
+        logging.getLogger("plugins.mend").warning("half of it")
+        return "ok"
+
+    monkeypatch.setattr(probe, "process", process)
+    assert final(Call("probe", {}), [{}])[0].log == "WARNING plugins.mend: half of it"
 
 
 def test_it_keeps_what_a_thread_of_the_processor_logs(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:

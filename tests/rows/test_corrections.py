@@ -127,9 +127,10 @@ class TestMatching:
         rows = [r | {"simulate": "ok"} for r in failed_csv(job)]
         semicolons = written(rows, delimiter=";").decode().encode("utf-16")
         book = openpyxl.Workbook()
-        book.active.append(list(rows[0]))
+        sheet = book.create_sheet("failed", 0)
+        sheet.append(list(rows[0]))
         for one in rows:
-            book.active.append([int(value) if name == "row" else value for name, value in one.items()])
+            sheet.append([int(value) if name == "row" else value for name, value in one.items()])
         stored = io.BytesIO()
         book.save(stored)
         assert compared(job, semicolons).changed == 3

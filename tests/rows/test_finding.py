@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from jobs import engine, finding, histogram, numbers, places
+from jobs import wanted as wanted_items
 from jobs.finding import Found, find
 from jobs.models import Item, ItemState, Job, Shard
 from jobs.models.states import CELL_RETRYING
@@ -229,6 +230,21 @@ def test_it_pages_through_every_order_forth_and_back(job: Job, sort: str, state:
     second = look(job, wanted.but(after=look(job, wanted).next))
     assert second.previous is not None
     assert look(job, wanted.but(before=second.previous)).positions == forth[:PAGE]
+
+
+@pytest.mark.parametrize("sort", ["row", "-row", "seconds", "-seconds"])
+@pytest.mark.parametrize("state", ["", "failed"])
+def test_it_makes_a_page_longer(monkeypatch: pytest.MonkeyPatch, job: Job, sort: str, state: str) -> None:
+    monkeypatch.setattr(wanted_items, "MORE", 5)
+    forth = everything(job, Wanted(state=state, sort=sort))
+    second = Wanted(state=state, sort=sort, after=look(job, sort=sort, state=state).next)
+    longer = second.longer()
+    assert longer
+    found = look(job, longer)
+    assert found.positions == forth[PAGE : 2 * PAGE + 5]
+    assert look(job, longer.but(after=found.next)).positions == forth[2 * PAGE + 5 : 3 * PAGE + 5] or not found.next
+    assert found.previous
+    assert look(job, longer.but(before=found.previous)).positions == forth[:PAGE]
 
 
 def in_order(job: Job, positions: list[int], sort: str) -> list[int]:

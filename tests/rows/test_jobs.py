@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from jobs import dispatch, tasks
 from jobs.models import Activity, Job
-from jobs.models.cause import normalised, signature
 from jobs.models.job import ALPHABET, new_code
 from tests.base import csv_of, loaded, worked
 from tests.rows.steps import part_done
@@ -144,29 +143,3 @@ def test_it_makes_codes_that_nobody_guesses() -> None:
     codes = {new_code() for _ in range(1000)}
     assert len(codes) == 1000
     assert set("".join(codes)) <= set(ALPHABET)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("no row 17", "no row 18"),
-        ("no file 'a.csv'", "no file 'b.csv'"),
-        ("GET https://a.example/x?y=1 failed", "GET https://b.example/ failed"),
-        ("object at 0x7f0a", "object at 0x7f0b"),
-        ("id deadbeef01 gone", "id 0123456789abcdef gone"),
-        ("first line\nsecond", "first line\nthird"),
-    ],
-)
-def test_it_takes_two_failures_for_one_cause(one: str, other: str) -> None:
-    assert signature("E", one) == signature("E", other)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"), [(("E", "a"), ("F", "a")), (("E", "a"), ("E", "b")), (("E", "a"), ("Ea", ""))]
-)
-def test_it_tells_two_causes_apart(one: tuple[str, str], other: tuple[str, str]) -> None:
-    assert signature(*one) != signature(*other)
-
-
-def test_it_titles_a_cause_without_what_differs() -> None:
-    assert normalised("  no row 17 in 'a.csv'\nmore") == "no row … in …"

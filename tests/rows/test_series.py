@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,9 +12,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobs import dispatch, events, keeper, series, store, tasks
+from jobs import dispatch, events, keeper, overview, series, store, tasks
 from jobs.models import Job, JobState, Run, Series
-from jobs.models.series import POINTS, Point, spark, thinned
+from jobs.models.series import POINTS, QUARTER, QUARTERS, Point, quarter_of, spark, thinned
 from tests.base import csv_of, loaded, worked
 from tests.rows.steps import failure, feed, recorder_for, success
 
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.django_db
 START = timezone.now()
 
 
-def at(seconds: float) -> object:
+def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
@@ -253,18 +255,36 @@ def test_it_says_nothing_of_the_time_before_it_was_there(alice: User) -> None:
     assert rates(job) == [(4.0, 0.0)]
 
 
-def test_it_counts_what_finished_today(alice: User) -> None:
-    job = running(alice)
-    put(job, 10)
-    sample(1)
-    put(job, 15)
-    sample(2)
-    kept = Series.objects.get(job=job)
-    assert (kept.day, kept.done_on_day) == (timezone.localdate(START), 15)
-    Series.objects.filter(job=job).update(day=START.date() - timedelta(days=1))
-    put(job, 18)
-    sample(3)
-    assert Series.objects.get(job=job).done_on_day == 3
+def test_it_counts_what_finished_in_each_quarter_of_an_hour(alice: User) -> None:
+    job, first = running(alice), QUARTER - START.timestamp() % QUARTER
+    for done, seconds in ((0, 1), (10, 2), (15, 3), (18, QUARTER + 2)):
+        put(job, done)
+        sample(first + seconds)
+    now = quarter_of(at(first + 1))
+    assert quarters(job) == [[now, 15], [now + 1, 3]]
+    put(job, 19)
+    sample(first + QUARTER * QUARTERS + 3)
+    assert quarters(job) == [[now + 1, 3], [now + QUARTERS, 1]]
+
+
+def quarters(job: Job) -> list[list[int]]:
+    found: list[list[int]] = json.loads(Series.objects.get(job=job).quarters)
+    return found
+
+
+@pytest.mark.parametrize(("zone", "counted"), [("America/Los_Angeles", 1), ("UTC", 3), ("Asia/Kathmandu", 7)])
+def test_it_adds_up_what_finished_since_midnight(
+    alice: User, monkeypatch: pytest.MonkeyPatch, zone: str, counted: int
+) -> None:
+    """At noon in London it is four in the morning in California and a quarter to six in the evening in Kathmandu."""
+    noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    kept = [[quarter_of(noon) - before, count] for before, count in ((72, 8), (71, 4), (17, 2), (16, 1))]
+    job = worked(alice)
+    Series.objects.update_or_create(job=job, defaults={"at": noon, "quarters": json.dumps(kept)})
+    monkeypatch.setattr(timezone, "now", lambda: noon)
+    with timezone.override(ZoneInfo(zone)):
+        strip = overview.glance(alice.pk)["strip"]
+    assert (strip["today"], strip["lately"]) == (counted, [tuple(pair) for pair in kept])
 
 
 def test_it_passes_over_a_deleted_job(alice: User) -> None:

@@ -16,7 +16,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from batchweb.asgi import application
-from jobs import consumers, live, viewer
+from jobs import consumers, events, live, viewer
+from jobs.models import Job
+from jobs.wakeups import wakeups
+from tests.base import People, csv_of, loaded
 
 HERE = b"http://localhost"
 ABNORMAL = 1006  # what a page sees of a handshake that was refused
@@ -100,3 +103,48 @@ def hurried() -> Iterator[None]:
         patch.object(viewer, "HIDDEN", 0.5),
     ):
         yield
+
+
+@asynccontextmanager
+async def told(person: User) -> AsyncIterator[None]:
+    """Once this process listens to what concerns the person."""
+    listening = asyncio.Event()
+
+    def hear(message: dict[str, Any]) -> None:
+        listening.set()
+
+    wakeups.follow(events.person_group(person.pk), hear)
+    try:
+        await asyncio.wait_for(listening.wait(), 5)
+        yield
+    finally:
+        wakeups.leave(events.person_group(person.pk), hear)
+
+
+class SocketCase(People):
+    """People with sockets, in a hurry."""
+
+    def run(self, result: Any = None) -> Any:
+        with hurried():
+            return super().run(result)
+
+    async def job(self, rows: int = 3, **fields: Any) -> Job:
+        return await sync_to_async(loaded)(self.alice, csv_of(rows), **fields)
+
+    async def committed(self, act: Any) -> None:
+        """Does something, with all that follows once it is stored."""
+
+        def done() -> None:
+            with self.captureOnCommitCallbacks(execute=True):
+                act()
+
+        await sync_to_async(done)()
+
+    async def closed(self, line: Any, act: Any) -> int | None:
+        """What the socket was closed with after somebody did something, long before it would have asked by itself."""
+        with patch.object(viewer, "RECHECK", 600.0):
+            await self.committed(act)
+            async with asyncio.timeout(5):
+                while line.code is None:
+                    await line.hear()
+        return line.code

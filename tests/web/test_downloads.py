@@ -76,6 +76,15 @@ class ResultTests(DownloadCase):
         rows = self.rows(job)
         assert [row["state"] for row in rows] == ["succeeded"] * 10 + ["pending"] * 20
 
+    def test_it_says_that_there_is_nothing_of_a_file_that_is_not_read(self) -> None:
+        job = worked(self.alice)
+        self.client.force_login(self.alice)
+        for state, said in (("loading", "still being read"), ("invalid", "cannot be read")):
+            Job.objects.filter(pk=job.pk).update(state=state)
+            for name in ("results.csv", "results.jsonl", "failed.csv"):
+                answer = self.client.get(f"/jobs/{job.code}/{name}")
+                assert (answer.status_code, said in answer.content.decode()) == (409, True), (state, name)
+
     def test_it_holds_every_row_as_json(self) -> None:
         job = worked(self.alice, csv_of(12, failing))
         lines = [json.loads(line) for line in self.text(job, "results.jsonl").splitlines()]

@@ -135,12 +135,18 @@ class FrameTests(People):
         assert binary
         assert list(events.decode(binary[events.HEADER.size :])) == [(4, 2), (9, 2)]
 
-    def test_it_shows_the_newest_rows_first_and_not_too_many(self) -> None:
-        since = self.job.seq
-        for at in range(4):
-            store.add_batch(self.job.pk, b"", [{"row": 10 * at + n} for n in range(9, -1, -1)])
-        rows = json.loads(live.frames(read(self.job), since)[0])["rows"]
-        assert [row["row"] for row in rows] == list(range(39, 14, -1))
+    def test_it_shows_the_newest_rows_first(self) -> None:
+        assert self.rows(2, 10) == [19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
+
+    def test_it_shows_a_sample_of_many_rows(self) -> None:
+        assert self.rows(4, 10) == self.rows(1, 40) == [39, 38, 37, 36, 35, 34, 33, 32]
+
+    def rows(self, batches: int, each: int) -> list[int]:
+        """Those in the frame after so many batches of rows, which are numbered as they finish."""
+        since = read(self.job).seq
+        for at in range(batches):
+            store.add_batch(self.job.pk, b"", [{"row": each * at + n} for n in reversed(range(each))])
+        return [row["row"] for row in json.loads(live.frames(read(self.job), since)[0])["rows"]]
 
     def test_it_asks_for_the_snapshot_where_batches_are_gone(self) -> None:
         change(self.job, random.Random(3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -38,12 +39,14 @@ def database() -> Iterator[Database]:
 
 
 @contextmanager
-def watched(hub: Hub, code: str) -> Iterator[None]:
-    hub.join(code)
+def watched(hub: Hub, code: str) -> Iterator[asyncio.Event]:
+    """Somebody who watches the job, and is woken."""
+    woken = asyncio.Event()
+    hub.join(code, woken.set)
     try:
-        yield
+        yield woken
     finally:
-        hub.leave(code)
+        hub.leave(code, woken.set)
 
 
 async def test_it_reads_once_for_all_who_ask_together(database: Database) -> None:
@@ -56,7 +59,7 @@ async def test_it_reads_once_for_all_who_ask_together(database: Database) -> Non
 async def test_it_reads_now_and_then_for_many_less_often(database: Database, viewers: int, interval: float) -> None:
     hub, waits = Hub(), []
     for _ in range(viewers - 1):
-        hub.join("a")
+        hub.join("a", asyncio.Event().set)
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
@@ -95,8 +98,82 @@ async def test_it_keeps_nothing_of_jobs_that_nobody_watches(database: Database) 
         await hub.head("a")
         assert list(hub._heads) == ["a"]
     await hub.head("a")
-    assert not hub._heads
-    assert not hub._viewers
+    assert not any((hub._heads, hub._viewers, hub._news, hub._took))
+
+
+async def test_it_reads_once_for_all_whom_a_wakeup_reached_and_wakes_them(database: Database) -> None:
+    hub = Hub()
+    with watched(hub, "a") as one, watched(hub, "a") as other, watched(hub, "b") as elsewhere:
+        for _ in range(2):
+            hub.hear("a", 1)
+        await asyncio.gather(one.wait(), other.wait())
+        heads = [await hub.newest("a") for _ in range(2)]
+        assert ([head.seq for head in heads if head], database.reads) == ([1, 1], 1)
+        assert not elsewhere.is_set()
+
+
+async def test_it_reads_again_for_a_wakeup_that_came_meanwhile(database: Database) -> None:
+    hub, database.slow = Hub(), asyncio.Event()
+    with watched(hub, "a") as woken, patch.object(live, "INTERVAL", 0.0):
+        hub.hear("a", 1)
+        await asyncio.sleep(0.01)
+        database.seq = 2
+        hub.hear("a", 2)
+        database.slow.set()
+        while not (head := hub._heads.get("a")) or head.seq < 2:
+            await asyncio.sleep(0)
+        await woken.wait()
+
+
+async def test_it_gives_what_was_read_though_something_newer_was_heard(database: Database) -> None:
+    hub = Hub()
+    with watched(hub, "a") as woken:
+        hub.hear("a", 1)
+        await woken.wait()
+        database.seq = 2
+        hub.hear("a", 2)
+        head = await hub.newest("a")
+        assert head
+        assert (head.seq, database.reads) == (1, 1)
+
+
+async def test_it_hears_nothing_of_jobs_that_nobody_watches(database: Database) -> None:
+    hub = Hub()
+    hub.hear("a", 1)
+    await asyncio.sleep(0.01)
+    assert (database.reads, hub._news, hub._rounds) == (0, {}, {})
+
+
+async def test_it_wakes_those_who_must_know_that_nothing_can_be_read() -> None:
+    async def broken(*args: Any) -> None:
+        raise RuntimeError("gone")
+
+    hub = Hub()
+    with watched(hub, "a") as woken, patch.object(live, "in_reader", broken):
+        hub.hear("a", 1)
+        await asyncio.wait_for(woken.wait(), 5)
+        with pytest.raises(RuntimeError):
+            await hub.newest("a")
+
+
+async def test_it_lets_others_in_between_the_viewers_of_one_job(database: Database) -> None:
+    hub = Hub()
+    told: list[str] = []
+    for _ in range(3 * live.SLICE):
+        hub.join("a", partial(told.append, "a"))
+    waking = asyncio.create_task(hub._wake("a"))
+    await asyncio.sleep(0)
+    told.append("other")
+    await waking
+    assert told.index("other") == live.SLICE
+
+
+async def test_it_reads_the_less_often_the_longer_telling_takes(database: Database) -> None:
+    hub = Hub()
+    with watched(hub, "a"):
+        before = hub.interval("a")
+        hub._took["a"] = 1.0
+        assert (before, hub.interval("a")) == (live.INTERVAL, 1.0 / live.SHARE)
 
 
 async def test_it_says_that_a_job_is_gone(database: Database) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import time
 from datetime import timedelta
 from typing import Any
 
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
 from jobs import overview, series
-from jobs.models import Job, JobState, Series, Shard
+from jobs.models import Job, JobState, Series, Shard, Worker
+from jobs.models.series import quarter_of
 from tests.base import People, csv_of, loaded, make_job, worked
 
 
@@ -61,9 +68,8 @@ class StripTests(ListCase):
     def test_it_leaves_out_what_finished_yesterday(self) -> None:
         job = worked(self.alice, csv_of(6))
         series.sample()
-        kept = Series.objects.get(job=job)
-        assert kept.day
-        Series.objects.filter(job=job).update(day=kept.day - timedelta(days=1))
+        yesterday = timezone.localtime() - timedelta(days=1)
+        Series.objects.filter(job=job).update(quarters=json.dumps([[quarter_of(yesterday), 6]]))
         assert self.strip()["today"] == 0
 
     def test_it_is_of_ones_own_jobs(self) -> None:
@@ -167,3 +173,47 @@ class SnapshotTests(ListCase):
     def test_it_has_no_clock_that_ticks_while_a_job_runs(self) -> None:
         Job.objects.filter(pk=loaded(self.alice).pk).update(state=JobState.RUNNING)
         assert self.rows()["rows"] == self.rows()["rows"]
+
+
+class StandingTests(ListCase):
+    """Jobs that run but do not go on."""
+
+    def put(self, job: Job, **shard: Any) -> Job:
+        Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING, started=timezone.now())
+        Shard.objects.filter(job=job).update(**{"token": "t", "rate": 4.0, "running": 2} | shard)
+        return job
+
+    def row(self, job: Job) -> Any:
+        return next(row for row in self.context()["jobs"] if row["code"] == job.code)
+
+    def silent(self) -> Worker:
+        return Worker.objects.create(name="silent", seen=timezone.now() - timedelta(minutes=1))
+
+    def test_it_says_that_a_service_asks_to_wait(self) -> None:
+        row = self.row(self.put(loaded(self.alice), throttled=time.time() + 60))
+        assert (row["label"], row["eta"], row["why"]) == ("Throttled", None, "The service asks to wait.")
+        assert '<span class="badge" data-state="throttled">Throttled</span>' in self.client.get("/").content.decode()
+
+    def test_it_forgets_what_a_service_asked_for(self) -> None:
+        for past in ({"throttled": time.time() - 1}, {"throttled": time.time() + 60, "token": ""}):
+            assert self.row(self.put(loaded(self.alice), **past))["label"] == "Running"
+
+    def test_it_tells_no_time_left_while_the_worker_is_silent(self) -> None:
+        row = self.row(self.put(loaded(self.alice), worker=self.silent()))
+        assert (row["rate"], row["eta"], row["why"]) == (None, None, "Its worker is silent.")
+
+    def test_it_counts_on_the_workers_that_are_heard_of(self) -> None:
+        with self.settings(JOBS_SHARD_SIZE=5):
+            job = self.put(loaded(self.alice, csv_of(10)), worker=Worker.objects.create(name="well"))
+        job.shards.filter(number=0).update(worker=self.silent())
+        row = self.row(job)
+        assert (row["rate"], row["eta"], row["why"]) == (4.0, 2.5, "")
+
+    def test_it_asks_no_more_for_more_rows(self) -> None:
+        asked, silent = [], self.silent()
+        for _ in range(2):
+            self.put(loaded(self.alice), throttled=time.time() + 60, worker=silent)
+            with CaptureQueriesContext(connection) as queries:
+                self.client.get("/")
+            asked.append(len(queries))
+        assert asked[0] == asked[1]

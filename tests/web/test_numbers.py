@@ -82,7 +82,7 @@ class FrameTests(People):
             "t", "job", "from", "seq", "state", "label", "reason", "trial", "running", "longest", "throttled", "run",
             "readings", "counts", "total",
             "rate", "eta", "why", "elapsed", "p50", "p95", "attempts", "name", "file", "processor", "settings", "limit",
-            "started", "ended", "activity", "points", "rows", "causes", "actions",
+            "started", "ended", "activity", "points", "rows", "causes", "more_causes", "actions",
         ]  # fmt: skip
         json.dumps(frame, allow_nan=False)
 
@@ -201,6 +201,23 @@ class PaceTests(People):
         frame = numbers.stats(self.running(token="t", running=2))
         assert (frame["rate"], frame["eta"]) == (None, None)
 
+    def test_it_knows_no_time_left_while_its_worker_is_silent(self) -> None:
+        silent = Worker.objects.create(name="silent", seen=timezone.now() - timedelta(minutes=1))
+        frame = numbers.stats(self.running(token="t", rate=4.0, running=2, worker=silent))
+        assert (frame["rate"], frame["eta"]) == (None, None)
+
+    def test_it_knows_no_time_left_while_nobody_can_work(self) -> None:
+        frame = numbers.stats(self.running(token="t", rate=4.0))
+        assert (frame["rate"], frame["eta"], frame["why"]) == (None, None, "No worker is running. The job waits.")
+
+    def test_it_counts_only_workers_that_are_heard_of(self) -> None:
+        with self.settings(JOBS_SHARD_SIZE=5):
+            job = self.running(token="t", rate=4.0, running=1, worker=Worker.objects.create(name="well"))
+        silent = Worker.objects.create(name="silent", seen=timezone.now() - timedelta(minutes=1))
+        job.shards.filter(number=0).update(worker=silent)
+        frame = numbers.stats(job)
+        assert (frame["rate"], frame["eta"]) == (4.0, 2.5)
+
     def test_it_forgets_the_rate_of_a_worker_that_let_go(self) -> None:
         assert numbers.stats(self.running(rate=4.0))["rate"] is None
 
@@ -258,9 +275,31 @@ class ActionTests(People):
         assert self.actions(ready) == ["start", "try", "change", "cancel", "adjust"]
         assert self.actions(waiting) == ["pause", "cancel", "adjust"]
         assert self.actions(paused) == ["resume", "cancel", "adjust"]
-        assert self.actions(cancelled) == ["resume", "retry"]
-        assert self.actions(worked(self.alice)) == []
-        assert self.actions(worked(self.alice, csv_of(3, mixed))) == ["retry"]
+        assert self.actions(cancelled) == ["resume", "retry", "again"]
+        assert self.actions(worked(self.alice)) == ["results", "again"]
+        assert self.actions(worked(self.alice, csv_of(3, mixed))) == ["retry", "results", "again"]
+
+    def test_it_offers_nothing_to_take_home_of_a_file_that_is_not_read(self) -> None:
+        job = worked(self.alice)
+        for state in JobState:
+            Job.objects.filter(pk=job.pk).update(state=state)
+            job.refresh_from_db()
+            offered = "results" in self.actions(job)
+            assert offered == (state not in (JobState.LOADING, JobState.INVALID)), state
+
+    def test_it_offers_to_undo_a_cancel_while_it_stops_and_no_retry(self) -> None:
+        job = loaded(self.alice)
+        Shard.objects.filter(job=job).update(running=1, token="t")
+        dispatch.cancel(job)
+        assert self.actions(job) == ["resume", "again"]
+
+    def test_it_offers_results_once_something_was_tried(self) -> None:
+        job = loaded(self.alice)
+        Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING, started=timezone.now())
+        job.refresh_from_db()
+        assert "results" not in self.actions(job)
+        Shard.objects.filter(job=job).update(succeeded=1, pending=4)
+        assert "results" in self.actions(job)
 
 
 class LabelTests(People):

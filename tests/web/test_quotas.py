@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import override_settings
 
 from jobs import dispatch, retention
-from jobs.models import Job, JobState, Upload
+from jobs.models import Job, JobState, Quota, Upload
 from jobs.models.job import Refused
 from jobs.quotas import OverQuota
 from tests.base import People, loaded, make_job
@@ -105,6 +105,48 @@ class RunningTests(People):
     def test_it_has_no_limit_for_nought(self) -> None:
         with override_settings(JOBS_MAX_RUNNING_JOBS=0):
             assert [make_job(self.alice) for _ in range(3)]
+
+
+@override_settings(JOBS_MAX_STORED_MB=1, JOBS_MAX_RUNNING_JOBS=2)
+class OwnTests(People):
+    """A person may have another quota than the settings give to all."""
+
+    def test_it_gives_a_person_more_than_the_others(self) -> None:
+        Quota.objects.create(person=self.alice, stored_mb=2, running_jobs=3)
+        assert [keep(self.alice) for _ in range(3)]
+        assert [make_job(self.alice) for _ in range(3)]
+
+    def test_it_gives_a_person_less_and_says_whose_it_is(self) -> None:
+        Quota.objects.create(person=self.alice, running_jobs=1)
+        make_job(self.alice)
+        with self.assertRaises(OverQuota) as caught:
+            make_job(self.alice)
+        assert str(caught.exception).endswith("or ask whoever runs this batchweb to raise your quota.")
+        make_job(self.bob)
+
+    def test_it_says_so_of_files(self) -> None:
+        Quota.objects.create(person=self.alice, stored_mb=1)
+        keep(self.alice)
+        with self.assertRaisesMessage(OverQuota, "to raise your quota."):
+            keep(self.alice)
+
+    def test_it_goes_by_the_setting_where_the_quota_is_empty(self) -> None:
+        Quota.objects.create(person=self.alice)
+        keep(self.alice)
+        with self.assertRaisesMessage(OverQuota, FULL):
+            keep(self.alice)
+
+    def test_it_has_no_limit_for_a_quota_of_nought(self) -> None:
+        Quota.objects.create(person=self.alice, stored_mb=0, running_jobs=0)
+        assert [keep(self.alice) for _ in range(3)]
+        assert [make_job(self.alice) for _ in range(4)]
+
+    def test_it_goes_by_the_quota_of_the_owner(self) -> None:
+        Quota.objects.create(person=self.alice, running_jobs=1)
+        ready = loaded(self.alice, start=False)
+        make_job(self.alice)
+        with self.assertRaisesMessage(Refused, "your quota"):
+            dispatch.start(ready, self.sam)
 
 
 class PageTests(People):

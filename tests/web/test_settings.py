@@ -22,7 +22,7 @@ from django.test import SimpleTestCase, override_settings
 from batchweb.middleware import Static
 from batchweb.redact import Formatter
 from batchweb.settings import database
-from jobs.storage import HashedStatic
+from jobs.storage import HashedStatic, bare
 from tests.base import People, worked
 
 NEEDED = {
@@ -126,6 +126,16 @@ class StaticTests(SimpleTestCase):
         assert name == "jobs/js/*.js"
         assert any("import" in pattern for pattern, _ in patterns)
 
+    def test_it_leaves_out_what_is_written_aside(self) -> None:
+        script = (
+            "// Why.\n\n/** What. */\nexport const a = 1; // one\n  /* two\n     lines */\n  const b = '/* c */';\n"
+        )
+        assert bare(script) == "export const a = 1; // one\nconst b = '/* c */';\n"
+
+    def test_no_text_of_our_modules_goes_over_lines(self) -> None:
+        for module in (Path(settings.BASE_DIR) / "jobs/static/jobs/js").glob("*.js"):
+            assert not [line for line in bare(module.read_text()).splitlines() if line.count("`") % 2], module
+
     @pytest.mark.slow
     def test_it_collects_every_file_of_the_pages(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -133,6 +143,9 @@ class StaticTests(SimpleTestCase):
             assert done.returncode == 0, done.stderr
             names = json.loads((Path(folder) / "staticfiles.json").read_text())["paths"]
             assert names["jobs/css/app.css"] != "jobs/css/app.css"
+            page = (Path(folder) / names["jobs/js/job.js"]).read_text()
+            assert f'from "./{Path(names["jobs/js/live.js"]).name}"' in page
+            assert not any(line.startswith(("//", "/*", " ")) for line in page.splitlines())
 
 
 class DatabaseTests(SimpleTestCase):
@@ -170,6 +183,12 @@ class HeaderTests(People):
         assert int(page["Content-Length"]) < 15_000
         result = self.client.get(f"{job.get_absolute_url()}results.csv", headers={"accept-encoding": "gzip"})
         assert "Content-Encoding" not in result
+
+    def test_scripts_carry_no_policy_of_pages(self) -> None:
+        answer = self.client.get("/static/jobs/js/paced.js")
+        answer.close()
+        assert answer["X-Content-Type-Options"] == "nosniff"
+        assert not {"Content-Security-Policy", "Access-Control-Allow-Origin", "Set-Cookie"} & set(answer.headers)
 
     def test_every_page_has_the_usual_headers(self) -> None:
         answer = self.client.get("/accounts/login/")

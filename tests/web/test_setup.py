@@ -152,12 +152,12 @@ class ReportTests(People):
         assert "http-equiv" in self.page(loaded(self.alice, csv_of(3)))
 
     def test_it_offers_no_results_before_there_are_any(self) -> None:
-        assert 'id="download" data-show="results" hidden' in self.page(self.ready())
-        assert 'id="download" data-show="results">' in self.page(worked(self.alice))
+        assert 'id="download" data-verb="results" hidden' in self.page(self.ready())
+        assert 'id="download" data-verb="results">' in self.page(worked(self.alice))
 
     def test_it_offers_to_run_it_again_once_it_ran(self) -> None:
-        assert 'data-show="again" hidden' in self.page(self.ready())
-        assert 'data-show="again">' in self.page(worked(self.alice))
+        assert 'data-verb="again" hidden' in self.page(self.ready())
+        assert 'data-verb="again">' in self.page(worked(self.alice))
 
     def test_it_shows_how_many_rows_were_read_so_far(self) -> None:
         job = loaded(self.alice, csv_of(30), start=False)

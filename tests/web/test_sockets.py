@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -17,10 +17,8 @@ from django.db import DatabaseError
 from django.test import override_settings
 
 from jobs import dispatch, events, live, overview, tasks, viewer
-from jobs.models import Job
-from jobs.wakeups import wakeups
-from tests.base import People, csv_of, loaded, worked
-from tests.web.sockets import ABNORMAL, hurried, socket
+from tests.base import csv_of, loaded, worked
+from tests.web.sockets import ABNORMAL, SocketCase, socket, told
 
 
 @contextmanager
@@ -33,30 +31,7 @@ def no_layer() -> Iterator[None]:
         channel_layers.set("default", usual)
 
 
-@asynccontextmanager
-async def told(person: User) -> AsyncIterator[None]:
-    """Once this process listens to what concerns the person."""
-    listening = asyncio.Event()
-
-    def hear(message: dict[str, Any]) -> None:
-        listening.set()
-
-    wakeups.follow(events.person_group(person.pk), hear)
-    try:
-        await asyncio.wait_for(listening.wait(), 5)
-        yield
-    finally:
-        wakeups.leave(events.person_group(person.pk), hear)
-
-
-class SocketTests(People):
-    def run(self, result: Any = None) -> Any:
-        with hurried():
-            return super().run(result)
-
-    async def job(self, rows: int = 3, **fields: Any) -> Job:
-        return await sync_to_async(loaded)(self.alice, csv_of(rows), **fields)
-
+class SocketTests(SocketCase):
     async def test_it_lets_owners_and_staff_listen(self) -> None:
         job = await self.job()
         for person in (self.alice, self.sam):
@@ -244,20 +219,6 @@ class SocketTests(People):
                 while line.code is None:
                     await line.hear()
                 assert line.code == viewer.NOT_FOUND
-
-    async def closed(self, line: Any, act: Any) -> int | None:
-        """What the socket was closed with after somebody did something, long before it would have asked by itself."""
-
-        def committed() -> None:
-            with self.captureOnCommitCallbacks(execute=True):
-                act()
-
-        with patch.object(viewer, "RECHECK", 600.0):
-            await sync_to_async(committed)()
-            async with asyncio.timeout(5):
-                while line.code is None:
-                    await line.hear()
-        return line.code
 
     async def test_it_closes_at_once_after_a_sign_out(self) -> None:
         job = await self.job()

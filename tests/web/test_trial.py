@@ -174,7 +174,7 @@ class ShownTests(TrialCase):
     def test_it_offers_no_retry_while_rows_are_tried(self) -> None:
         job = self.tried(self.ready())
         self.ask(job, rows="first")
-        assert numbers.stats(job)["actions"] == ["pause", "cancel", "adjust"]
+        assert numbers.stats(job)["actions"] == ["pause", "cancel", "adjust", "results"]
 
     def test_it_shows_what_came_of_each_row(self) -> None:
         job = self.tried(self.ready())
@@ -195,7 +195,7 @@ class ShownTests(TrialCase):
         part = self.part(job)
         assert "Finish" in part
         assert "Try these rows" not in part
-        assert numbers.stats(job)["actions"] == ["start", "change", "cancel"]
+        assert numbers.stats(job)["actions"] == ["start", "change", "cancel", "results"]
 
     def test_it_keeps_the_trial_when_the_rest_runs(self) -> None:
         job = self.tried(self.ready())

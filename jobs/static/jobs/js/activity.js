@@ -18,11 +18,14 @@ export function paintActivity({ activity }) {
   for (const item of [...list.children].slice(KEPT)) item.remove();
 }
 
-function drawn({ id, at, text, by }) {
+function drawn({ id, at, text, by, file }) {
   const item = $("#activity-template").content.firstElementChild.cloneNode(true);
   item.dataset.activity = id;
   $("time", item).dateTime = at;
   setText($(".activity-text", item), text);
   setText($(".quiet", item), by ? `by ${by}` : "");
+  const link = $("a", item);
+  if (file) link.setAttribute("href", link.getAttribute("href").replace(/0\/$/, `${file}/`));
+  else link.remove();
   return item;
 }

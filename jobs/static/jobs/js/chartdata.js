@@ -96,3 +96,30 @@ export function top(most) {
   const power = 10 ** Math.floor(Math.log10(most));
   return Number(([1, 2, 3, 4, 5, 6, 8, 10].find((times) => times * power >= most * 0.999) * power).toPrecision(2));
 }
+
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400, 172_800, 604_800];
+
+/** The seconds from one time of an axis to the next, where they must be `least` at least. */
+export const stepped = (least) => STEPS.find((step) => step >= least) ?? Math.ceil(least / STEPS.at(-1)) * STEPS.at(-1);
+
+/** The parts of a curve, as [[x, y], …], between its breaks. */
+export function parted(xs, values) {
+  const parts = [[]];
+  values.forEach((y, i) => {
+    if (y !== null) parts.at(-1).push([xs[i], y]);
+    else if (parts.at(-1).length) parts.push([]);
+  });
+  return parts.filter((part) => part.length);
+}
+
+/** The room that each bar at one of `xs` can have without touching the next. */
+export const room = (xs) => Math.min(...xs.slice(1).map((x, i) => x - xs[i]));
+
+/** The number of the point nearest to `x` at which there is something. */
+export function nearest(xs, values, x) {
+  let best = null;
+  xs.forEach((at, i) => {
+    if (values[i] !== null && (best === null || Math.abs(at - x) < Math.abs(xs[best] - x))) best = i;
+  });
+  return best;
+}

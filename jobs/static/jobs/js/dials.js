@@ -25,11 +25,12 @@ function close() {
 async function send(form) {
   const answer = await fetch(form.action, { method: "POST", body: new FormData(form), headers: { "HX-Request": "true" } });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (answer.status === 403 && $("#why", page)) return toast($("#why", page).textContent, "error");
   if (answer.ok && !answer.redirected) return complain(page);
   if (!answer.ok || new URL(answer.url).pathname !== location.pathname) return location.assign(answer.ok ? answer.url : location.href);
   takeToasts(page);
   close();
-  document.dispatchEvent(new CustomEvent("acted", { detail: page }));
+  document.dispatchEvent(new CustomEvent("acted"));
 }
 
 function complain(page) {

@@ -6,6 +6,7 @@ export const SEGMENTS = ["succeeded", "failed", "rejected", "running", "retrying
 export const BAR = 1000;
 const OTHERS_WAIT = "The other rows wait until you have seen what comes of it.";
 const BY_LIMIT = "Paused: "; // so begins the reason that the failure limit gives
+const SILENT = "will go back to the queue."; // so ends what is said of a silent worker
 const THINNEST = 3;
 const READABLE = 30; // attempts a second that can all be shown
 const TRIED = 10; // rows that a trial takes unless the person says otherwise
@@ -93,11 +94,19 @@ export function parts(counts, total) {
   return SEGMENTS.map((state, i) => ({ state, width: widths[i], x: (x += widths[i]) - widths[i] }));
 }
 
+/** Which rows failed for a cause. */
+export function where({ first, last }) {
+  return first === last ? `row ${number(first)}` : `rows ${number(first)} to ${number(last)}`;
+}
+
+/** How many items of a cause are accepted, where some are and others are not. */
+export const acceptedPart = ({ accepted, count }) => (accepted && accepted < count ? `${grouped(accepted)} accepted` : "");
+
 export const finished = (counts) => counts.succeeded + counts.failed + counts.rejected;
 
-/** The colour of a job's badge: its state, or what went wrong in one that is finished. */
-export function tone(state, counts) {
-  if (state !== "finished" || !(counts.failed || counts.rejected)) return state;
+/** The colour of the badge of a job (a frame, or a row of the list): its state, or what went wrong in the end. */
+export function tone({ state, label, counts }) {
+  if (state !== "finished" || !(counts.failed || counts.rejected)) return label === "Throttled" ? "throttled" : state;
   return counts.succeeded ? "mixed" : "failed";
 }
 
@@ -159,7 +168,8 @@ function headline({ trial, throttled, eta, why, counts }) {
   if (trial) return `Trying ${rows(trial)}`;
   if (throttled) return "Waiting for the service";
   if (eta != null) return left(eta);
-  if (why && !counts.running) return why.startsWith("No worker") ? "Waiting for a worker" : "Waiting";
+  if (why.startsWith("No worker") || why.endsWith(SILENT)) return "Waiting for a worker";
+  if (why && !counts.running) return "Waiting";
   return counts.waiting || !counts.running ? "Working" : "Finishing";
 }
 
@@ -235,7 +245,7 @@ export function view(frame) {
     left: headline(frame),
     note: note(frame),
     label: frame.label,
-    tone: frame.label === "Throttled" ? "throttled" : tone(frame.state, counts),
+    tone: tone(frame),
     retry: retryLabel(frame),
     any_retry: Boolean(again(frame) || counts.not_attempted),
     alone: frame.why.startsWith("No worker"),
@@ -244,7 +254,6 @@ export function view(frame) {
     ...ended(frame),
     by_limit: frame.state === "paused" && frame.reason.startsWith(BY_LIMIT),
     ...beforeStart(counts),
-    untouched: frame.state === "ready" && !(counts.succeeded + counts.failed),
   };
 }
 
@@ -252,6 +261,14 @@ const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute
 const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const dateFormat = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 const exactFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+
+const QUARTER = 900_000; // milliseconds
+
+/** What finished since midnight where the reader is, of what finished in each quarter of an hour since the epoch. */
+export function today(lately, now = new Date()) {
+  const midnight = new Date(now.getFullYear(), now.getMonth(), now.getDate());
+  return lately.reduce((sum, [quarter, count]) => (quarter * QUARTER >= midnight ? sum + count : sum), 0);
+}
 
 /** 17:48:05 in the reader's time zone. */
 export const clock = (date) => clockFormat.format(date);

@@ -81,6 +81,8 @@ export class Items {
     });
     document.addEventListener("visibilitychange", () => this.#resume());
     document.addEventListener("htmx:afterSwap", (event) => event.target.id === "items" && this.#moved());
+    document.addEventListener("htmx:afterSettle", (event) => this.#longer(event.detail.requestConfig?.elt));
+    document.addEventListener("htmx:beforeSwap", () => (this.before = rows(section()).length));
     this.#tell();
   }
 
@@ -192,6 +194,12 @@ export class Items {
       else tile.removeAttribute("aria-current");
     }
     $("item-map")?.setAttribute("filter", stateFilter);
+  }
+
+  /** Who asked for more rows reads on with the first of them. */
+  #longer(asked) {
+    if (asked?.id !== "items-more") return;
+    $(".row-link", rows(section())[this.before])?.focus({ preventScroll: true });
   }
 
   /** Another page or filter was opened. */

@@ -2,14 +2,17 @@
 
 import { paintActivity } from "./activity.js";
 import { startAsking } from "./asking.js";
+import { paintCauses } from "./causes.js";
 import { Charts } from "./charts.js";
 import { paintDials, startDials } from "./dials.js";
 import { Drawer } from "./drawer.js";
-import { BAR, facts, finished, number, parts, view } from "./format.js";
+import { facts, finished, parts, view } from "./format.js";
 import { active, aged, notes } from "./hero.js";
 import { Items } from "./items.js";
 import { Live } from "./live.js";
 import { itemMap } from "./map.js";
+import { Teller } from "./notify.js";
+import { startPanels } from "./panels.js";
 import { pill } from "./pill.js";
 import { Selection } from "./selection.js";
 import { $, $$, announce, localTimes, setText } from "./shell.js";
@@ -60,14 +63,12 @@ function shows(frame, words) {
     by_limit: words.by_limit,
     limited: Boolean(frame.limit),
     any: frame.total > 0,
-    results: frame.total > 0 && !words.untouched,
-    // What has not run is changed, not run again.
-    again: frame.state !== "ready",
     any_retry: words.any_retry,
     any_failed: frame.counts.failed > 0,
     any_fallback: frame.counts.fallback > 0,
     any_retrying: frame.counts.retrying > 0,
     any_causes: frame.causes.length > 0,
+    more_causes: frame.more_causes > 0,
   };
 }
 
@@ -104,7 +105,8 @@ function paintBar(frame) {
 
 /** Buttons are never rebuilt under somebody's finger: they are shown and hidden. */
 function paintActions(frame, words) {
-  for (const button of $$("[data-verb]", page)) button.hidden = !frame.actions.includes(button.dataset.verb);
+  const able = "mayAct" in page.dataset ? frame.actions : [];
+  for (const button of $$("[data-verb]", page)) button.hidden = !able.includes(button.dataset.verb);
   $("#download summary").classList.toggle("primary", frame.state === "finished");
   if (frame.started && $("#began").dateTime !== frame.started) {
     $("#began").dateTime = frame.started;
@@ -112,32 +114,6 @@ function paintActions(frame, words) {
   }
   $('[data-verb="cancel"] button').dataset.text =
     `${words.open} items that are not done will not be attempted. The results of the ${words.done} that are done are kept, and the rest can be resumed later.`;
-}
-
-function paintCauses(frame) {
-  const list = $("#causes");
-  const known = new Map($$("[data-cause]", list).map((item) => [item.dataset.cause, item]));
-  frame.causes.forEach((cause, i) => {
-    const item = known.get(String(cause.id)) ?? newCause(cause);
-    known.delete(String(cause.id));
-    setText($(".cause-count", item), number(cause.count));
-    $("rect", item).setAttribute("width", Math.min(BAR, Math.max(3, Math.round((cause.count * BAR) / frame.counts.failed))));
-    if (list.children[i] !== item) list.insertBefore(item, list.children[i] ?? null);
-  });
-  known.forEach((item) => item.remove());
-}
-
-function newCause(cause) {
-  const item = $("#cause-template").content.firstElementChild.cloneNode(true);
-  item.dataset.cause = cause.id;
-  setText($(".cause-title", item), cause.title);
-  setText($(".kind", item), cause.kind);
-  const link = $("a", item);
-  for (const name of ["href", "hx-get", "hx-push-url"]) {
-    link.setAttribute(name, link.getAttribute(name).replace("cause=", `cause=${cause.id}`));
-  }
-  window.htmx?.process(item);
-  return item;
 }
 
 // One polite voice: each tenth and each change of state, never ticks
@@ -156,6 +132,7 @@ const items = new Items(page.dataset.items, current, () => selection.paint());
 const drawer = new Drawer(page.dataset.items);
 const map = itemMap(() => live.refresh());
 const charts = new Charts($("#charts"));
+const teller = new Teller($("#tell"));
 
 /** Whether what the server wrote is old. A trial, or a reading of the file, may be over before anybody sees it. */
 const moved = (frame, before) => ["state", "run", "readings"].some((name) => frame[name] !== before[name]);
@@ -165,6 +142,7 @@ function take(frame, changes) {
   if (moved(frame, current) || frame.total !== current.total) items.look();
   // The report and the trial are parts of the page that the server writes.
   if (moved(frame, current)) setTimeout(() => window.htmx?.trigger("#setup", "look"), Math.random() * 300);
+  teller.take(current, frame);
   line.news();
   map.take(frame, changes);
   charts.take(frame);
@@ -202,6 +180,7 @@ setInterval(() => current.throttled && paint(current), 1000);
 
 startDials();
 startAsking({ stays: true });
+startPanels();
 map.take(current, null);
 paint(current);
 live.start();

@@ -1,7 +1,7 @@
 // The list of jobs: rows change in place, about once a second. Nothing moves under the pointer: a job that is new is
 // announced above the list, and comes in when somebody asks for it.
 
-import { compact, number, parts, percent, rowNote, tone } from "./format.js";
+import { compact, number, parts, percent, rowNote, today, tone } from "./format.js";
 import { Live } from "./live.js";
 import { paced } from "./paced.js";
 import { pill } from "./pill.js";
@@ -47,7 +47,7 @@ function paintSpark(row, path) {
 
 function paintRow(row, job) {
   const badge = $(".badge", row);
-  badge.dataset.state = tone(job.state, job.counts);
+  badge.dataset.state = tone(job);
   setText(badge, job.label);
   setText($('[data-v="percent"]', row), percent(job.done, job.total));
   setText($('[data-v="left"]', row), rowNote(job));
@@ -62,9 +62,11 @@ function paintRow(row, job) {
   });
 }
 
-const STRIP = { running: number, others: String, rate: number, today: compact, failed: number, failed_in: String };
+const STRIP = { running: number, others: String, rate: number, failed: number, failed_in: String };
 
 function paintStrip(strip) {
+  setText($('[data-strip="today"]'), compact(today(strip.lately)));
+  $("#today")?.setAttribute("title", "Since midnight in your time zone");
   for (const [name, write] of Object.entries(STRIP)) setText($(`[data-strip="${name}"]`), write(strip[name]));
 }
 

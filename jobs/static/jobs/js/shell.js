@@ -99,12 +99,14 @@ export function ask({ title, text, yes, no, danger }) {
 async function send(form) {
   const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (answer.status === 403 && $("#why", page)) return toast($("#why", page).textContent, "error");
   if (!answer.ok || new URL(answer.url).pathname !== location.pathname) {
     location.assign(answer.ok ? answer.url : location.href);
     return;
   }
+  const refused = $("#toasts > .toast.error", page) !== null;
   takeToasts(page);
-  document.dispatchEvent(new CustomEvent("acted", { detail: page }));
+  form.dispatchEvent(new CustomEvent("acted", { detail: { page, refused }, bubbles: true }));
 }
 
 async function act(form, button) {

@@ -1,0 +1,5 @@
+from django.contrib.admin.apps import AdminConfig
+
+
+class Administration(AdminConfig):
+    default_site = "batchweb.administration.Site"

@@ -1,0 +1,134 @@
+"""Why items of a job failed: groups of failures that look alike, counted as they come and read as pages show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+from django.db.models import Case, F, When
+from django.db.models.functions import Left
+from django.utils import timezone
+
+from jobs.models import Job
+from jobs.outcomes import Outcome
+from jobs.processors import InvalidInput
+from jobs.signatures import normalised, signature
+from jobs.sql import adapter, execute, postgres
+
+MOST: Final = 20  # causes in a frame
+SAMPLES: Final = 3  # rows named for each
+TEXT: Final = 160  # characters of a title, and of a message
+
+Group: TypeAlias = list[Outcome]
+
+# Those of which somebody accepted every item come last.
+SETTLED: Final = Case(When(accepted__gte=F("count"), then=1), default=0)
+
+
+# Counting
+
+
+def count(job: int, failed: Iterable[Outcome]) -> None:
+    """Counts why these items failed, and notes on each of them which cause it is.
+
+    Runs in its caller's transaction; see `jobs.store` for the order of the locks.
+    """
+    groups: dict[str, Group] = {}
+    for outcome in failed:
+        mark = signature(outcome.error_kind, outcome.error, outcome.frame)
+        groups.setdefault(mark, []).append(outcome)
+    for mark, group in sorted(groups.items()):
+        cause = _add(job, mark, group)
+        for outcome in group:
+            outcome.cause = cause
+
+
+def _add(job: int, mark: str, group: Group) -> int:
+    """The id of the cause; where nothing was left of it, it begins anew."""
+    first, positions = group[0], [outcome.position for outcome in group]
+    return int(
+        execute(
+            f"""INSERT INTO jobs_cause (job_id, signature, kind, title, sample, top_frame, count, first, last, since)
+                VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                ON CONFLICT (job_id, signature) DO UPDATE SET {_more()} RETURNING id""",
+            [job, mark, first.error_kind, normalised(first.error), first.error, first.frame, len(group),
+             min(positions), max(positions), adapter()(timezone.now())],
+        )[0][0]
+    )  # fmt: skip
+
+
+def _more() -> str:
+    """What more items change of a cause that is known."""
+    low, high = ("LEAST", "GREATEST") if postgres() else ("MIN", "MAX")
+    known = {
+        "count": "jobs_cause.count + excluded.count",
+        "first": f"{low}(jobs_cause.first, excluded.first)",
+        "last": f"{high}(jobs_cause.last, excluded.last)",
+        "accepted": "jobs_cause.accepted",
+        "sample": "jobs_cause.sample",
+        "since": "jobs_cause.since",
+    }
+    return ", ".join(
+        f"{name} = CASE WHEN jobs_cause.count > 0 THEN {kept} ELSE excluded.{name} END" for name, kept in known.items()
+    )
+
+
+# Reading
+
+
+def largest(job: Job, failed: int) -> dict[str, Any]:
+    """The most frequent causes as frames have them, and how many more there are."""
+    found = listed(job, 0, MOST + 1) if failed else []
+    return {"causes": found[:MOST], "more_causes": total(job) - MOST if len(found) > MOST else 0}
+
+
+def total(job: Job) -> int:
+    return job.causes.filter(count__gt=0).count()
+
+
+def listed(job: Job, start: int, most: int) -> list[dict[str, Any]]:
+    """Causes from number `start` on: the largest first, and those that are accepted as a whole after all others.
+
+    `first`, `last` and `samples` are rows as people count them, `since` is in seconds since the epoch. Texts are cut;
+    a `sample` that says no more than the title is left out. With `input` only other inputs can help.
+    """
+    causes = job.causes.filter(count__gt=0).order_by(SETTLED, "-count", "pk").annotate(said=Left("sample", TEXT + 1))
+    found = list(
+        causes.values("id", "kind", "title", "count", "accepted", "since", "top_frame", "said")[start : start + most]
+    )
+    places = rows(job.pk, [cause["id"] for cause in found])
+    return [_shown(dict(cause), places.get(cause["id"], [])) for cause in found]
+
+
+def _shown(cause: dict[str, Any], rows: Sequence[int]) -> dict[str, Any]:
+    said, title = _cut(cause.pop("said")), _cut(cause["title"])
+    return cause | {
+        "title": title,
+        "sample": "" if said == title else said,
+        "since": round(cause["since"].timestamp(), 1),
+        "input": cause["kind"] == InvalidInput.failure_kind,
+        "first": rows[0] if rows else None,
+        "last": rows[-1] if rows else None,
+        "samples": list(dict.fromkeys(rows))[:SAMPLES],
+    }
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TEXT else f"{text[: TEXT - 1]}…"
+
+
+def rows(job: int, causes: Sequence[int]) -> dict[int, list[int]]:
+    """Cause → its first rows and then its last one, as they are now: what is tried again has left its cause."""
+    found: dict[int, list[int]] = {}
+    if causes:
+        asked = " UNION ALL ".join(
+            f"{_rows(job, cause, '', SAMPLES)} UNION ALL {_rows(job, cause, 'DESC', 1)}" for cause in causes
+        )
+        for cause, position in execute(asked):
+            found.setdefault(cause, []).append(position + 1)
+    return {cause: sorted(numbers) for cause, numbers in found.items()}
+
+
+def _rows(job: int, cause: int, order: str, most: int) -> str:
+    return f"""SELECT * FROM (SELECT cause_id, position FROM jobs_item WHERE job_id = {int(job)}
+                               AND cause_id = {int(cause)} ORDER BY position {order} LIMIT {most}) AS few"""

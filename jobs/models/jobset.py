@@ -1,0 +1,73 @@
+"""Many jobs at once: who may see them, what is to be done with them, and whose turn it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import models
+from django.db.models import Count, Exists, Max, OuterRef, Q, Sum
+
+from jobs.models.shard import Shard
+from jobs.models.share import Share
+from jobs.models.states import UNFINISHED, WORKABLE, JobState
+from jobs.models.upload import Upload
+
+if TYPE_CHECKING:
+    from jobs.models.job import Job
+
+COUNTS: Final = (
+    "pending", "retrying", "succeeded", "failed", "rejected", "fallbacks", "attempts", "running", "rerunning",
+)  # fmt: skip
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    """Jobs by who may see them and what is to be done with them."""
+
+    def present(self) -> JobQuerySet:
+        """All but those that were deleted and are being removed."""
+        return self.filter(deleting=None)
+
+    def visible_to(self, user: Any) -> JobQuerySet:
+        """The jobs that this person may see: their own, those that are shared with them, and all for staff."""
+        return self.present() if user.is_staff else self.of_person(user.pk)
+
+    def of_person(self, person: int) -> JobQuerySet:
+        """The jobs of this person, and those that are shared with them."""
+        return self.present().filter(Q(owner=person) | Q(pk__in=Share.objects.filter(person=person).values("job")))
+
+    def unfinished_of(self, owner: Any) -> JobQuerySet:
+        """The person's jobs that are read, wait, run or are paused."""
+        return self.present().filter(owner=owner, state__in=(JobState.LOADING, *UNFINISHED))
+
+    def workable(self) -> JobQuerySet:
+        return self.filter(state__in=WORKABLE)
+
+    def of_same_content(self, upload: Upload, owner: Any) -> JobQuerySet:
+        """The person's own jobs of files that hold the same bytes, newest first."""
+        same = self.present().filter(owner=owner, upload__sha256=upload.sha256)
+        return same.order_by("-created", "-pk")
+
+    def with_counts(self) -> JobQuerySet:
+        """Each job with the sums of its shards as `sum_<count>`: one query for a whole page."""
+        return self.annotate(**{f"sum_{name}": Sum(f"shards__{name}", default=0) for name in COUNTS})
+
+    def in_turn(self) -> list[Job]:
+        """Jobs that one more worker could work on now, whose turn it is first.
+
+        The owner with the fewest workers at work comes first, then who was served longest ago, then so their jobs.
+        """
+        jobs = list(self.filter(Exists(Shard.objects.claimable().filter(job=OuterRef("pk")))))
+        leased = Shard.objects.leased()
+        tasks = leased.filter(share__gt=0).values_list("job").annotate(workers=Sum("share"), tasks=Count("pk"))
+        used: dict[int, tuple[int, int]] = {job: (workers, count) for job, workers, count in tasks}
+        busy: dict[int, int] = dict(leased.values_list("job__owner").annotate(Sum("share")))
+        owners = self.model.objects.filter(owner__in={job.owner_id for job in jobs})
+        served: dict[int, datetime | None] = dict(owners.values_list("owner").annotate(Max("served")))
+
+        def turn(job: Job) -> tuple[Any, ...]:
+            last = served[job.owner_id] or LONG_AGO
+            return busy.get(job.owner_id, 0), last, used.get(job.pk, (0, 0)), job.served or LONG_AGO, job.pk
+
+        return sorted((job for job in jobs if job.room(*used.get(job.pk, (0, 0)))), key=turn)

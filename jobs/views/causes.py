@@ -1,0 +1,30 @@
+"""All causes of a job's failures."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from jobs import causes as why
+from jobs import numbers, sql
+from jobs.views.access import job_for
+
+PAGE: Final = 50
+
+
+@require_safe
+def causes(request: HttpRequest, code: str) -> HttpResponse:
+    """A page of them: the job's own page shows the largest."""
+    asked = request.GET.get("page", "")
+    with sql.one_moment():
+        job = job_for(request, code)
+        counts, number = numbers.summary(job), why.total(job)
+        pages = max(1, -(-number // PAGE))
+        page = min(max(1, int(asked)), pages) if asked.isascii() and asked.isdecimal() and len(asked) < 10 else 1
+        found = why.listed(job, (page - 1) * PAGE, PAGE)
+        frame = {"counts": counts, "actions": numbers.actions(job, counts)}
+    context = {"job": job, "frame": frame, "causes": found, "number": number, "page": page, "pages": pages}
+    return render(request, "jobs/causes.html", context)

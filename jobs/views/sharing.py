@@ -1,0 +1,73 @@
+"""Who else may see a job, whose it is, and what it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST
+
+from jobs.models import Job, Share
+from jobs.models.job import Refused
+from jobs.models.ownership import person_called
+from jobs.views.access import job_for, job_to_act_on, job_to_give, person
+
+NOTHING = "Nothing was changed."
+
+
+def told(request: HttpRequest, job: Job, verb: Callable[[], str]) -> HttpResponse:
+    """Does it, and says on the job's page what came of it; on the list where the job is not theirs any more."""
+    try:
+        messages.success(request, verb() or NOTHING)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    seen = Job.objects.visible_to(request.user).filter(pk=job.pk).exists()
+    return redirect(job if seen else "jobs:list")
+
+
+@require_POST
+def share(request: HttpRequest, code: str) -> HttpResponse:
+    """Wants `person`, a user name or e-mail address, and `may` (look or act)."""
+    job = job_to_give(request, code)
+
+    def verb() -> str:
+        found, may_act = person_called(request.POST.get("person", "")), request.POST.get("may") == "act"
+        changed = job.share(found, may_act, person(request))
+        return f"Shared with {found}, who may {'act' if may_act else 'look'}." if changed else ""
+
+    return told(request, job, verb)
+
+
+@require_POST
+def unshare(request: HttpRequest, code: str, key: int) -> HttpResponse:
+    """Takes a share back: whoever may share does that, and everybody for themselves."""
+    own = Share.objects.filter(pk=key, person=person(request)).exists()
+    job = (job_for if own else job_to_give)(request, code)
+    found = get_object_or_404(job.shares.select_related("person"), pk=key).person
+
+    def verb() -> str:
+        return f"No longer shared with {found}." if job.unshare(found, person(request)) else ""
+
+    return told(request, job, verb)
+
+
+@require_POST
+def give(request: HttpRequest, code: str) -> HttpResponse:
+    """Wants `person`, the new owner."""
+    job = job_to_give(request, code)
+
+    def verb() -> str:
+        found = person_called(request.POST.get("person", ""))
+        return f"{job.name} belongs to {found} now." if job.give(found, person(request)) else ""
+
+    return told(request, job, verb)
+
+
+@require_POST
+def rename(request: HttpRequest, code: str) -> HttpResponse:
+    """Wants `name`."""
+    job = job_to_act_on(request, code)
+    name = request.POST.get("name", "")
+    return told(request, job, lambda: f"The job is called {job.name} now." if job.rename(name, person(request)) else "")

@@ -1,0 +1,217 @@
+"""Whose a job is, who else may see it, and what becomes of its file: the verbs and what they refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import patch
+
+from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.test import override_settings
+
+from jobs import dispatch, events, retention
+from jobs.models import Activity, Job, Run, Upload
+from jobs.models.job import Refused
+from jobs.models.ownership import person_called
+from tests.base import People, csv_of, loaded, make_job, worked
+
+
+class SharingTests(People):
+    def setUp(self) -> None:
+        self.job = loaded(self.alice, start=False)
+
+    def newest(self) -> str:
+        return str(Activity.objects.filter(job=self.job).latest("pk"))
+
+    def test_it_shows_the_job_to_whom_it_is_shared_with(self) -> None:
+        assert not Job.objects.visible_to(self.bob).exists()
+        assert self.job.share(self.bob, by=self.alice)
+        assert list(Job.objects.visible_to(self.bob)) == [self.job]
+        assert (self.job.may_act(self.bob), self.job.may_give(self.bob)) == (False, False)
+        assert self.newest() == "Shared with bob, who may look"
+
+    def test_it_lets_them_act(self) -> None:
+        self.job.share(self.bob, may_act=True, by=self.alice)
+        assert (self.job.may_act(self.bob), self.job.may_give(self.bob)) == (True, False)
+        assert self.newest() == "Shared with bob, who may act"
+
+    def test_it_lets_act_whoever_could_look(self) -> None:
+        self.job.share(self.bob)
+        assert self.job.share(self.bob, may_act=True)
+        assert (self.job.shares.count(), self.job.may_act(self.bob)) == (1, True)
+
+    def test_it_shares_once(self) -> None:
+        self.job.share(self.bob)
+        assert not self.job.share(self.bob)
+        assert self.job.activities.filter(verb="share").count() == 1
+
+    def test_it_takes_it_back(self) -> None:
+        self.job.share(self.bob, may_act=True)
+        assert self.job.unshare(self.bob, by=self.alice)
+        assert not self.job.may_act(self.bob)
+        assert not Job.objects.visible_to(self.bob).exists()
+        assert self.newest() == "No longer shared with bob"
+        assert not self.job.unshare(self.bob)
+
+    def test_it_shares_nothing_with_its_owner(self) -> None:
+        with self.assertRaisesMessage(Refused, "The job is alice’s own."):
+            self.job.share(self.alice)
+
+    def test_it_shares_with_so_many(self) -> None:
+        for at in range(100):
+            self.job.shares.create(person=User.objects.create(username=f"p{at}"))
+        with self.assertRaisesMessage(Refused, "A job can be shared with 100 people at most."):
+            self.job.share(self.bob)
+
+    def test_it_lets_staff_look_and_only_some_act(self) -> None:
+        auditor = User.objects.create_user("audit", is_staff=True)
+        assert list(Job.objects.visible_to(auditor)) == [self.job]
+        assert (self.job.may_act(auditor), self.job.may_act(self.sam)) == (False, True)
+
+    def test_it_shares_no_deleted_job(self) -> None:
+        self.job.share(self.bob)
+        dispatch.delete(self.job)
+        for verb in (lambda: self.job.share(self.sam), lambda: self.job.rename("x"), lambda: self.job.give(self.bob)):
+            with self.assertRaisesMessage(Refused, "The job is being deleted."):
+                verb()
+        assert not Job.objects.visible_to(self.bob).exists()
+
+    def test_it_finds_people_by_name_or_address(self) -> None:
+        User.objects.filter(pk=self.bob.pk).update(email="bob@example.org")
+        assert person_called(" bob ") == person_called("Bob@example.org") == self.bob
+
+    def test_it_finds_nobody_else(self) -> None:
+        User.objects.create_user("gone", is_active=False)
+        for name in ("eve", "gone", "eve@example.org", "b\0b"):
+            with self.assertRaisesMessage(Refused, f"There is nobody called “{name.replace(chr(0), '')}” here."):
+                person_called(name)
+        with self.assertRaisesMessage(Refused, "Say who: a user name or an e-mail address."):
+            person_called(" ")
+
+    def test_it_does_not_guess_between_two(self) -> None:
+        User.objects.filter(pk__in=[self.bob.pk, self.alice.pk]).update(email="team@example.org")
+        with self.assertRaisesMessage(Refused, "There is nobody called “team@example.org” here."):
+            person_called("team@example.org")
+
+
+class NameTests(People):
+    def setUp(self) -> None:
+        self.job = loaded(self.alice, start=False)
+
+    def test_it_has_another_name(self) -> None:
+        assert self.job.rename("  Addresses \n of\u202e May ", self.alice)
+        assert Job.objects.get().name == "Addresses  of May"
+        assert str(self.job.activities.latest("pk")) == "Renamed from rows.csv to Addresses  of May"
+
+    def test_it_keeps_its_name(self) -> None:
+        assert not self.job.rename(self.job.name)
+        assert not self.job.activities.filter(verb="rename").exists()
+
+    def test_it_needs_a_name_of_some_length(self) -> None:
+        for name, why in ((" \n", "A job needs a name."), ("x" * 201, "A name has 200 characters at most.")):
+            with self.assertRaisesMessage(Refused, why):
+                self.job.rename(name)
+
+    def test_it_tells_viewers(self) -> None:
+        before = self.job.seq
+        self.job.rename("Other")
+        assert Job.objects.get().seq == before + 1
+
+
+class GivingTests(People):
+    def give(self, job: Job, **more: Any) -> None:
+        job.give(self.bob, **{"by": self.alice} | more)
+
+    def test_it_belongs_to_somebody_else(self) -> None:
+        job = worked(self.alice)
+        job.share(self.bob)
+        self.give(job)
+        assert (job.owner, job.shares.count()) == (self.bob, 0)
+        assert not Job.objects.visible_to(self.alice).exists()
+        assert str(job.activities.latest("pk")) == "Gave the job to bob"
+
+    def test_it_says_whose_it_was_when_another_gave_it(self) -> None:
+        job = worked(self.alice)
+        self.give(job, by=self.sam)
+        assert str(job.activities.latest("pk")) == "Gave the job of alice to bob"
+
+    def test_it_stays_where_it_belongs(self) -> None:
+        job = worked(self.alice)
+        assert not job.give(self.alice)
+        assert not job.activities.filter(verb="give").exists()
+
+    def test_it_takes_its_file_along(self) -> None:
+        job = worked(self.alice)
+        self.give(job)
+        assert Upload.objects.get().owner == self.bob
+
+    def test_it_leaves_a_file_that_another_job_needs(self) -> None:
+        job = worked(self.alice)
+        other = Job.objects.create(owner=self.alice, upload=job.upload, processor="simulate")
+        self.give(job)
+        assert Upload.objects.get().owner == self.alice
+        self.give(other)
+        assert Upload.objects.get().owner == self.bob
+
+    def test_it_takes_the_files_of_corrections_along(self) -> None:
+        job = worked(self.alice)
+        sent = Upload.keep(ContentFile(b"row\n1\n"), "mended.csv", self.alice)
+        Run.objects.create(job=job, number=2, kind=Run.Kind.CORRECTION, upload=sent)
+        self.give(job)
+        assert set(Upload.objects.values_list("owner", flat=True)) == {self.bob.pk}
+
+    @override_settings(JOBS_MAX_RUNNING_JOBS=1)
+    def test_it_leaves_nobody_with_more_than_one_may_have(self) -> None:
+        make_job(self.bob)
+        job, done = make_job(self.alice), worked(self.sam)
+        with self.assertRaisesMessage(Refused, "bob has as many jobs that have not ended as one person may have."):
+            self.give(job)
+        assert Job.objects.get(pk=job.pk).owner == self.alice
+        self.give(done)
+
+    def test_it_lets_their_former_owner_be_deleted(self) -> None:
+        self.give(worked(self.alice))
+        self.alice.delete()
+        assert (Job.objects.count(), Upload.objects.count()) == (1, 1)
+
+    def test_it_passes_a_file_on_with_the_last_job_of_its_owner(self) -> None:
+        job = worked(self.alice)
+        other = Job.objects.create(owner=self.bob, upload=job.upload, processor="simulate")
+        retention.prune(job, keep_results=False)
+        assert (Job.objects.get(), Upload.objects.get().owner) == (other, self.bob)
+        self.alice.delete()
+
+    def test_it_charges_a_file_that_another_person_brought_to_the_owner(self) -> None:
+        job = loaded(self.alice, start=False)
+        sent = Upload.keep(ContentFile(csv_of(3).encode()), "other.csv", self.bob)
+        dispatch.change(job, self.bob, upload=sent)
+        assert (Job.objects.get().upload, Upload.objects.get(pk=sent.pk).owner) == (sent, self.alice)
+
+    def test_it_tells_both_people(self) -> None:
+        job = worked(self.alice)
+        with patch.object(events, "tell") as tell, self.captureOnCommitCallbacks(execute=True):
+            self.give(job)
+        told = {call.args[0] for call in tell.call_args_list}
+        assert told == {events.person_group(self.alice.pk), events.person_group(self.bob.pk)}
+
+
+class ActivityTests(People):
+    def test_it_tells_the_newest_first_and_goes_on_from_a_key(self) -> None:
+        job = worked(self.alice)
+        every = list(job.activities.told())
+        assert [one.text for one in every] == ["Finished", "Started", "Created from rows.csv"]
+        assert list(job.activities.told(every[0].pk)) == every[1:]
+
+    def test_it_knows_the_run_that_was_ordered(self) -> None:
+        job = loaded(self.alice, start=False)
+        dispatch.start(job, self.alice)
+        assert job.activities.get(verb="start").run == job.run
+
+    def test_it_leads_to_the_file_of_corrections_while_that_is_there(self) -> None:
+        job = worked(self.alice)
+        sent = Upload.keep(ContentFile(b"row\n1\n"), "mended.csv", self.alice)
+        run = Run.objects.create(job=job, number=2, kind=Run.Kind.CORRECTION, upload=sent)
+        job.note("correct", "Uploaded corrections", self.alice, run=run)
+        assert job.activities.told()[0].correction == 2
+        Upload.objects.filter(pk=sent.pk).update(file="")
+        assert job.activities.told()[0].correction is None

@@ -1,0 +1,217 @@
+"""Every address × everybody: what comes of it? A new address needs a line in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import Permission, User
+from django.core.files.base import ContentFile
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from jobs.models import Job, Run, Share, Upload
+from tests.base import People, csv_of, worked
+
+WHO = ("owner", "look", "act", "stranger", "staff look", "staff act", "nobody")
+SEEN = (200, 200, 200, 404, 200, 200, 302)
+ACTED = (302, 403, 302, 404, 403, 302, 302)
+GIVEN = (302, 403, 403, 404, 403, 302, 302)
+EVERYBODY = (200,) * 6 + (302,)
+
+# name of the address, method, what each of WHO gets
+OF_A_JOB: tuple[tuple[str, str, tuple[int, ...]], ...] = (
+    ("detail", "get", SEEN),
+    ("snapshot", "get", SEEN),
+    ("cells", "get", SEEN),
+    ("series", "get", SEEN),
+    ("setup", "get", SEEN),
+    ("items", "get", SEEN),
+    ("item", "get", SEEN),
+    ("results", "get", SEEN),
+    ("failed", "get", SEEN),
+    ("problems", "get", SEEN),
+    ("activity", "get", SEEN),
+    ("correction_file", "get", SEEN),
+    ("causes", "get", SEEN),
+    ("corrections", "get", (200, 403, 200, 404, 403, 200, 302)),
+    ("corrections", "post", (422, 403, 422, 404, 403, 422, 302)),
+    ("correct", "post", (410, 403, 410, 404, 403, 410, 302)),
+    ("start", "post", ACTED),
+    ("try", "post", ACTED),
+    ("adjust", "post", ACTED),
+    ("pause", "post", ACTED),
+    ("resume", "post", ACTED),
+    ("cancel", "post", ACTED),
+    ("retry", "post", ACTED),
+    ("rename", "post", ACTED),
+    ("change", "get", ACTED),  # a job that has begun is left as it is, and its page says why
+    ("change", "post", ACTED),
+    ("share", "post", GIVEN),
+    ("unshare", "post", GIVEN),
+    ("give", "post", GIVEN),
+    ("delete", "post", GIVEN),
+)
+OF_A_PERSON: tuple[tuple[str, str, tuple[int, ...]], ...] = (
+    ("list", "get", EVERYBODY),
+    ("list_snapshot", "get", EVERYBODY),
+    ("new", "get", EVERYBODY),
+    ("processor_fields", "get", EVERYBODY),
+    ("preview", "post", EVERYBODY),
+    ("hints", "post", EVERYBODY),
+    ("new", "post", (422,) * 6 + (302,)),
+    ("uploads", "post", (422,) * 6 + (302,)),
+    ("sample", "post", (404,) * 6 + (302,)),
+    ("upload", "delete", (404, 404, 404, 404, 404, 404, 302)),  # the key of a file that is none of theirs
+)
+# Those that need no rights, and those of one's own password.
+OTHERS = ("healthz", "readyz", "enter", "login", "logout", "password_reset", "password_reset_done",
+          "password_reset_complete", "password_reset_confirm", "password_change", "password_change_done")  # fmt: skip
+MORE: dict[str, list[Any]] = {"item": [1], "results": ["csv"], "correction_file": [2]}
+
+
+def names(patterns: Any = None, prefix: str = "") -> Iterator[str]:
+    """The names of all addresses but the admin's, which are tested beside it."""
+    for pattern in patterns if patterns is not None else get_resolver().url_patterns:
+        if isinstance(pattern, URLResolver) and pattern.namespace != "admin":
+            yield from names(pattern.url_patterns, f"{pattern.namespace}:" if pattern.namespace else "")
+        elif isinstance(pattern, URLPattern):
+            yield prefix + str(pattern.name)
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """What happens in it has not happened after it."""
+    before = transaction.savepoint()
+    yield
+    transaction.savepoint_rollback(before)
+
+
+class RightsTests(People):
+    job: Job
+    guest: ClassVar[Share]
+    everybody: ClassVar[dict[str, User | None]]
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        super().setUpTestData()
+        cls.job = worked(cls.alice, csv_of(3, lambda at: "fail:Broken" if at else "ok"))
+        looker, actor = User.objects.create_user("lena"), User.objects.create_user("adam")
+        gast = User.objects.create_user("gast")
+        auditor, operator = (User.objects.create_user(name, is_staff=True) for name in ("audit", "opal"))
+        operator.user_permissions.add(Permission.objects.get(codename="change_job"))
+        cls.job.share(looker)
+        cls.job.share(actor, may_act=True)
+        cls.job.share(gast)
+        cls.guest = cls.job.shares.get(person=gast)
+        sent = Upload.keep(ContentFile(b"row\n1\n"), 'rows "1".csv', actor)
+        Run.objects.create(job=cls.job, number=2, kind=Run.Kind.CORRECTION, upload=sent)
+        people = (cls.alice, looker, actor, cls.bob, auditor, operator, None)
+        cls.everybody = dict(zip(WHO, people, strict=True))
+
+    def as_(self, who: str, **options: Any) -> Client:
+        client, person = Client(**options), self.everybody[who]
+        if person:
+            client.force_login(person)
+        return client
+
+    def path(self, name: str) -> str:
+        more = [self.guest.pk] if name == "unshare" else MORE.get(name, [])
+        return reverse(f"jobs:{name}", args=[self.job.code, *more])
+
+    def test_it_has_a_line_for_every_address(self) -> None:
+        known = {f"jobs:{name}" for name, _, _ in (*OF_A_JOB, *OF_A_PERSON)}
+        assert set(names()) == known | set(OTHERS)
+
+    def test_it_shows_and_obeys_whoever_may(self) -> None:
+        for name, method, statuses in OF_A_JOB:
+            for who, expected in zip(WHO, statuses, strict=True):
+                with self.subTest(name=name, method=method, who=who), undone():
+                    assert getattr(self.as_(who), method)(self.path(name)).status_code == expected
+
+    def test_it_knows_no_job_that_is_not_there(self) -> None:
+        for name, method, _ in OF_A_JOB:
+            path = self.path(name).replace(self.job.code, "nosuchjob")
+            assert getattr(self.as_("staff act"), method)(path).status_code == 404, name
+
+    def test_it_answers_everybody_who_signed_in(self) -> None:
+        for name, method, statuses in OF_A_PERSON:
+            for who, expected in zip(WHO, statuses, strict=True):
+                with self.subTest(name=name, method=method, who=who):
+                    path = reverse(f"jobs:{name}", args=[10**6] if name == "upload" else [])
+                    assert getattr(self.as_(who), method)(path).status_code == expected
+
+    def test_it_changes_nothing_for_whoever_may_not(self) -> None:
+        before = Job.objects.values().get(pk=self.job.pk)
+        for name, method, statuses in OF_A_JOB:
+            for who, status in zip(WHO, statuses, strict=True):
+                if method == "post" and (status in (403, 404) or who == "nobody"):
+                    fields = {"name": "Mine", "person": "bob", "may": "act", "workers": 3, "initial-workers": 10}
+                    self.as_(who).post(self.path(name), fields)
+        assert Job.objects.values().get(pk=self.job.pk) == before
+        assert self.job.shares.count() == 3
+
+    def test_it_says_who_may_do_it(self) -> None:
+        page = self.as_("look").post(self.path("pause")).content.decode()
+        assert "You may look at this job. alice may do this, and whoever alice lets act." in page
+        page = self.as_("act").post(self.path("delete")).content.decode()
+        assert "Only alice, whose job this is, and administrators may do this." in page
+
+    def test_it_draws_no_button_that_would_be_refused(self) -> None:
+        for who in ("look", "staff look"):
+            answer = self.as_(who).get(self.path("detail"))
+            page = answer.content.decode()
+            assert answer.context["frame"]["actions"] == []
+            assert "data-may-act" not in page
+            for absent in ("/delete/", "/give/", "/rename/", 'id="share-person"'):
+                assert absent not in page, absent
+
+    def test_it_draws_the_buttons_of_those_who_may_act(self) -> None:
+        for who, whole in (("owner", True), ("act", False), ("staff act", True)):
+            answer = self.as_(who).get(self.path("detail"))
+            page = answer.content.decode()
+            assert "retry" in answer.context["frame"]["actions"], who
+            assert "data-may-act" in page, who
+            assert "/rename/" in page, who
+            assert ("/delete/" in page, "/give/" in page) == (whole, whole), who
+
+    def test_it_lists_what_is_shared_and_says_whose_it_is(self) -> None:
+        answer = self.as_("look").get("/")
+        assert [row["code"] for row in answer.context["jobs"]] == [self.job.code]
+        assert "shared by alice" in answer.content.decode()
+        assert len(self.as_("look").get("/jobs/list.json").json()["rows"]) == 1
+        assert self.as_("stranger").get("/jobs/list.json").json()["rows"] == []
+
+    def test_it_lets_a_viewer_run_it_again_as_their_own(self) -> None:
+        page = self.as_("look").get(f"/jobs/new/?again={self.job.code}")
+        assert f'name="upload" id="id_upload" value="{self.job.upload.pk}"' in page.content.decode()
+        answer = self.as_("look").post("/jobs/new/", {"processor": "simulate", "upload": self.job.upload.pk})
+        made = Job.objects.exclude(pk=self.job.pk).get()
+        assert (answer.status_code, made.owner, made.upload) == (302, self.everybody["look"], self.job.upload)
+        assert self.as_("stranger").get(f"/jobs/new/?again={self.job.code}").status_code == 404
+
+    def test_it_keeps_the_other_jobs_of_the_owner_to_itself(self) -> None:
+        other = worked(self.alice, csv_of(3, lambda at: "fail:Broken" if at else "ok"))
+        Job.objects.filter(pk=other.pk).update(name="A secret name")
+        sent = {"processor": "simulate", "upload": self.job.upload.pk, "workers": "none"}
+        page = self.as_("look").post("/jobs/new/", sent)
+        assert page.status_code == 422
+        assert "A secret name" not in page.content.decode()
+        assert self.as_("look").get(other.get_absolute_url()).status_code == 404
+
+    async def test_it_gives_a_file_of_corrections_as_it_came(self) -> None:
+        client, looker = self.async_client, self.everybody["look"]
+        assert looker
+        await client.aforce_login(looker)
+        answer: Any = await client.get(self.path("correction_file"))
+        assert b"".join([chunk async for chunk in answer.streaming_content]) == b"row\n1\n"
+        assert answer["Content-Disposition"] == 'attachment; filename="rows \\"1\\".csv"'
+        assert (answer["Content-Type"], answer["X-Content-Type-Options"]) == ("application/octet-stream", "nosniff")
+        assert answer["Content-Length"] == "6"
+
+    def test_it_has_no_file_of_a_run_without_one(self) -> None:
+        assert self.as_("owner").get(self.path("correction_file").replace("/2/", "/1/")).status_code == 404
+        Upload.objects.filter(runs__job=self.job).update(file="")
+        assert self.as_("owner").get(self.path("correction_file")).status_code == 410
