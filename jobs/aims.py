@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django.http import QueryDict
 
-from jobs import numbers
+from jobs import causes, numbers
 from jobs.choice import Choice, Wrong
 from jobs.limits import counted, items
 from jobs.models import Cause, ItemState, Job
@@ -58,7 +58,7 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What an aim comes to: items that would be tried, `failed` and `waiting` (never attempted) ones, and the others."""
+    """What an aim comes to: the `failed` and `waiting` (never attempted) items that would be tried, and the others."""
 
     failed: int = 0
     waiting: int = 0
@@ -123,7 +123,7 @@ def reach(job: Job, aim: Aim) -> Reach:
         return _of_rows(job, aim, counts["not_attempted"])
     if aim.cause is not None:
         return Reach(failed=aim.cause.count, accepted=aim.cause.accepted, untouched=counts["not_attempted"])
-    accepted = numbers.accepted(job)
+    accepted = causes.accepted(job)
     return Reach(failed=counts["failed"] - accepted, waiting=counts["not_attempted"], accepted=accepted)
 
 

@@ -77,9 +77,17 @@ def _more() -> str:
 
 
 def largest(job: Job, failed: int) -> dict[str, Any]:
-    """The most frequent causes as frames have them, and how many more there are."""
+    """The most frequent causes as frames have them, how many more there are, and how many failures are accepted."""
     found = listed(job, 0, MOST + 1) if failed else []
-    return {"causes": found[:MOST], "more_causes": total(job) - MOST if len(found) > MOST else 0}
+    known = sum(cause["accepted"] for cause in found)
+    if len(found) > MOST:
+        return {"causes": found[:MOST], "more_causes": total(job) - MOST, "accepted": accepted(job)}
+    return {"causes": found, "more_causes": 0, "accepted": known}
+
+
+def accepted(job: Job) -> int:
+    """How many of its failures somebody knows of and lets be."""
+    return sum(job.causes.filter(accepted__gt=0).values_list("accepted", flat=True))
 
 
 def total(job: Job) -> int:

@@ -40,5 +40,5 @@ def activity(job: Job) -> list[dict[str, Any]]:
     return [
         {"id": a.pk, "at": a.at.isoformat(), "text": a.text, "by": str(a.by or "")}
         | ({"file": a.correction} if a.correction else {})
-        for a in job.activities.told()[:LATEST]
+        for a in job.latest[:LATEST]
     ]

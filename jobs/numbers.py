@@ -113,11 +113,6 @@ def waits(job: Job, counts: dict[str, int], leased: bool, around: Around) -> str
     return ""
 
 
-def accepted(job: Job) -> int:
-    """How many of its failures somebody knows of and lets be."""
-    return sum(job.causes.filter(accepted__gt=0).values_list("accepted", flat=True))
-
-
 def queued_again(count: int) -> str:
     """What a retry did."""
     return f"{count:,} items queued again." if count != 1 else "1 item queued again."
@@ -159,7 +154,6 @@ def stats(job: Job, since: int | None = None, rows: list[dict[str, Any]] | None 
         "points": series.newest(job),
         "rows": newest(job) if rows is None else rows,
         **causes.largest(job, counts["failed"]),
-        "accepted": accepted(job) if counts["failed"] else 0,
         "actions": actions(job, counts),
     }
 

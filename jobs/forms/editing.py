@@ -31,7 +31,9 @@ class EditForm(forms.Form):
 
     def __init__(self, item: Item, old: Mapping[str, str], data: Any = None) -> None:
         """`old` are the cells of the item by column, as they are now."""
-        super().__init__(None if data is None else data.copy(), initial={"seen": fingerprint(item.payload)})
+        sent: Any = None if data is None else data.copy()
+        super().__init__(sent, initial={"seen": fingerprint(item.payload)})
+        self.sent = sent
         self.item, self.old = item, old
         self.mapped = set(item.job.mapping.values())
         self.columns = {f"{CELL}{item.job.columns.index(column)}": column for column in shown(item, self.mapped)}
@@ -78,10 +80,10 @@ class EditForm(forms.Form):
     def overtaken(self) -> None:
         """Somebody else mended the row: it is shown beside what was typed, and who sends that again has seen both."""
         self.theirs = {column: self.old[column] for column, text in self.cells.items() if text != self.old[column]}
-        self.data["seen"] = fingerprint(self.item.payload)
+        self.sent["seen"] = fingerprint(self.item.payload)
         self.add_error(
             None,
-            "Somebody else edited this row meanwhile. What you typed is still here, and under it what is in the row now.",
+            "Somebody else edited this row meanwhile. What you typed is still here, and under it what it holds now.",
         )
 
 

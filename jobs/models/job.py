@@ -10,6 +10,7 @@ from django.db import models, transaction
 from django.db.models import Count, F, Q, Sum
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from jobs import dials, events, processors
 from jobs.engine import Policy
@@ -29,6 +30,7 @@ from jobs.models.upload import Upload
 # Without 0, 1, l and o, which people misread.
 ALPHABET: Final = "23456789abcdefghijkmnpqrstuvwxyz"
 WORKERS_PER_TASK: Final = 50
+LATEST: Final = 20  # activities on its page
 # Begins to count anew what the failure limit looks at.
 NEW_ROUND: Final[dict[str, Any]] = {"limit_round": F("limit_round") + 1, "limit_tally": ""}
 # And so for the first time: nobody works on the job.
@@ -185,6 +187,11 @@ class Job(models.Model):
     unshare = ownership.unshare
     rename = ownership.rename
     give = ownership.give
+
+    @cached_property
+    def latest(self) -> list[Activity]:
+        """What was done to it last, the newest first: as many as its page lists."""
+        return list(self.activities.told()[:LATEST])
 
     def counts(self) -> dict[str, int]:
         """The sums of the shards; see COUNTS for the names."""

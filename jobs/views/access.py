@@ -44,6 +44,12 @@ def for_viewer(frame: dict[str, Any], may_act: bool) -> dict[str, Any]:
     return frame if may_act else frame | {"actions": []}
 
 
+def item_to_act_on(request: HttpRequest, code: str, row: int) -> Item:
+    """The item, if this person may do something with it; 403 for whoever may only look."""
+    job_to_act_on(request, code)
+    return item_for(request, code, row)
+
+
 def item_for(request: HttpRequest, code: str, row: int) -> Item:
     job = job_for(request, code)
     item = get_object_or_404(job.read_items().select_related("worker"), position=row - 1)

@@ -17,13 +17,13 @@ from jobs.forms import RetryForm
 from jobs.limits import counted
 from jobs.models import Job
 from jobs.models.job import Refused
-from jobs.views.access import job_for, person
+from jobs.views.access import job_to_act_on, person
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def retry(request: HttpRequest, code: str) -> HttpResponse:
     """Asks how, and does it. What came of it is said on the page that it leads back to."""
-    job, sent = job_for(request, code), sent_by(request)
+    job, sent = job_to_act_on(request, code), sent_by(request)
     try:
         aim = Aim.of(sent, job)
         form = RetryForm(job, sent if request.method == "POST" else None)
@@ -41,7 +41,7 @@ def retry(request: HttpRequest, code: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def accept(request: HttpRequest, code: str) -> HttpResponse:
     """Notes that failures are known; with `accepted=0` that is taken back. Asks first where no script has."""
-    job, sent = job_for(request, code), sent_by(request)
+    job, sent = job_to_act_on(request, code), sent_by(request)
     try:
         aim = Aim.of(sent, job)
         if request.method != "POST":

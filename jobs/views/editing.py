@@ -16,7 +16,7 @@ from jobs.listing import state_of
 from jobs.models import Item
 from jobs.models.job import VERBS, Refused
 from jobs.requeue import Mended
-from jobs.views.access import item_for, person
+from jobs.views.access import item_to_act_on, person
 from jobs.views.items import item_page, verbs
 
 TOO_LARGE = "This row is too large to be edited on a page. Take the failed rows home, and upload them mended."
@@ -29,7 +29,7 @@ class Overtaken(Exception):
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, code: str, row: int) -> HttpResponse:
     """The item with its input as a form, and the mended item on its way."""
-    item = item_for(request, code, row)
+    item = item_to_act_on(request, code, row)
     why_not = fixed(item)
     if request.method != "POST" and why_not:
         messages.error(request, why_not)

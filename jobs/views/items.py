@@ -43,7 +43,7 @@ def page_of_items(request: HttpRequest, job: Job, frame: Mapping[str, Any] | Non
         "newest": newest,
         "state": wanted.state if wanted.state in WORDS else "",
         "cause": cause_title(job, wanted.cause),
-        "pick": job.allows("retry"),
+        "pick": job.allows("retry") and job.may_act(request.user),
         "query": wanted.query,
         "segments": segments(wanted, newest),
         "states": NAMES,
@@ -174,6 +174,8 @@ def item_page(request: HttpRequest, found: Item, form: EditForm | None = None) -
     """With `form` its input can be edited. Without its page for the drawer, which asks as htmx does."""
     drawer = "HX-Request" in request.headers
     context = {"job": found.job, "item": found, "drawer": drawer, "form": form, **told(found), **around(found)}
+    if not found.job.may_act(request.user):
+        context["may"] = []
     status = 422 if form and form.errors else 200
     answer = render(request, "jobs/item.html#item" if drawer else "jobs/item.html", context, status=status)
     patch_vary_headers(answer, ["HX-Request"])

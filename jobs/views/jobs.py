@@ -19,7 +19,6 @@ from jobs.views import setup
 from jobs.views.access import for_viewer, job_for, job_to_act_on, job_to_give
 from jobs.views.items import page_of_items
 
-NEWEST: Final = 20  # activities on the page
 DONE: Final = {
     "start": "Started.",
     "pause": "Paused. What is in flight is still recorded.",
@@ -52,7 +51,7 @@ def job_page(request: HttpRequest, job: Job, frame: dict[str, Any], dials: Dials
         "own": next((share for share in job.shares.all() if share.person_id == request.user.pk), None),
         "live": job.state not in ENDED,
         "workable": job.state in WORKABLE,
-        "activities": job.activities.told()[:NEWEST],
+        "activities": job.latest,
         "dials": dials or DialsForm(job),
         **setup.context(job),
         **page_of_items(request, job, frame),

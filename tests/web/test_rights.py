@@ -46,6 +46,11 @@ OF_A_JOB: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("resume", "post", ACTED),
     ("cancel", "post", ACTED),
     ("retry", "post", ACTED),
+    ("retry", "get", (200, 403, 200, 404, 403, 200, 302)),
+    ("accept", "post", ACTED),
+    ("accept", "get", (200, 403, 200, 404, 403, 200, 302)),
+    ("edit", "get", (302, 403, 302, 404, 403, 302, 302)),  # the first row has succeeded, which its page says
+    ("edit", "post", (422, 403, 422, 404, 403, 422, 302)),
     ("rename", "post", ACTED),
     ("change", "get", ACTED),  # a job that has begun is left as it is, and its page says why
     ("change", "post", ACTED),
@@ -69,7 +74,7 @@ OF_A_PERSON: tuple[tuple[str, str, tuple[int, ...]], ...] = (
 # Those that need no rights, and those of one's own password.
 OTHERS = ("healthz", "readyz", "enter", "login", "logout", "password_reset", "password_reset_done",
           "password_reset_complete", "password_reset_confirm", "password_change", "password_change_done")  # fmt: skip
-MORE: dict[str, list[Any]] = {"item": [1], "results": ["csv"], "correction_file": [2]}
+MORE: dict[str, list[Any]] = {"item": [1], "edit": [1], "results": ["csv"], "correction_file": [2]}
 
 
 def names(patterns: Any = None, prefix: str = "") -> Iterator[str]:
