@@ -17,6 +17,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from jobs.durations import units
+from jobs.models.ownership import ACT
 
 COUNTED: Final = 10_000  # rows; nobody pages further, so nobody counts further
 NONE: Final = "–"
@@ -44,7 +45,7 @@ class Listed(ChangeList):
 
 
 class Looking(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows that the system writes. Who may view jobs sees them, who may change jobs acts on them by verbs."""
+    """Rows that the system writes. All staff sees them, as on pages; who may change jobs acts on them by verbs."""
 
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -53,10 +54,10 @@ class Looking(admin.ModelAdmin):  # type: ignore[type-arg]
     list_max_show_all = 50
 
     def has_act_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("jobs.change_job")
+        return request.user.has_perm(ACT)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("jobs.view_job") or self.has_act_permission(request)
+        return self.admin_site.has_permission(request)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from jobs.admin.base import Listed, age, link
+from jobs.limits import counted
 from jobs.models import Job, JobState, Quota, Upload
 from jobs.models.states import UNFINISHED
 from jobs.quotas import MB
@@ -103,14 +104,24 @@ class PeopleAdmin(UserAdmin):  # type: ignore[type-arg]
         return super().has_change_permission(request, obj) and may_touch(request.user, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never of somebody who has jobs: all their rows would be read to be deleted. Whoever left is deactivated."""
-        allowed = super().has_delete_permission(request, obj) and may_touch(request.user, obj)
-        if obj is None or not allowed:
-            return allowed
-        return not (obj.jobs.exists() or Upload.objects.filter(owner=obj).exists())
+        return super().has_delete_permission(request, obj) and may_touch(request.user, obj)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """What goes with them. Nobody goes who has jobs: all their rows would be read to be deleted."""
+        kept = [sentence for person in objs if (sentence := why_kept(person))]
+        return ([], {}, set(), kept) if kept else super().get_deleted_objects(objs, request)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return {name: act for name, act in super().get_actions(request).items() if name != "delete_selected"}
+
+
+def why_kept(person: User) -> str:
+    """Why this person cannot be deleted, as far as what is theirs says so."""
+    if jobs := Job.objects.filter(owner=person).count():
+        return f"{person}: {counted(jobs, 'job')}, to be given to somebody else or deleted before"
+    if files := Upload.objects.filter(owner=person).count():
+        return f"{person}: {counted(files, 'file')} that jobs need or that are not yet removed"
+    return ""
 
 
 def may_touch(user: Any, person: User | None) -> bool:

@@ -1,18 +1,32 @@
-"""What the commands that read a file ask about it and about the processor. Raise ValueError with a sentence."""
+"""What several commands ask: about a file and its processor, which raise ValueError with a sentence, and of a job."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, BooleanOptionalAction
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from django.conf import settings
 
 from jobs import files, processors
+from jobs.choice import spans
 from jobs.files.shape import FORMATS, Given
-from jobs.forms import guess
+from jobs.forms import DialsForm, guess
+from jobs.models import Job
+from jobs.models.job import Refused
 from jobs.processors import Processor
 
 DELIMITERS: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "pipe": "|", "\\t": "\t"}
+DIALS: Final = {
+    "workers": ("N", "items at a time, up to JOBS_MAX_WORKERS"),
+    "attempts": ("N", "how often an item is tried"),
+    "timeout": ("S", "seconds for one attempt"),
+    "rate": ("R", "starts per second"),
+    "limit_share": ("P", "pause when more than P %% of the items fail"),
+    "limit_sample": ("N", "least items for such a share"),
+    "limit_count": ("N", "pause after N failures"),
+    "limit_streak": ("K", "pause after K failures of one cause in a row"),
+}
 
 
 def add_file(parser: ArgumentParser) -> None:
@@ -38,9 +52,45 @@ def add_processor(parser: ArgumentParser, required: bool) -> None:
     parser.add_argument(
         "--map", action="append", default=[], metavar="INPUT=COLUMN", help="an input's column; else by its name"
     )
+    add_parameters(parser)
+
+
+def add_parameters(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the processor"
     )
+
+
+def add_dials(parser: ArgumentParser, names: Iterable[str]) -> None:
+    """How a job runs from now on, as far as somebody says so."""
+    for name in names:
+        letter, text = DIALS[name]
+        parser.add_argument(option(name), metavar=letter, help=text)
+
+
+def add_failures(parser: ArgumentParser) -> None:
+    """Which failures; all of them where nothing is said."""
+    parser.add_argument("--cause", type=int, metavar="N", help="only those that failed for this cause")
+    parser.add_argument("--rows", default="", metavar="ROWS", help="only these rows, as 3,17,20-25")
+
+
+def option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def changes(job: Job, options: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """What is to change of the job's dials. Raises Refused."""
+    asked = {name: options[name] for name in names if options[name] is not None}
+    form = DialsForm(job, {name: "" if text == "none" else text for name, text in asked.items()})
+    for name, errors in form.errors.items():
+        raise Refused(f"{option(name)} {asked[name]}: {errors[0]}")
+    return form.changes
+
+
+def failures(job: Job, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Which failures, as the verbs of `dispatch` want it. Raises Refused."""
+    rows = spans(options["rows"], job.total)
+    return {"cause": options["cause"], "positions": [at for span in rows for at in range(*span)] or None}
 
 
 def given(options: dict[str, Any]) -> Given:

@@ -61,6 +61,36 @@ class VerbTests(People):
         assert run("retry", job.code, "--cause", str(cause.pk)).out == "1 item queued again.\n"
         assert states(job)[1] == "pending"
 
+    def test_it_retries_the_chosen_rows_with_other_dials(self) -> None:
+        job = worked(self.alice, csv_of(7, failing))
+        done = run("retry", job.code, "--rows", "1-3,7", "--workers", "3", "--rate", "2", "--param", "seconds=0")
+        assert done.out == "3 items queued again.\n"
+        assert [at for at, state in enumerate(states(job)) if state == "pending"] == [0, 1, 6]
+        job.refresh_from_db()
+        assert (job.workers, job.rate, job.parameters["seconds"]) == (3, 2.0, 0)
+
+    def test_it_says_why_it_retries_nothing(self) -> None:
+        job = worked(self.alice, csv_of(7, failing))
+        for option, value, start in (
+            ("--rows", "9", "There is no row 9: the job has 7."),
+            ("--rows", "x", "“x” names no rows."),
+            ("--cause", "99", "This job has no such cause."),
+            ("--workers", "0", "--workers 0: "),
+            ("--param", "odd", "--param wants NAME=VALUE"),
+            ("--param", "odd=1", "simulate has no parameter"),
+        ):
+            done = run("retry", job.code, option, value)
+            assert (done.status, done.err[: len(start)]) == (2, start)
+        assert "pending" not in states(job)
+
+    def test_it_accepts_failures_and_takes_that_back(self) -> None:
+        job = worked(self.alice, csv_of(7, failing))
+        assert run("accept", job.code, "--rows", "1-2").out == "2 items accepted.\n"
+        assert run("accept", job.code).out == "2 items accepted.\n"
+        cause = str(job.causes.get(kind="Other").pk)
+        assert run("accept", job.code, "--cause", cause, "--undo").out == "1 item no longer accepted.\n"
+        assert list(job.items.exclude(accepted=None).values_list("position", flat=True)) == [0, 3, 6]
+
     def test_it_watches_a_retry_to_its_end(self) -> None:
         job = worked(self.alice, csv_of(7, failing))
         done = run("retry", job.code, "--watch")

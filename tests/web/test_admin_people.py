@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
+from django.core.files.base import ContentFile
 from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
-from jobs.models import Quota
+from jobs.models import Quota, Upload
 from tests.base import loaded, make_job, worked
 from tests.web.test_admin import AdminCase
 
@@ -64,11 +65,17 @@ class PeopleTests(AdminCase):
 
     def test_it_deletes_nobody_who_has_jobs(self) -> None:
         job = make_job(self.alice)
-        assert self.client.post(f"{URL}{self.alice.pk}/delete/", {"post": "yes"}).status_code == 403
+        assert self.client.post(f"{URL}{self.alice.pk}/delete/", {"post": "yes"}).status_code == 200
         self.client.post(URL, {"action": "delete_selected", "_selected_action": [self.alice.pk], "post": "yes"})
         job.refresh_from_db()
         assert self.client.post(f"{URL}{self.bob.pk}/delete/", {"post": "yes"}).status_code == 302
         assert not User.objects.filter(pk=self.bob.pk).exists()
+
+    def test_it_deletes_nobody_who_has_files(self) -> None:
+        Upload.keep(ContentFile(b"name\na\n"), "rows.csv", self.alice)
+        page = self.client.post(f"{URL}{self.alice.pk}/delete/", {"post": "yes"})
+        self.assertContains(page, "alice: 1 file that jobs need")
+        assert User.objects.filter(pk=self.alice.pk).exists()
 
     def test_it_asks_as_many_questions_for_20_people_as_for_2(self) -> None:
         asked = []

@@ -37,5 +37,6 @@ class DeleteTests(People):
 
     def test_it_is_an_action_of_the_admin(self) -> None:
         self.client.force_login(self.sam)
-        self.client.post("/admin/jobs/job/", {"action": "delete_jobs", "_selected_action": [self.job.pk]})
+        chosen = {"action": "delete_jobs", "_selected_action": [self.job.pk], "sure": "yes"}
+        self.client.post("/admin/jobs/job/", chosen)
         assert Job.objects.get().deleting

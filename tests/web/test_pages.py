@@ -95,7 +95,7 @@ class ListTests(PageCase):
             with CaptureQueriesContext(connection) as queries:
                 self.client.get("/")
             asked.append(len(queries))
-        assert asked[0] == asked[1] <= 11
+        assert asked[0] == asked[1] <= 12
 
     def test_it_shows_markup_as_text(self) -> None:
         make_job(self.alice, name="<script>alert(1)</script>.csv")

@@ -159,6 +159,7 @@ class AdminTests(PeopleCase):
         page = self.client.get("/admin/jobs/job/")
         assert page.status_code == 200
         assert "retry_failed" not in page.content.decode()
-        self.client.post("/admin/jobs/job/", {"action": "delete_jobs", "_selected_action": [self.job.pk]})
+        chosen = {"action": "delete_jobs", "_selected_action": [self.job.pk], "sure": "yes"}
+        self.client.post("/admin/jobs/job/", chosen)
         assert Job.objects.get().deleting is None
         assert self.client.get("/admin/auth/user/").status_code == 403

@@ -16,7 +16,7 @@ from tests.verbs import ALLOWED, ASKED, REFUSED, TABLE, everything, job_in
 
 # What a person reads who sends the verb to the job.
 Road = Callable[[str, Job, Client], str]
-ACTIONS: Final = {"retry": "retry_failed", "delete": "delete_jobs"}
+ACTIONS: Final = {"retry": "retry_failed", "accept": "accept_all", "delete": "delete_jobs"}
 SENTENCES: Final = [sentence for _, sentence in VERBS.values() if sentence]
 
 
@@ -25,8 +25,10 @@ def page(verb: str, job: Job, client: Client) -> str:
 
 
 def admin(verb: str, job: Job, client: Client) -> str:
-    form = {"action": ACTIONS.get(verb, verb), "_selected_action": [job.pk]}
-    return client.post("/admin/jobs/job/", form, follow=True).content.decode()
+    form = {"action": ACTIONS.get(verb, verb), "_selected_action": [job.pk], "sure": "yes"}
+    # Failures are accepted where the items of a job are listed.
+    path = f"/admin/jobs/item/?job={job.code}" if verb == "accept" else "/admin/jobs/job/"
+    return client.post(path, form, follow=True).content.decode()
 
 
 def terminal(verb: str, job: Job, client: Client) -> str:

@@ -4,7 +4,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from jobs import dispatch, numbers
+from jobs.dials import POLICY
+from jobs.management import options as asked
 from jobs.models import Job
+from jobs.models.job import Refused
 from jobs.terminal import JobCommand
 
 
@@ -14,7 +17,16 @@ class Command(JobCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--cause", type=int, help="only those that failed for this cause")
+        asked.add_failures(parser)
+        asked.add_dials(parser, POLICY)
+        asked.add_parameters(parser)
 
     def act(self, job: Job, **options: Any) -> str:
-        return numbers.queued_again(dispatch.retry(job, cause=options["cause"]))
+        try:
+            parameters = asked.pairs(options["param"], "--param")
+        except ValueError as error:
+            raise Refused(str(error)) from error
+        dials = asked.changes(job, options, POLICY)
+        return numbers.queued_again(
+            dispatch.retry(job, **asked.failures(job, options), dials=dials, parameters=parameters)
+        )
