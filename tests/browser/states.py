@@ -454,8 +454,8 @@ def keys(stage: Stage) -> Iterator[Page]:
 @state("question")
 def question(stage: Stage) -> Iterator[Page]:
     with shown(stage, flawed(stage), "Finished with failures") as page:
-        page.locator('[data-verb="retry"] button').first.click()
-        expect(page.get_by_role("dialog", name="Try these items again?")).to_be_visible()
+        page.locator("#actions [data-retry]").click()
+        expect(page.get_by_role("dialog", name=re.compile("Retry [0-9,]+ items?"))).to_be_visible()
         yield page
 
 

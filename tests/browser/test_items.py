@@ -278,7 +278,7 @@ def test_it_shows_what_a_failure_said_as_text(page: Page, hostile: str, width: i
     for value in (*HOSTILE[:3], "W" * 60):
         expect(page.locator("#causes")).to_contain_text(value[:60])
     narrow(page)
-    page.locator("#causes a").first.click()
+    page.locator("#causes").get_by_role("link", name="Show items").first.click()
     expect(page.locator("#items h2 + .quiet")).to_contain_text("of “")
     narrow(page)
     assert page.evaluate("() => window.owned") is None

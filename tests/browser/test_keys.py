@@ -141,7 +141,7 @@ def test_it_opens_the_downloads(page: Page, ended: str) -> None:
 def test_it_asks_before_a_retry(page: Page, ended: str) -> None:
     opened(page, f"/jobs/{ended}/")
     page.keyboard.press("r")
-    expect(page.get_by_role("dialog", name="Try these items again?")).to_be_visible()
+    expect(page.get_by_role("dialog", name=re.compile("Retry [0-9,]+ items?"))).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#badge")).to_have_text("Finished with failures")
 
@@ -206,8 +206,8 @@ def test_it_goes_the_whole_road_without_a_pointer(page: Page) -> None:
     expect(page.locator("#items tbody tr")).to_have_count(1)
     expect(page).to_have_url(re.compile("state=failed"))
     page.keyboard.press("r")
-    expect(page.get_by_role("dialog", name="Try these items again?")).to_be_visible()
-    tab_to(page, page.locator("#confirm-yes"))
+    expect(page.get_by_role("dialog", name=re.compile("Retry [0-9,]+ items?"))).to_be_visible()
+    tab_to(page, page.locator("#asking .dialog-buttons .primary"))
     page.keyboard.press("Enter")
     expect(page.locator("[data-v=attempts]")).to_have_text("4", timeout=20_000)
     expect(page.locator("#badge")).to_have_text("Finished with failures", timeout=20_000)

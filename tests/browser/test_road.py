@@ -79,6 +79,7 @@ def retry_from_the_admin(page: Page, system: System, code: str) -> None:
     admin.locator("input.action-select").first.check()
     admin.locator("select[name=action]").select_option(label="Retry failed items")
     admin.get_by_role("button", name="Go").click()
+    admin.get_by_role("button", name="Retry them").click()
     expect(admin.locator(".messagelist")).to_contain_text("15 items queued again")
     admin.close()
     expect(attempts).to_have_text("315", timeout=20_000)

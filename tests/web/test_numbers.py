@@ -82,7 +82,8 @@ class FrameTests(People):
             "t", "job", "from", "seq", "state", "label", "reason", "trial", "running", "longest", "throttled", "run",
             "readings", "counts", "total",
             "rate", "eta", "why", "elapsed", "p50", "p95", "attempts", "name", "file", "processor", "settings", "limit",
-            "started", "ended", "activity", "points", "rows", "causes", "more_causes", "actions",
+            "started", "ended", "activity", "points", "rows", "causes", "more_causes", "accepted",
+            "actions",
         ]  # fmt: skip
         json.dumps(frame, allow_nan=False)
 
