@@ -13,7 +13,7 @@ from benchmarks.contest import Contest, Sample
 from benchmarks.table import Row, Table
 from tests.services import ROOT
 
-WITH_PAGES = ("map", "items", "watching")  # these take minutes, however small they are
+WITH_PAGES = ("map", "items", "watching", "taking", "admin")  # these take minutes, however small they are
 TITLES = ("0. ", "1. ", "2. ", "3. ", "4. ", "5. ", "6. ", "7. ")
 
 
