@@ -22,7 +22,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.utils import timezone
 
-from jobs import dispatch, events, outcomes
+from jobs import events, outcomes, sending
 from jobs.models import Upload
 
 ROLE = os.environ.get("FAULT_ROLE", "")
@@ -60,7 +60,7 @@ def install() -> None:
     wrap(BaseDatabaseWrapper, "_commit", commit)
     wrap(FileSystemStorage, "_save", store)
     wrap(Upload, "save", save_row)
-    wrap(dispatch, "send", send)
+    wrap(sending, "send", send)
     wrap(events.Publisher, "_send", tell)
     if offset := float(os.environ.get("FAULT_CLOCK", "0")):
         skew(offset)
