@@ -31,6 +31,9 @@ class Static(WhiteNoiseMiddleware):  # type: ignore[misc]
     @staticmethod
     def serve(static_file: Any, request: HttpRequest) -> HttpResponseBase:
         answer: Any = WhiteNoiseMiddleware.serve(static_file, request)
+        if "immutable" in answer.get("Cache-Control", ""):
+            # Nobody asks whether it has changed, and a page fetches many small ones.
+            del answer["ETag"], answer["Last-Modified"]
         if isinstance(request, ASGIRequest):
             answer.streaming_content = whole(answer.streaming_content)
         return answer  # type: ignore[no-any-return]

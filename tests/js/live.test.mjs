@@ -223,18 +223,29 @@ test("it says after two seconds that the line is down", async () => {
   assert.deepEqual(seen.statuses, ["live", "reconnecting"]);
 });
 
-test("it waits 1, 2, 4, 8, 15 seconds between tries, and goes on at 15", async () => {
-  const world = new World();
-  watch(world);
-  const waits = [];
-  for (let i = 0; i < 7; i += 1) {
+async function waits(world, number) {
+  const found = [];
+  while (found.length < number) {
     const before = world.sockets.length;
     const lost = world.time;
     world.lose();
     while (world.sockets.length === before) await world.pass(0.5);
-    waits.push((world.time - lost) / 1000);
+    found.push((world.time - lost) / 1000);
   }
-  assert.deepEqual(waits, [1, 2, 4, 8, 15, 15, 15]);
+  return found;
+}
+
+test("it tries again within five seconds, however long the server was away, while somebody looks", async () => {
+  const world = new World();
+  watch(world);
+  assert.deepEqual(await waits(world, 6), [1, 2, 3.5, 3.5, 3.5, 3.5]);
+});
+
+test("it waits 1, 2, 4, 8, 15 seconds between tries where nobody looks, and goes on at 15", async () => {
+  const world = new World();
+  watch(world);
+  world.shown = false;
+  assert.deepEqual(await waits(world, 7), [1, 2, 4, 8, 15, 15, 15]);
 });
 
 test("it spreads the tries of many pages by 30 percent", async () => {

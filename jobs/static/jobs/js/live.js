@@ -8,6 +8,7 @@
 import { decode } from "./cells.js";
 
 const BACKOFF = [1, 2, 4, 8, 15]; // seconds, each ± 30 %
+const WATCHED = 3.5; // seconds at most while somebody looks at the page, so that it is right 5 s after the server is back
 const PATIENCE = 2; // seconds of silence before the page says that the line is down
 const QUIET = 8; // seconds without any frame after which a line counts as dead; the server speaks every 5
 const QUIET_HIDDEN = 40; // a page that nobody looks at is told less
@@ -90,7 +91,7 @@ export class Live {
     }
     this.tries += 1;
     const base = BACKOFF[Math.min(this.tries, BACKOFF.length) - 1];
-    const wait = base * (0.7 + 0.6 * this.world.random());
+    const wait = (this.world.visible() ? Math.min(base, WATCHED) : base) * (0.7 + 0.6 * this.world.random());
     this.next = this.world.now() + wait * 1000;
     this.#after("retry", wait, () => this.connect());
     if (this.tries > TRIES) this.#offline();
