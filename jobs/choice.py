@@ -116,4 +116,3 @@ def _cause(text: str, job: Job) -> int:
     if text and not (number and Cause.objects.filter(job=job, pk=number).exists()):
         raise Wrong(f"This job has no cause “{text[:SHOWN]}”.")
     return number
-

@@ -16,14 +16,15 @@ from jobs.sql import execute, postgres
 CHUNK: Final = 2_000  # rows
 FIRST: Final = 100  # rows of the first chunk, so that it is there at once
 STEP: Final = 20  # rows that are fetched between two looks at how large they were
-SIZE: Final = 4_000_000  # characters that a chunk should hold at most
+SIZE: Final = 4_000_000  # characters (bytes, where PostgreSQL counts) that a chunk should hold at most
 EVERY_ROW: Final = Choice()
 # In the order of Row.
 NAMES: Final = "number, word, payload, result, error_kind, error, attempts, seconds, key"
 FIELDS: Final = """position + 1 AS number, {word} AS word, payload, COALESCE(NULLIF(result, ''), fallback) AS result,
                    error_kind, error, attempts, seconds, key"""
-# With how many characters come before each row.
-MEASURED: Final = f"""SELECT {NAMES}, SUM(LENGTH(payload) + LENGTH(result) + LENGTH(error))
+# With how much comes before each row.
+# OCTET_LENGTH need not unpack what is stored apart.
+MEASURED: Final = f"""SELECT {NAMES}, SUM(OCTET_LENGTH(payload) + OCTET_LENGTH(result) + OCTET_LENGTH(error))
                       OVER (ORDER BY number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
                       FROM ({{}}) AS found"""
 ENOUGH: Final = "WHERE before IS NULL OR before < {} ORDER BY number"
@@ -80,9 +81,12 @@ def _read(select: str, parameters: Sequence[int]) -> list[Row]:
 def _select(fields: str, states: Sequence[int], conditions: str, limit: int) -> str:
     """The next rows. Those of several states are put together of what an index gives in order for each of them."""
     selects = [
-        f"""SELECT * FROM (SELECT {fields} FROM jobs_item
+        f"""SELECT {fields} FROM jobs_item
              WHERE job_id = %s AND position >= %s AND position < %s{state}{conditions}
-             ORDER BY position LIMIT {limit}) AS found"""
+             ORDER BY position LIMIT {limit}"""
         for state in ([f" AND state = {state}" for state in states] or [""])
     ]
-    return f"{' UNION ALL '.join(selects)} ORDER BY number LIMIT {limit}"
+    if len(selects) == 1:
+        return selects[0]
+    parts = " UNION ALL ".join([f"SELECT * FROM ({select}) AS found" for select in selects])
+    return f"{parts} ORDER BY number LIMIT {limit}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -11,22 +12,38 @@ from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
 SMALL: Final = 1_000_000  # bytes that are made before they are sent, so that their number is known
+MADE: Final = 2_000_000  # bytes that are made by one thread, since to connect to the database takes it a while
 
-# So that a slow download holds up neither pages nor frames. A thread makes one piece and is free for others while that
+# So that a slow download holds up neither pages nor frames. A thread makes one part and is free for others while that
 # is sent, so nobody can hold one by reading slowly or not at all.
 _readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="download")
 
 
 async def streamed(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """The pieces one by one: under ASGI Django would collect a synchronous iterator whole before it sends any of it."""
+    """The pieces, several together: under ASGI Django would collect a synchronous iterator whole before it sends any.
 
-    def following() -> bytes | None:
+    The first one goes out as soon as it is there. While a part is sent the next one is made.
+    """
+    size = 0
+
+    def part() -> bytes:
         close_old_connections()
-        return next(pieces, None)
+        made = bytearray()
+        for piece in pieces:
+            made += piece
+            if len(made) >= size:
+                break
+        return bytes(made)
 
-    step = sync_to_async(following, thread_sensitive=False, executor=_readers)
-    while (piece := await step()) is not None:
-        yield piece
+    make = sync_to_async(part, thread_sensitive=False, executor=_readers)
+    coming = asyncio.ensure_future(make())
+    try:
+        while made := await coming:
+            size = MADE
+            coming = asyncio.ensure_future(make())
+            yield made
+    finally:
+        coming.cancel()
 
 
 def begun(pieces: Iterator[bytes]) -> tuple[Iterator[bytes], int | None]:

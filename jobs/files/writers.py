@@ -70,7 +70,7 @@ class Table:
         self._spread = Spread(keys)
         self._nothing = [None] * len(keys)
 
-    def parts(self, rows: Sequence[Row]) -> Iterator[tuple[Row, list[str], list[Any]]]:
+    def parts(self, rows: Sequence[Row]) -> Iterator[tuple[Row, list[str], Sequence[Any]]]:
         """Of each row itself, the file's own cells, and the values under the keys; None where there is none.
 
         Many at a time are read several times faster than one by one.
@@ -88,10 +88,12 @@ class Table:
         """The rows as CSV that no program takes for formulas."""
         return csv_records(
             [
-                [guard(cell) if cell and cell[0] in FIRST else cell for cell in cells]
-                + [row, state, *[value if type(value) is int else _cell(value) for value in values]]
-                + [kind and guard(kind), error and guard(error), attempts]
-                + ["" if seconds is None else f"{seconds:.3f}", key and guard(key)]
+                [
+                    *[guard(cell) if cell and cell[0] in FIRST else cell for cell in cells],
+                    *(row, state, *[value if type(value) is int else _cell(value) for value in values]),
+                    *(kind and guard(kind), error and guard(error), attempts),
+                    *("" if seconds is None else f"{seconds:.3f}", guard(key) if key and key[0] in FIRST else key),
+                ]
                 for (row, state, _, _, kind, error, attempts, seconds, key), cells, values in self.parts(rows)
             ]
         )

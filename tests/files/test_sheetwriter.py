@@ -39,7 +39,9 @@ def test_it_keeps_texts_numbers_and_nothing_apart() -> None:
     assert opened(made(*rows)) == [["a", "b"], ["7", 7], [None, 1.5], [None, True], ["x", '{"k": [1]}']]
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=x", "\r=x", "\n=x", "'=x", "=HYPERLINK(1)", "http://a.b"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@x", "\t=x", "\r=x", "\n=x", "'=x", "=HYPERLINK(1)", "http://a.b"]
+)
 def test_it_makes_no_formula_and_no_link(text: str) -> None:
     data = made([text, ""])
     cell = load_workbook(io.BytesIO(data))["Results"]["A2"]

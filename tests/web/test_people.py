@@ -56,7 +56,7 @@ class SharingTests(PeopleCase):
         self.job.share(self.bob)
         page = self.page(self.alice)
         assert "Shared with 1" in page
-        assert "<b>bob</b><span class=\"quiet\">may look</span>" in page
+        assert '<b>bob</b><span class="quiet">may look</span>' in page
 
     def test_it_shows_the_others_only_their_own(self) -> None:
         self.job.share(self.bob)
@@ -94,7 +94,7 @@ class SharingTests(PeopleCase):
     def test_it_renames(self) -> None:
         assert self.post("rename", name="Addresses")[1] == "The job is called Addresses now."
         assert self.post("rename", name=" ")[1] == "A job needs a name."
-        assert "<h1 dir=\"auto\" data-v=\"name\">Addresses</h1>" in self.page(self.alice)
+        assert '<h1 dir="auto" data-v="name">Addresses</h1>' in self.page(self.alice)
 
     def test_it_takes_a_name_as_text(self) -> None:
         self.post("rename", name="<script>alert(1)</script>")
