@@ -1,4 +1,4 @@
-// The small panels of a job's page that change whose it is and what it is called.
+// The small panels of a job's page that change whose it is and what it is called, and the menu of a phone.
 
 import { $, $$, setText } from "./shell.js";
 
@@ -23,7 +23,16 @@ function acted({ target, detail: { page, refused } }) {
   if (target.closest("#rename")) close($("#rename"));
 }
 
+/** Where there is little room, what is pressed rarely is a menu. */
+function fold(phone) {
+  $("#more").classList.toggle("menu", phone.matches);
+  $("#more").open = !phone.matches;
+}
+
 export function startPanels() {
+  const phone = matchMedia("(width < 720px)");
+  phone.addEventListener("change", () => fold(phone));
+  fold(phone);
   document.addEventListener("acted", (event) => event.target instanceof Element && acted(event));
   for (const panel of $$("#sharing, #rename")) {
     panel.addEventListener("keydown", (event) => {
