@@ -274,7 +274,7 @@ def test_it_goes_on_with_the_next_shard_without_a_barrier(alice: User, settings:
 
 
 def test_it_holds_a_bounded_number_of_shards(alice: User, settings: Any) -> None:
-    settings.JOBS_SHARD_SIZE = 10
+    settings.JOBS_SHARD_SIZE = 2
     job = loaded(alice, csv_of(300), workers=50)
     assert len(recorder_for(job).leases) == recorder.LEASES
 
