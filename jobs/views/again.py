@@ -74,10 +74,10 @@ def asked(request: HttpRequest, job: Job, aim: Aim, verb: str, form: RetryForm |
     context: dict[str, Any] = {
         "job": job,
         "aim": aim,
-        "reach": found,
         "what": found.what(aim),
         "left_out": found.left_out(aim) if verb == "retry" else [],
-        "why_not": found.why_not(job, verb),
+        "count": found.count(aim, verb),
+        "why_not": found.why_not(job, aim, verb),
         "form": form,
         "back": way_back(job, sent_by(request)),
         "item": sent_by(request).get("item", ""),
