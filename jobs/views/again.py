@@ -29,10 +29,11 @@ def retry(request: HttpRequest, code: str) -> HttpResponse:
         form = RetryForm(job, sent if request.method == "POST" else None)
         if not form.is_bound or not form.is_valid():
             return asked(request, job, aim, "retry", form)
+        told = form.told  # what differs from the job as it is now
         count = dispatch.retry(
             job, person(request), aim.key, positions=aim.positions, dials=form.dials, parameters=form.parameters
         )
-        messages.success(request, " ".join([numbers.queued_again(count), *form.told]))
+        messages.success(request, " ".join([numbers.queued_again(count), *told]))
     except Refused as refusal:
         messages.error(request, str(refusal))
     return redirect(way_back(job, sent))
