@@ -17,7 +17,8 @@ from jobs.models.job import Refused
 from jobs.models.states import ENDED, WORKABLE
 from jobs.views import setup
 from jobs.views.access import for_viewer, job_for, job_to_act_on, job_to_give
-from jobs.views.items import page_of_items
+from jobs.views.items import page_of_items, shows_newest
+from jobs.wanted import Wanted
 
 DONE: Final = {
     "start": "Started.",
@@ -33,7 +34,8 @@ def detail(request: HttpRequest, code: str) -> HttpResponse:
     """The job's page, with the numbers of this moment in it."""
     with sql.one_moment():
         job = job_for(request, code)
-        frame = numbers.stats(job)
+        newest = shows_newest(Wanted.of(request.GET.dict()), job)
+        frame = numbers.stats(job, rows=None if newest else [])
     return job_page(request, job, frame)
 
 
