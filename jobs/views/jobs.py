@@ -33,7 +33,7 @@ DONE: Final = {
 def detail(request: HttpRequest, code: str) -> HttpResponse:
     """The job's page, with the numbers of this moment in it."""
     with sql.one_moment():
-        job = job_for(request, code)
+        job = job_for(request, code, "series")
         newest = shows_newest(Wanted.of(request.GET.dict()), job)
         frame = numbers.stats(job, rows=None if newest else [])
     return job_page(request, job, frame)
@@ -65,7 +65,7 @@ def job_page(request: HttpRequest, job: Job, frame: dict[str, Any], dials: Dials
 def snapshot(request: HttpRequest, code: str) -> JsonResponse:
     """The job's numbers of this moment, in the shape of the socket's frames."""
     with sql.one_moment():
-        return JsonResponse(numbers.stats(job_for(request, code)))
+        return JsonResponse(numbers.stats(job_for(request, code, "series")))
 
 
 @require_safe
