@@ -67,7 +67,7 @@ def cause_of(job: Job, key: int, frame: Mapping[str, Any] | None) -> dict[str, A
     for known in frame["causes"] if frame else ():
         if known["id"] == key:
             return dict(known)
-    return job.causes.filter(pk=key).values("id", "kind", "title", "count").first() or GONE
+    return dict(job.causes.filter(pk=key).values("id", "kind", "title", "count").first() or GONE)
 
 
 def newest_items(job: Job, frame: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -89,9 +89,7 @@ def of_frame(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def found_items(
-    job: Job, wanted: Wanted, cause: Mapping[str, Any], frame: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def found_items(job: Job, wanted: Wanted, cause: Mapping[str, Any], frame: Mapping[str, Any] | None) -> dict[str, Any]:
     """A page of the items that are wanted, and the ways to the pages beside it."""
     counts = numbers.summary(job) if frame is None else frame["counts"]
     found = find(job, wanted, counts, of_cause=cause.get("count"))

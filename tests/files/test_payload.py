@@ -97,13 +97,20 @@ def test_it_knows_what_a_payload_says(data: str, name: str) -> None:
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.sampled_from(['"', "\\", "}"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.sampled_from(['"', "\\", "}"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=9,
 )
 
 
-@given(st.dictionaries(st.text() | st.sampled_from(["\ud800", '":', "{"]), VALUES, max_size=4), st.sampled_from([None, 1]))
+@given(
+    st.dictionaries(st.text() | st.sampled_from(["\ud800", '":', "{"]), VALUES, max_size=4), st.sampled_from([None, 1])
+)
 def test_it_takes_an_object_apart_and_puts_it_together(value: dict[str, Any], indent: int | None) -> None:
     text = json.dumps(value, indent=indent)
     found = members(text)

@@ -20,7 +20,8 @@ from jobs import dispatch, files, mending, results, tasks
 from jobs.mending import Change, Comparison, Useless
 from jobs.models import Correction, Item, Job, Upload
 from jobs.models.job import Refused
-from jobs.processors import Context, Simulate, registry
+from jobs.processors import Context, registry
+from jobs.processors.simulate import Simulate
 from tests.base import csv_of, loaded, states, worked
 from tests.rows.steps import part_done, row, wrong
 

@@ -15,7 +15,6 @@ from jobs.models.job import Refused
 from jobs.models.ownership import person_called
 from tests.base import People, csv_of, loaded, make_job, worked
 
-
 LARGE = "name,simulate\n" + f"{'x' * 997},ok\n" * 700  # bytes: 0.7 million
 
 

@@ -94,8 +94,8 @@ class CorrectionTests(People):
 
     def test_it_asks_no_more_of_the_database_for_more_rows(self) -> None:
         asked = []
-        for rows in (2, 300):
-            self.job = worked(self.alice, csv_of(rows, lambda at: "fail:Red"))
+        for count in (2, 300):
+            self.job = worked(self.alice, csv_of(count, lambda at: "fail:Red"))
             key = self.send(self.mended()).context["upload"].pk
             with CaptureQueriesContext(connection) as queries:
                 self.client.get(f"{self.path()}?file={key}")

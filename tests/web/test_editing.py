@@ -280,15 +280,23 @@ class JsonTests(EditCase):
     def test_it_keeps_the_type_of_each_value(self) -> None:
         line = {"n": 1, "f": 0.5, "s": "2", "b": True, "z": None, "deep": {"a": [1]}, "simulate": "fail:Red"}
         job = self.job(json.dumps(line))
-        changed = {"n": "7", "f": "0.25", "s": "3", "b": "false", "z": "8", "deep": '{"a": [2]}', "simulate": "ok"}
+        changed: dict[str, Any] = {
+            "n": "7",
+            "f": "0.25",
+            "s": "3",
+            "b": "false",
+            "z": "8",
+            "deep": '{"a": [2]}',
+            "simulate": "ok",
+        }
         self.edit(job, 1, **changed)
         assert self.payload(job, 1) == {
             "n": 7, "f": 0.25, "s": "3", "b": False, "z": 8, "deep": {"a": [2]}, "simulate": "ok"
         }  # fmt: skip
 
     def test_it_leaves_what_was_not_edited_as_it_was_written(self) -> None:
-        line = '{"price": 10.50, "big": 12345678901234567890123, "e": 1e2, "u": "\\u00e4\\ud800", "simulate": "fail:Red"}'
-        job = self.job(line)
+        numbers = '"price": 10.50, "big": 12345678901234567890123, "e": 1e2'
+        job = self.job(f'{{{numbers}, "u": "\\u00e4\\ud800", "simulate": "fail:Red"}}')
         self.edit(job, 1, simulate="ok")
         for part in ("10.50", "12345678901234567890123", "1e2", '"\\u00e4\\ud800"'):
             assert part in self.text(job)
@@ -319,7 +327,7 @@ class JsonTests(EditCase):
 
     def test_it_keeps_a_row_on_one_line(self) -> None:
         job = self.job('{"deep": [1], "simulate": "fail:Red"}')
-        self.edit(job, 1, deep='[\r\n 1,\r\n 2.50\r\n]')
+        self.edit(job, 1, deep="[\r\n 1,\r\n 2.50\r\n]")
         assert "\n" not in self.text(job)
         assert self.payload(job, 1)["deep"] == [1, 2.5]
 
@@ -375,9 +383,8 @@ class TogetherTests(EditCase):
         self.mended(self.again(), self.job, 2)
         kept = [json.loads(one.payload)[0] for one in Correction.objects.order_by("pk")]
         assert (kept, self.payload(self.job, 2)) == (["item 1", "of the first"], ["of the second", "ok"])
-        assert list(Run.objects.filter(job=self.job, kind="correction").order_by("pk").values_list("by", flat=True)) == [
-            self.sam.pk, self.vera.pk
-        ]  # fmt: skip
+        runs = Run.objects.filter(job=self.job, kind="correction").order_by("pk")
+        assert [run.by for run in runs] == [self.sam, self.vera]
 
     def test_it_says_so_where_the_first_one_s_still_waits(self) -> None:
         form = self.again(cell_0="of the second").context["form"]

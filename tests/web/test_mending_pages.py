@@ -31,10 +31,11 @@ IN_FLIGHT: Final = "Items of this job are still in flight. Try again once they h
 def meant(scope: str, job: Job) -> dict[str, Any]:
     """How a page sends it."""
     cause = job.causes.filter(kind="Red").values_list("pk", flat=True).first() or 10**9
-    return {
+    ways: dict[str, dict[str, Any]] = {
         "all": {}, "cause": {"cause": cause}, "rows": {"chosen": "", "rows": ["1", "2", "5", "8"]},
         "item": {"rows": "2", "item": "2"}, "both": {"cause": cause, "rows": "1-5"},
-    }[scope]  # fmt: skip
+    }  # fmt: skip
+    return ways[scope]
 
 
 class OrdersCase(People):
