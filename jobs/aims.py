@@ -11,7 +11,6 @@ from jobs import causes, numbers
 from jobs.choice import Choice, Wrong
 from jobs.limits import counted, items
 from jobs.models import Cause, ItemState, Job
-from jobs.models.job import VERBS
 from jobs.sql import among, execute
 
 MOST: Final = 50_000  # rows that can be named at a time; who means more names their cause
@@ -58,7 +57,7 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What an aim comes to: the `failed` and `waiting` (never attempted) items that would be tried, and the others."""
+    """What an aim comes to: items that `failed`, those `accepted` apart, `waiting` (never attempted) and the others."""
 
     failed: int = 0
     waiting: int = 0
@@ -67,9 +66,11 @@ class Reach:
     others: int = 0
     untouched: int = 0
 
-    @property
-    def count(self) -> int:
-        return self.failed + self.waiting
+    def count(self, aim: Aim, verb: str) -> int:
+        """How many items the verb would take; whoever names accepted failures means to try them, too."""
+        if verb == "accept":
+            return self.failed
+        return self.failed + self.waiting + (0 if aim.all else self.accepted)
 
     def what(self, aim: Aim) -> str:
         """Which items these are, but for the words of a cause."""
@@ -98,11 +99,12 @@ class Reach:
         }
         return [sentence for sentence, said in told.items() if said]
 
-    def why_not(self, job: Job, verb: str) -> str:
+    def why_not(self, job: Job, aim: Aim, verb: str) -> str:
         """Why nothing can be done now, in a sentence; empty where something can."""
-        if not job.allows(verb):
-            return VERBS[verb][1]
-        return "" if self.count else f"None of these items has failed, so there is nothing to {VERB_WORDS[verb]}."
+        if (sentence := job.why_not(verb)) or self.count(aim, verb):
+            return sentence
+        why = "All of these failures are accepted" if self.accepted else "None of these items has failed"
+        return f"{why}, so there is nothing to {VERB_WORDS[verb]}."
 
 
 VERB_WORDS: Final = {"retry": "try again", "accept": "accept"}
@@ -122,7 +124,8 @@ def reach(job: Job, aim: Aim) -> Reach:
     if aim.positions is not None:
         return _of_rows(job, aim, counts["not_attempted"])
     if aim.cause is not None:
-        return Reach(failed=aim.cause.count, accepted=aim.cause.accepted, untouched=counts["not_attempted"])
+        known = aim.cause.accepted
+        return Reach(failed=aim.cause.count - known, accepted=known, untouched=counts["not_attempted"])
     accepted = causes.accepted(job)
     return Reach(failed=counts["failed"] - accepted, waiting=counts["not_attempted"], accepted=accepted)
 
@@ -142,6 +145,7 @@ def _of_rows(job: Job, aim: Aim, not_attempted: int) -> Reach:
     pending = by_state.get(ItemState.PENDING, (0, 0))[0]
     waiting = pending if job.ended else 0
     return Reach(
-        failed=failed, waiting=waiting, accepted=accepted, rejected=rejected,
-        others=by_state.get(ItemState.SUCCEEDED, (0, 0))[0] + pending - waiting, untouched=not_attempted - waiting,
+        failed=failed - accepted, waiting=waiting, accepted=accepted, rejected=rejected,
+        others=by_state.get(ItemState.SUCCEEDED, (0, 0))[0] + pending - waiting,
+        untouched=max(0, not_attempted - waiting),
     )  # fmt: skip

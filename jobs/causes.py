@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from django.db.models import Case, F, When
+from django.db.models import Case, Count, F, Sum, When, Window
 from django.db.models.functions import Left
 from django.utils import timezone
 
@@ -17,6 +17,7 @@ from jobs.sql import adapter, execute, postgres
 
 MOST: Final = 20  # causes in a frame
 SAMPLES: Final = 3  # rows named for each
+READ: Final = ("id", "kind", "title", "count", "accepted", "since", "top_frame")
 TEXT: Final = 160  # characters of a title, and of a message
 
 Group: TypeAlias = list[Outcome]
@@ -78,11 +79,9 @@ def _more() -> str:
 
 def largest(job: Job, failed: int) -> dict[str, Any]:
     """The most frequent causes as frames have them, how many more there are, and how many failures are accepted."""
-    found = listed(job, 0, MOST + 1) if failed else []
-    known = sum(cause["accepted"] for cause in found)
-    if len(found) > MOST:
-        return {"causes": found[:MOST], "more_causes": total(job) - MOST, "accepted": accepted(job)}
-    return {"causes": found, "more_causes": 0, "accepted": known}
+    found = _read(job, 0, MOST) if failed else []
+    every, known = (found[0]["every"], found[0]["known"]) if found else (0, 0)
+    return {"causes": _placed(job, found), "more_causes": every - len(found), "accepted": known}
 
 
 def accepted(job: Job) -> int:
@@ -100,17 +99,25 @@ def listed(job: Job, start: int, most: int) -> list[dict[str, Any]]:
     `first`, `last` and `samples` are rows as people count them, `since` is in seconds since the epoch. Texts are cut;
     a `sample` that says no more than the title is left out. With `input` only other inputs can help.
     """
-    causes = job.causes.filter(count__gt=0).order_by(SETTLED, "-count", "pk").annotate(said=Left("sample", TEXT + 1))
-    found = list(
-        causes.values("id", "kind", "title", "count", "accepted", "since", "top_frame", "said")[start : start + most]
-    )
-    places = rows(job.pk, [cause["id"] for cause in found])
-    return [_shown(dict(cause), places.get(cause["id"], [])) for cause in found]
+    return _placed(job, _read(job, start, most))
 
 
-def _shown(cause: dict[str, Any], rows: Sequence[int]) -> dict[str, Any]:
-    said, title = _cut(cause.pop("said")), _cut(cause["title"])
-    return cause | {
+def _read(job: Job, start: int, most: int) -> list[dict[str, Any]]:
+    """Each with how many causes there are in `every`, and how many failures of them are accepted in `known`."""
+    causes = job.causes.filter(count__gt=0).order_by(SETTLED, "-count", "pk").annotate(
+        said=Left("sample", TEXT + 1), every=Window(Count("pk")), known=Window(Sum("accepted"))
+    )  # fmt: skip
+    return [dict(cause) for cause in causes.values(*READ, "said", "every", "known")[start : start + most]]
+
+
+def _placed(job: Job, causes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    places = rows(job.pk, [cause["id"] for cause in causes])
+    return [_shown(cause, places.get(cause["id"], [])) for cause in causes]
+
+
+def _shown(cause: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
+    said, title = _cut(cause["said"]), _cut(cause["title"])
+    return {name: cause[name] for name in READ} | {
         "title": title,
         "sample": "" if said == title else said,
         "since": round(cause["since"].timestamp(), 1),

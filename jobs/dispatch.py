@@ -159,12 +159,12 @@ def retry(
     _enter_again(job)
     job.set_up(by, dials or {}, parameters or {})
     words = _words(job, failures)
-    waiting = requeue.waiting(job.pk, positions) if job.ended and positions else []
+    waiting = requeue.waiting(job.pk, positions) if job.ended and positions and not cause else []
     taken = requeue.retry(job.pk, failures)
     chosen = None if failures.all else taken + waiting
     count = _go_on(job, Run.Kind.RETRY, by, taken, chosen)
     if not count:
-        raise Refused(_nothing_failed(job))
+        raise Refused(_nothing_failed(job, failures))
     job.note("retry", f"Retried {words or items(count)}{f': {items(count)}' if cause else ''}", by, run=job.run)
     return count
 
@@ -182,6 +182,8 @@ def correct(
     _enter_again(job)
     waiting = job.ended and not job.shards.leased().exists()
     run = job.new_run(Run.Kind.CORRECTION, 0, by, upload=upload)
+    if upload:
+        upload.follow()
     corrected = requeue.correct(job.pk, run.pk, mended, waiting=waiting)
     taken = sorted({*corrected, *(requeue.retry(job.pk, Failures(positions=again)) if again else ())})
     if not taken:
@@ -278,9 +280,9 @@ def _words(job: Job, failures: Failures) -> str:
     return f"“{cause}”"
 
 
-def _nothing_failed(job: Job) -> str:
+def _nothing_failed(job: Job, failures: Failures) -> str:
     """Why nothing can be tried again."""
-    accepted = sum(job.causes.values_list("accepted", flat=True))
+    accepted = sum(job.causes.values_list("accepted", flat=True)) if failures.all else 0
     if not accepted:
         return "There is no failed item to try again."
     return f"No other item has failed; {items(accepted)} whose failure is accepted can be tried by their cause."

@@ -53,12 +53,18 @@ class Found:
     searched: tuple[int, int] | None = None
 
 
-def find(job: Job, wanted: Wanted, counts: Mapping[str, int], clock: Callable[[], float] = time.monotonic) -> Found:
-    """The page that is wanted. `counts` are the job's as `numbers.summary` gives them."""
+def find(
+    job: Job, wanted: Wanted, counts: Mapping[str, int], clock: Callable[[], float] = time.monotonic, *,
+    of_cause: int | None = None,
+) -> Found:  # fmt: skip
+    """The page that is wanted.
+
+    `counts` are the job's as `numbers.summary` gives them, `of_cause` how many items the wanted cause has, if known.
+    """
     if wanted.row is not None:
         wanted = Wanted(state=ALL, after=Mark(wanted.row - 1), more=wanted.more)
     hunt = Hunt(job, wanted, clock)
-    leaves, exact = hunt.leaves(counts)
+    leaves, exact = hunt.leaves(counts, of_cause)
     if wanted.sort.removeprefix("-") != "row" and leaves <= SORTABLE:
         return hunt.by_value(leaves, exact)
     return hunt.by_row(leaves, exact)
@@ -98,7 +104,7 @@ class Hunt:
             return True
         return self.job.ended == (self.wanted.state == "not_attempted")
 
-    def leaves(self, counts: Mapping[str, int]) -> tuple[int, bool]:
+    def leaves(self, counts: Mapping[str, int], of_cause: int | None) -> tuple[int, bool]:
         """How many rows are wanted at most, and whether it is just so many."""
         wanted = self.wanted
         bounds = [self.timed.most]
@@ -107,10 +113,12 @@ class Hunt:
         elif self.states:
             bounds.append(len(self.listed) if self.listed is not None else counts[wanted.state])
         if wanted.cause:
-            causes = Cause.objects.filter(job=self.job, pk=wanted.cause).values_list("count", flat=True)
-            bounds.append(next(iter(causes), 0))
+            bounds.append(self._of_cause() if of_cause is None else of_cause)
         exact = not wanted.searches and not (wanted.cause and wanted.state not in ("", ALL, NEWEST, "failed"))
         return min(bounds), exact
+
+    def _of_cause(self) -> int:
+        return next(iter(Cause.objects.filter(job=self.job, pk=self.wanted.cause).values_list("count", flat=True)), 0)
 
     def items(self, where: Q) -> ItemQuerySet:
         # `where` keeps to rows below the job's total by itself: of two upper bounds SQLite may take the higher one.

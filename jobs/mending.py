@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, Final
 
 from jobs import files, naming, sources
-from jobs.files.payload import BARE, fields_of
+from jobs.files import jsonlines, payload
 from jobs.models import Item, ItemState, Job, Upload
 from jobs.models.job import Refused
 from jobs.requeue import Mended
@@ -247,12 +247,12 @@ def change(
     differ = tuple((column, before[column], new) for column, new in cells.items() if before[column] != new)
     if not differ:
         return Change(item.position, (), Mended(item.position, item.payload, "", item.key))
-    value = with_changes(job, item, {column: new for column, _, new in differ})
-    payload = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    reason = check(files.Row(payload, value=value)) if check else ""
+    text = with_changes(job, item, {column: new for column, _, new in differ})
+    value = json.loads(text)
+    reason = check(files.Row(text, value=value)) if check else ""
     if reason:
         return Problem(number, f"Row {item.row:,} {reason}.")
-    return Change(item.position, differ, Mended(item.position, payload, *name(value)))
+    return Change(item.position, differ, Mended(item.position, text, *name(value)))
 
 
 def old_cells(job: Job, item: Item) -> list[str]:
@@ -263,27 +263,25 @@ def old_cells(job: Job, item: Item) -> list[str]:
         return [""] * len(job.columns)
 
 
-def with_changes(job: Job, item: Item, changes: Mapping[str, str]) -> Any:
-    """The item's value with other cells: an array for a table; for JSON the object, where the rest stays as it was."""
+def with_changes(job: Job, item: Item, changes: Mapping[str, str]) -> str:
+    """The item's payload with other cells; what else there is in a JSON object stays as it is written."""
     if job.file_shape.tabular:
-        return [changes.get(column, old) for column, old in zip(job.columns, old_cells(job, item), strict=True)]
+        cells = zip(job.columns, old_cells(job, item), strict=True)
+        return payload.array_text([changes.get(column, old) for column, old in cells])
     try:
         value = json.loads(item.payload)
     except ValueError:
         value = {}
-    if not isinstance(value, dict) and BARE not in job.columns:
+    if not isinstance(value, dict) and payload.BARE in job.columns:
+        return typed(changes[payload.BARE], value) if payload.BARE in changes else item.payload
+    if not isinstance(value, dict):
         value = {}  # of a line that could not be read its text was kept
-    fields = dict(fields_of(value)) | {name: typed(new, fields_of(value).get(name)) for name, new in changes.items()}
-    return fields if isinstance(value, dict) else fields[BARE]
+    fields = payload.members(item.payload) if value else {}
+    return payload.object_of(fields | {name: typed(new, value.get(name)) for name, new in changes.items()})
 
 
-def typed(text: str, before: Any) -> Any:
-    """A cell as a JSON value: text where there was text, else the value that it spells, if it spells one."""
+def typed(text: str, before: Any) -> str:
+    """A cell as JSON: text where there was text, else the value that it spells, if it spells one."""
     if isinstance(before, str):
-        return text
-    if text == "":
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+        return payload.quote(text)
+    return (jsonlines.spelled(text) if text else "null") or payload.quote(text)

@@ -35,7 +35,7 @@ def room_for_file(stored: int, size: int, allowed: Allowed) -> None:
     most = allowed.most * MB
     if most and stored + size > most:
         raise OverQuota(
-            f"This file has {_mb(size)} and you have {_mb(stored)} stored here already; {_mb(most)} are allowed. "
+            f"This file has {mb(size)} and you have {mb(stored)} stored here already; {mb(most)} are allowed. "
             f"Delete jobs that you need no more, {RAISE} {allowed.by}."
         )
 
@@ -54,5 +54,6 @@ def room_for_job(owner: Any, unfinished: QuerySet[Any], allowed: Allowed) -> Non
         )
 
 
-def _mb(size: int) -> str:
+def mb(size: int) -> str:
+    """A number of bytes in words."""
     return f"{size / MB:,.1f}".removesuffix(".0") + " MB"

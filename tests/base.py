@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
+from django.db import transaction
 from django.test import TestCase
 
 from jobs import dispatch, files, loading, processors, tasks
@@ -56,6 +58,14 @@ def states(job: Job) -> list[str]:
 
 def lines(chunks: Iterator[str]) -> list[str]:
     return io.StringIO("".join(chunks), newline="").read().split("\r\n")[:-1]
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """What happens in it has not happened after it."""
+    before = transaction.savepoint()
+    yield
+    transaction.savepoint_rollback(before)
 
 
 class People(TestCase):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from jobs.files.encoding import undecodable
 from jobs.files.lines import Lines
 from jobs.files.payload import BARE, first_surrogate, quote, shortened
-from jobs.files.shape import BROKEN, DEEP, LONG, MANY, Limits, Reason, Row, Shape
+from jobs.files.shape import BROKEN, DEEP, LIMITS, LONG, MANY, Limits, Reason, Row, Shape
 
 SPACE = " \t\r\n"
+
+_LINE_ENDS = re.compile(r"[\r\n]+")
 
 
 class _NotJson(ValueError):
@@ -93,6 +96,12 @@ def parse(text: str, limits: Limits) -> tuple[Any, str]:
     except ValueError:
         return None, Reason(LONG, "holds a number of more than 4,300 digits")
     return value, over(text, value, limits)
+
+
+def spelled(text: str, limits: Limits = LIMITS) -> str:
+    """The text as one line where it spells a JSON value, else nothing."""
+    # Inside of strings JSON allows no line ends as they are.
+    return "" if parse(text, limits)[1] else _LINE_ENDS.sub(" ", text).strip(SPACE)
 
 
 def over(text: str, value: Any, limits: Limits) -> str:

@@ -16,6 +16,7 @@ SHOWN = 1_000  # characters of a bad row's cell that are kept
 quote = encoder.encode_basestring  # a string as JSON text, characters outside of ASCII as they are
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_space = re.compile(r"[ \t\r\n]*").match
 
 
 class _Number(float):
@@ -32,6 +33,7 @@ def _number(text: str) -> _Number:
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 _plain = json.JSONDecoder().decode
+_raw = json.JSONDecoder().raw_decode
 _as_written = json.JSONDecoder(parse_float=_number).decode
 
 
@@ -110,6 +112,32 @@ def tables(payloads: Sequence[str], shape: Shape, columns: Sequence[str]) -> Ite
     width = len(columns)
     for row in _plain("[" + ",".join(payloads) + "]"):
         yield row if len(row) == width else (row + [""] * width)[:width]
+
+
+def members(payload: str) -> dict[str, str]:
+    """The values of a JSON object by their names, each as it is written; for text that was read as one before."""
+    found: dict[str, str] = {}
+    at = _past(payload, payload.index("{") + 1)
+    while payload[at] != "}":
+        name, at = _raw(payload, at)
+        start = _past(payload, payload.index(":", at) + 1)
+        _, end = _raw(payload, start)
+        found[name] = payload[start:end]
+        at = _past(payload, end)
+        at = _past(payload, at + 1) if payload[at] == "," else at
+    return found
+
+
+def _past(text: str, at: int) -> int:
+    """The place of the next character that is no space."""
+    found = _space(text, at)
+    return found.end() if found else at
+
+
+def object_of(fields: Mapping[str, str]) -> str:
+    """A JSON object of values that are written already; what no encoder takes of their names is escaped."""
+    named = (f"{json.dumps(name, ensure_ascii=bool(first_surrogate(name)))}:{text}" for name, text in fields.items())
+    return "{" + ",".join(named) + "}"
 
 
 class Picker:

@@ -285,16 +285,22 @@ class Job(models.Model):
         Activity.objects.create(job=self, verb=verb, text=text[:500], by=by, **more)
 
     def refuse_unless(self, verb: str) -> None:
-        """Locks the job; raises Refused where its state does not allow the verb."""
+        """Locks the job; raises Refused where the verb is not possible now."""
         self.lock()
+        if sentence := self.why_not(verb):
+            raise Refused(sentence)
+
+    def why_not(self, verb: str) -> str:
+        """Why the verb is not possible now, in a sentence; empty where it is."""
         if self.deleting:
-            raise Refused("The job is being deleted.")
+            return "The job is being deleted."
         if not self.allows(verb):
-            raise Refused(VERBS[verb][1])
+            return VERBS[verb][1]
         if verb == "retry" and self.trying and not self.ended:
-            raise Refused("Rows are being tried. Failed items can be tried again after that.")
+            return "Rows are being tried. Failed items can be tried again after that."
         if verb in ("resume", "retry") and not self.read_whole:
-            raise Refused("The file was not read to its end before the job was cancelled. Make a new job of it.")
+            return "The file was not read to its end before the job was cancelled. Make a new job of it."
+        return ""
 
     def new_run(self, kind: str, items: int, by: Any, **more: Any) -> Run:
         """The next run, of a job that is locked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,15 +60,17 @@ class JobQuerySet(models.QuerySet["Job"]):
         The owner with the fewest workers at work comes first, then who was served longest ago, then so their jobs.
         """
         jobs = list(self.filter(Exists(Shard.objects.claimable().filter(job=OuterRef("pk")))))
-        leased = Shard.objects.leased()
-        tasks = leased.filter(share__gt=0).values_list("job").annotate(workers=Sum("share"), tasks=Count("pk"))
-        used: dict[int, tuple[int, int]] = {job: (workers, count) for job, workers, count in tasks}
-        busy: dict[int, int] = dict(leased.values_list("job__owner").annotate(Sum("share")))
+        leased = Shard.objects.leased().filter(share__gt=0).values_list("job", "job__owner")
+        used: dict[int, tuple[int, int]] = {}
+        busy: dict[int, int] = defaultdict(int)
+        for key, owner, workers, tasks in leased.annotate(workers=Sum("share"), tasks=Count("pk")):
+            used[key] = workers, tasks
+            busy[owner] += workers
         owners = self.model.objects.filter(owner__in={job.owner_id for job in jobs})
         served: dict[int, datetime | None] = dict(owners.values_list("owner").annotate(Max("served")))
 
         def turn(job: Job) -> tuple[Any, ...]:
             last = served[job.owner_id] or LONG_AGO
-            return busy.get(job.owner_id, 0), last, used.get(job.pk, (0, 0)), job.served or LONG_AGO, job.pk
+            return busy[job.owner_id], last, used.get(job.pk, (0, 0)), job.served or LONG_AGO, job.pk
 
         return sorted((job for job in jobs if job.room(*used.get(job.pk, (0, 0)))), key=turn)

@@ -12,6 +12,7 @@ from jobs import events, quotas
 from jobs.models.quota import Quota
 from jobs.models.share import Share
 from jobs.models.states import UNFINISHED, JobState, Refused
+from jobs.models.upload import Upload
 
 if TYPE_CHECKING:
     from jobs.models.job import Job
@@ -88,10 +89,12 @@ def give(job: Job, owner: Any, by: Any = None) -> bool:
     if former.pk == owner.pk:
         return False
     _room(job, owner)
+    before = _stored(owner)
     job.shares.filter(person=owner).delete()
     type(job).objects.filter(pk=job.pk).update(owner=owner)
-    job.refresh_from_db()
     follow(job)
+    _room_for_files(owner, before)
+    job.refresh_from_db()
     # Both lists are other ones now, and the former owner's page of the job closes before it is told of more.
     for person in (former, owner):
         transaction.on_commit(partial(events.tell, events.person_group(person.pk), {"type": "wake.person"}))
@@ -136,3 +139,19 @@ def _room(job: Job, owner: Any) -> None:
         quotas.room_for_job(owner, type(job).objects.unfinished_of(owner), Quota.of(owner).jobs)
     except quotas.OverQuota:
         raise Refused(f"{owner} has as many jobs that have not ended as one person may have.") from None
+
+
+def _stored(owner: Any) -> int:
+    """How many bytes of files the person has; nobody else changes that before the end of the transaction."""
+    quotas.one_at_a_time(owner)
+    return Upload.objects.filter(owner=owner).stored()
+
+
+def _room_for_files(owner: Any, before: int) -> None:
+    """Raises Refused where the person has too many bytes of files now, if these were fewer `before`."""
+    now, most = _stored(owner), Quota.of(owner).megabytes.most * quotas.MB
+    if most and now > max(before, most):
+        raise Refused(
+            f"{owner} has no room for the files of this job: with them it would be {quotas.mb(now)}, "
+            f"and {quotas.mb(most)} are allowed."
+        )

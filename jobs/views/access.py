@@ -17,9 +17,9 @@ def person(request: HttpRequest) -> User:
     return cast(User, request.user)
 
 
-def job_for(request: HttpRequest, code: str) -> Job:
-    """The job, if this person may see it; 404 otherwise."""
-    jobs = Job.objects.visible_to(request.user).select_related("upload", "owner", "run")
+def job_for(request: HttpRequest, code: str, *more: str) -> Job:
+    """The job, if this person may see it, with `more` that belongs to it; 404 otherwise."""
+    jobs = Job.objects.visible_to(request.user).select_related("upload", "owner", "run", *more)
     return get_object_or_404(jobs, code=code)
 
 

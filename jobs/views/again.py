@@ -29,10 +29,11 @@ def retry(request: HttpRequest, code: str) -> HttpResponse:
         form = RetryForm(job, sent if request.method == "POST" else None)
         if not form.is_bound or not form.is_valid():
             return asked(request, job, aim, "retry", form)
+        told = form.told  # what differs from the job as it is now
         count = dispatch.retry(
             job, person(request), aim.key, positions=aim.positions, dials=form.dials, parameters=form.parameters
         )
-        messages.success(request, " ".join([numbers.queued_again(count), *form.told]))
+        messages.success(request, " ".join([numbers.queued_again(count), *told]))
     except Refused as refusal:
         messages.error(request, str(refusal))
     return redirect(way_back(job, sent))
@@ -74,10 +75,10 @@ def asked(request: HttpRequest, job: Job, aim: Aim, verb: str, form: RetryForm |
     context: dict[str, Any] = {
         "job": job,
         "aim": aim,
-        "reach": found,
         "what": found.what(aim),
         "left_out": found.left_out(aim) if verb == "retry" else [],
-        "why_not": found.why_not(job, verb),
+        "count": found.count(aim, verb),
+        "why_not": found.why_not(job, aim, verb),
         "form": form,
         "back": way_back(job, sent_by(request)),
         "item": sent_by(request).get("item", ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -32,7 +33,7 @@ def corrections(request: HttpRequest, code: str) -> HttpResponse:
         return redirect(f"{reverse('jobs:corrections', args=[code])}?file={upload.pk}")
     if "file" not in request.GET:
         return page(request, job, {})
-    return compared(request, job, sent(request, request.GET["file"]))
+    return compared(request, job, sent(request, job, request.GET["file"]))
 
 
 def compared(request: HttpRequest, job: Job, upload: Upload | None) -> HttpResponse:
@@ -52,18 +53,19 @@ def page(request: HttpRequest, job: Job, context: dict[str, Any], status: int = 
     return render(request, "jobs/corrections.html", {"job": job, "possible": possible, **context}, status=status)
 
 
-def sent(request: HttpRequest, key: str) -> Upload | None:
-    """The file that this person sent."""
+def sent(request: HttpRequest, job: Job, key: str) -> Upload | None:
+    """The file that this person sent; once it corrects the job, it is the job's owner's."""
     if not (key.isascii() and key.isdecimal() and len(key) < 19):
         return None
-    return Upload.objects.filter(pk=key, owner=person(request)).first()
+    mine = Q(owner=person(request)) | Q(runs__job=job, runs__by=person(request))
+    return Upload.objects.filter(mine, pk=key).first()
 
 
 @require_POST
 def correct(request: HttpRequest, code: str) -> HttpResponse:
     """Puts the mended rows in place; what came of it is said on the job's page."""
     job = job_to_act_on(request, code)
-    upload = sent(request, request.POST.get("file", ""))
+    upload = sent(request, job, request.POST.get("file", ""))
     if upload is None:
         return page(request, job, {"error": GONE}, 410)
     try:

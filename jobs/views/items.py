@@ -22,6 +22,7 @@ from jobs.views.access import item_for, job_for
 from jobs.wanted import ALL, NEWEST, NOT_SUCCEEDED, SORTS, Wanted, written
 
 SAMPLE: Final = 20  # rows of the newest ones
+GONE: Final[dict[str, Any]] = {"id": 0, "kind": "", "title": "a cause that is gone", "count": 0}
 NAMES: Final = dict(WORDS) | {NOT_SUCCEEDED: "All but succeeded"}
 SEGMENTS: Final = (
     (NEWEST, "Newest"), (ALL, "All"), ("failed", "Failed"), ("retrying", "Retrying"),
@@ -36,13 +37,13 @@ ORDERS: Final = (
 def page_of_items(request: HttpRequest, job: Job, frame: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """All that the table shows; `frame` is the job's snapshot where that was taken anyway."""
     wanted = Wanted.of(request.GET.dict())
-    newest = wanted.state == NEWEST or (wanted.plain and job.state == JobState.RUNNING)
-    context = newest_items(job, frame) if newest else found_items(job, wanted, frame)
+    newest, cause = shows_newest(wanted, job), cause_of(job, wanted.cause, frame)
+    context = newest_items(job, frame) if newest else found_items(job, wanted, cause, frame)
     return context | {
         "wanted": wanted,
         "newest": newest,
         "state": wanted.state if wanted.state in WORDS else "",
-        "cause": cause_title(job, wanted.cause),
+        "cause": ": ".join(filter(None, (cause["kind"], cause["title"]))) if cause else "",
         "pick": job.allows("retry") and job.may_act(request.user),
         "query": wanted.query,
         "segments": segments(wanted, newest),
@@ -52,6 +53,21 @@ def page_of_items(request: HttpRequest, job: Job, frame: Mapping[str, Any] | Non
         "most": written(wanted.most),
         "sortable": SORTABLE,
     }
+
+
+def shows_newest(wanted: Wanted, job: Job) -> bool:
+    """Whether the table shows the newest attempts, of a job that runs unless something else is asked for."""
+    return wanted.state == NEWEST or (wanted.plain and job.state == JobState.RUNNING)
+
+
+def cause_of(job: Job, key: int, frame: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The cause of which the items are wanted, which the job's snapshot may know; nothing where none is asked for."""
+    if not key:
+        return {}
+    for known in frame["causes"] if frame else ():
+        if known["id"] == key:
+            return dict(known)
+    return dict(job.causes.filter(pk=key).values("id", "kind", "title", "count").first() or GONE)
 
 
 def newest_items(job: Job, frame: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -73,10 +89,10 @@ def of_frame(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def found_items(job: Job, wanted: Wanted, frame: Mapping[str, Any] | None) -> dict[str, Any]:
+def found_items(job: Job, wanted: Wanted, cause: Mapping[str, Any], frame: Mapping[str, Any] | None) -> dict[str, Any]:
     """A page of the items that are wanted, and the ways to the pages beside it."""
     counts = numbers.summary(job) if frame is None else frame["counts"]
-    found = find(job, wanted, counts)
+    found = find(job, wanted, counts, of_cause=cause.get("count"))
     items = listed(job, found.positions, places.running(job) if counts["running"] else ())
     base = Wanted(state=ALL) if wanted.row is not None else wanted
     longer = wanted.longer() if found.next and not found.searched else None
@@ -84,7 +100,7 @@ def found_items(job: Job, wanted: Wanted, frame: Mapping[str, Any] | None) -> di
         "items": items,
         "found": found,
         "said": said(found, wanted, items, job),
-        "whole": whole(job, wanted, found),
+        "whole": whole(wanted, cause, found),
         "previous": base.but(before=found.previous).query if found.previous else "",
         "next": base.but(after=found.next).query if found.next else "",
         "more": longer.query if longer else "",
@@ -113,15 +129,14 @@ def said(found: Found, wanted: Wanted, items: list[dict[str, Any]], job: Job) ->
     return f"{count} of {found.leaves:,}" if found.exact else count
 
 
-def whole(job: Job, wanted: Wanted, found: Found) -> dict[str, Any] | None:
+def whole(wanted: Wanted, cause: Mapping[str, Any], found: Found) -> dict[str, Any] | None:
     """What the page is a part of, where all of it can be chosen at once: the failures of a cause, or all."""
     more = found.previous or found.next
     if not more or wanted.searches or wanted.state not in ("failed", *([ALL, ""] if wanted.cause else [])):
         return None
-    cause = job.causes.filter(pk=wanted.cause).first() if wanted.cause else None
-    count = cause.count if cause else found.leaves
+    count = cause.get("count", found.leaves)
     words = f"all {count:,} {'of this cause' if cause else 'failed'}"
-    return {"query": f"cause={cause.pk}" if cause else "", "count": count, "words": words}
+    return {"query": f"cause={cause['id']}" if cause else "", "count": count, "words": words}
 
 
 def heads(wanted: Wanted, found: Found) -> dict[str, dict[str, Any]]:
@@ -144,14 +159,6 @@ def segments(wanted: Wanted, newest: bool) -> list[dict[str, Any]]:
         to = Wanted(state=name) if name == NEWEST else wanted.but(state=name, cause=0)
         made.append({"name": name, "title": title, "query": to.query, "current": state == name and not wanted.cause})
     return made
-
-
-def cause_title(job: Job, key: int) -> str:
-    """What the items of a cause have in common; empty where none is asked for."""
-    if not key:
-        return ""
-    cause = Cause.objects.filter(job=job, pk=key).first()
-    return f"{cause.kind}: {cause.title}" if cause else "a cause that is gone"
 
 
 @require_safe

@@ -17,7 +17,8 @@ from jobs.models.job import Refused
 from jobs.models.states import ENDED, WORKABLE
 from jobs.views import setup
 from jobs.views.access import for_viewer, job_for, job_to_act_on, job_to_give
-from jobs.views.items import page_of_items
+from jobs.views.items import page_of_items, shows_newest
+from jobs.wanted import Wanted
 
 DONE: Final = {
     "start": "Started.",
@@ -32,8 +33,9 @@ DONE: Final = {
 def detail(request: HttpRequest, code: str) -> HttpResponse:
     """The job's page, with the numbers of this moment in it."""
     with sql.one_moment():
-        job = job_for(request, code)
-        frame = numbers.stats(job)
+        job = job_for(request, code, "series")
+        newest = shows_newest(Wanted.of(request.GET.dict()), job)
+        frame = numbers.stats(job, rows=None if newest else [])
     return job_page(request, job, frame)
 
 
@@ -63,7 +65,7 @@ def job_page(request: HttpRequest, job: Job, frame: dict[str, Any], dials: Dials
 def snapshot(request: HttpRequest, code: str) -> JsonResponse:
     """The job's numbers of this moment, in the shape of the socket's frames."""
     with sql.one_moment():
-        return JsonResponse(numbers.stats(job_for(request, code)))
+        return JsonResponse(numbers.stats(job_for(request, code, "series")))
 
 
 @require_safe

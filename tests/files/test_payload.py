@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.files import Picker, Shape, cells, columns_of
-from jobs.files.payload import array_text
+from jobs.files.payload import array_text, members, object_of
 from tests.files.corpus import rows
 
 CSV = Shape("csv", "utf-8", ",", True, ("id", "q"))
@@ -94,3 +94,32 @@ def test_it_writes_cells_as_any_json_writer_does(row: list[str]) -> None:
 )
 def test_it_knows_what_a_payload_says(data: str, name: str) -> None:
     assert [row.value for row in rows(data, name)] == [json.loads(row.payload) for row in rows(data, name)]
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.sampled_from(['"', "\\", "}"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=9,
+)
+
+
+@given(
+    st.dictionaries(st.text() | st.sampled_from(["\ud800", '":', "{"]), VALUES, max_size=4), st.sampled_from([None, 1])
+)
+def test_it_takes_an_object_apart_and_puts_it_together(value: dict[str, Any], indent: int | None) -> None:
+    text = json.dumps(value, indent=indent)
+    found = members(text)
+    assert {name: json.loads(part) for name, part in found.items()} == json.loads(text)
+    assert list(found) == list(value)
+    assert json.loads(object_of(found)) == json.loads(text)
+    object_of(found).encode()
+
+
+def test_it_leaves_values_as_they_are_written() -> None:
+    found = members(' { "a" : 1.50 ,"b":1e2, "a":[ 1.0 ]}')
+    assert (found, object_of(found)) == ({"a": "[ 1.0 ]", "b": "1e2"}, '{"a":[ 1.0 ],"b":1e2}')

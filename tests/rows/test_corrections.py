@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import openpyxl
@@ -18,6 +20,8 @@ from jobs import dispatch, files, mending, results, tasks
 from jobs.mending import Change, Comparison, Useless
 from jobs.models import Correction, Item, Job, Upload
 from jobs.models.job import Refused
+from jobs.processors import Context, registry
+from jobs.processors.simulate import Simulate
 from tests.base import csv_of, loaded, states, worked
 from tests.rows.steps import part_done, row, wrong
 
@@ -226,23 +230,55 @@ def ways(at: int) -> str:
     return f"fail:Way{at % 3}" if at % 34 == 7 else "ok"
 
 
-def test_it_takes_ten_thousand_rows_round(alice: User) -> None:
-    """Down as failed.csv, mended, up again: all in order, and each success was run once."""
-    job = worked(alice, csv_of(10_000, ways), timeout=0.3, workers=20)
-    rows = failed_csv(job)
-    assert len(rows) == 295
-    assert {one["error_kind"] for one in rows} == {"Way0", "Way1", "Way2", "timeout"}
-    before = dict(Item.objects.filter(job=job, state=2).values_list("position", "finished"))
-    mended = [one | {"simulate": "ok", "name": f"mended {one['row']}"} for one in rows]
-    assert dispatch.correct_from(job, kept(job, written(mended)), alice) == 295
-    tasks.work()
-    job.refresh_from_db()
+class Noting(Simulate):
+    """Writes down each item that it begins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[int] = []
+
+    def process(self, inputs: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        self.begun.append(context.position)
+        return super().process(inputs, context)
+
+
+def result(job: Job) -> list[dict[str, str]]:
+    """The result, of which line k must answer line k of the file."""
     out = list(csv.DictReader(io.StringIO("".join(results.chunks(job, "csv")), newline="")))
     assert [one["row"] for one in out] == [str(at) for at in range(1, 10_001)]
+    return out
+
+
+def test_it_takes_ten_thousand_rows_round(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Down as failed.csv, mended, up again: all in order, and each success was run once."""
+    ledger = Noting()
+    monkeypatch.setitem(registry._processors, "simulate", ledger)
+    job = worked(alice, csv_of(10_000, ways), timeout=0.3, workers=20)
+    rows = failed_csv(job)
+    broken = {int(one["row"]) - 1 for one in rows}
+    assert broken == {at for at in range(10_000) if ways(at) != "ok"}
+    assert len(broken) == 295
+    assert {one["error_kind"] for one in rows} == {"Way0", "Way1", "Way2", "timeout"}
+    first = result(job)
+    assert [one["name"] for one in first] == [f"item {at}" for at in range(10_000)]
+    before = list(Item.objects.filter(job=job, state=2).order_by("position").values())
+
+    mended = [one | {"simulate": "ok", "name": f"mended {one['row']}"} for one in rows]
+    assert dispatch.correct_from(job, kept(job, written(mended)), alice) == 295
+    names = [f"mended {at + 1}" if at in broken else f"item {at}" for at in range(10_000)]
+    meanwhile = result(job)
+    assert [one["name"] for one in meanwhile] == names
+    assert {at for at, one in enumerate(meanwhile) if one["state"] != "succeeded"} == broken
+
+    tasks.work()
+    job.refresh_from_db()
+    out = result(job)
     assert {one["state"] for one in out} == {"succeeded"}
-    assert [one["name"] for one in out] == [
-        f"mended {at + 1}" if at in {int(r["row"]) - 1 for r in rows} else f"item {at}" for at in range(10_000)
-    ]
-    assert dict(Item.objects.filter(job=job, position__in=before).values_list("position", "finished")) == before
-    assert {one["attempts"] for one in out} == {"1", "2"}
+    assert [one["name"] for one in out] == names
+    assert [one["result.position"] for one in out] == [str(at) for at in range(10_000)]
+    assert [one["attempts"] for one in out] == ["2" if at in broken else "1" for at in range(10_000)]
+    assert Counter(ledger.begun) == {at: 2 if at in broken else 1 for at in range(10_000)}
+    positions = [item["position"] for item in before]
+    assert list(Item.objects.filter(job=job, position__in=positions).order_by("position").values()) == before
+    assert [out[at] for at in positions] == [first[at] for at in positions]
     assert wrong(job) == []

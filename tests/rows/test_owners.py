@@ -10,10 +10,12 @@ from django.core.files.base import ContentFile
 from django.test import override_settings
 
 from jobs import dispatch, events, retention
-from jobs.models import Activity, Job, Run, Upload
+from jobs.models import Activity, Job, Quota, Run, Upload
 from jobs.models.job import Refused
 from jobs.models.ownership import person_called
 from tests.base import People, csv_of, loaded, make_job, worked
+
+LARGE = "name,simulate\n" + f"{'x' * 997},ok\n" * 700  # bytes: 0.7 million
 
 
 class SharingTests(People):
@@ -168,6 +170,53 @@ class GivingTests(People):
             self.give(job)
         assert Job.objects.get(pk=job.pk).owner == self.alice
         self.give(done)
+
+    @override_settings(JOBS_MAX_STORED_MB=1)
+    def test_it_brings_nobody_more_files_than_one_may_have(self) -> None:
+        job, small = worked(self.alice, LARGE), worked(self.alice)
+        Upload.keep(ContentFile(b"x" * 400_000), "own.csv", self.bob)
+        sentence = "bob has no room for the files of this job: with them it would be 1.1 MB, and 1 MB are allowed."
+        with self.assertRaisesMessage(Refused, sentence):
+            self.give(job)
+        assert job.owner == Job.objects.get(pk=job.pk).owner == self.alice
+        assert Upload.objects.get(pk=job.upload_id).owner == self.alice
+        assert not job.activities.filter(verb="give").exists()
+        self.give(small)
+
+    @override_settings(JOBS_MAX_STORED_MB=1)
+    def test_it_counts_the_files_of_corrections_too(self) -> None:
+        job = worked(self.alice)
+        sent = Upload.keep(ContentFile(b"x" * 900_000), "mended.csv", self.alice)
+        Run.objects.create(job=job, number=2, kind=Run.Kind.CORRECTION, upload=sent)
+        Upload.keep(ContentFile(b"x" * 200_000), "own.csv", self.bob)
+        with self.assertRaisesMessage(Refused, "bob has no room for the files of this job"):
+            self.give(job)
+
+    @override_settings(JOBS_MAX_STORED_MB=1)
+    def test_it_asks_for_room_only_where_a_file_comes_along(self) -> None:
+        job = worked(self.alice, LARGE)
+        Job.objects.create(owner=self.alice, upload=job.upload, processor="simulate")
+        Upload.keep(ContentFile(b"x" * 900_000), "own.csv", self.bob)
+        self.give(job)
+        assert (job.owner, job.upload.owner) == (self.bob, self.alice)
+
+    def test_it_gives_to_whom_their_own_quota_leaves_room(self) -> None:
+        Quota.objects.create(person=self.bob, stored_mb=1)
+        Upload.keep(ContentFile(b"x" * 400_000), "own.csv", self.bob)
+        job = worked(self.alice, LARGE)
+        with self.assertRaisesMessage(Refused, "1 MB are allowed."):
+            self.give(job)
+        Quota.objects.update(stored_mb=0)
+        self.give(job)
+        assert job.owner == self.bob
+
+    def test_it_charges_corrections_that_another_person_sent_to_the_owner(self) -> None:
+        job = worked(self.alice, csv_of(2, lambda at: "fail:Red"))
+        sent = Upload.keep(ContentFile(b"row,simulate\n1,ok\n"), "mended.csv", self.bob)
+        dispatch.correct_from(job, sent, self.bob)
+        assert Upload.objects.get(pk=sent.pk).owner == self.alice
+        self.bob.delete()
+        assert job.runs.get(kind="correction").upload == sent
 
     def test_it_lets_their_former_owner_be_deleted(self) -> None:
         self.give(worked(self.alice))

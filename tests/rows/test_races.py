@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,12 +16,14 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 from django.db import connection, transaction
+from django.test import Client
 
 from jobs import dispatch, keeper, loading, recovery, sql, store, tasks
-from jobs.models import Activity, Batch, Item, Job, JobState, Run, Shard, Upload, Worker
+from jobs.models import Activity, Batch, Correction, Item, Job, JobState, Run, Shard, Upload, Worker
 from jobs.models.job import Refused
 from jobs.models.upload import stored_files
 from jobs.quotas import OverQuota
+from jobs.requeue import Mended
 from tests.base import csv_of, loaded, make_job, states, worked
 from tests.rows.steps import expire, failure, feed, recorder_for, success, wrong
 
@@ -76,6 +79,92 @@ def test_it_retries_a_cancelled_job_once_from_two_connections(alice: User) -> No
     answers = at_once(*[lambda: dispatch.retry(fresh(job), alice)] * 3)
     assert [type(answer) for answer in answers].count(Refused) == 2
     assert Run.objects.filter(job=job).count() == 2
+
+
+FAILING = csv_of(200, lambda at: "fail:E" if at % 2 else "ok")
+
+
+def taken_once(job: Job, before: dict[int, int], expected: int) -> None:
+    """So many failed items are tried once more, and no other."""
+    assert states(job).count("pending") == expected
+    tasks.work()
+    assert Counter(now - before[at] for at, now in attempts(job).items()) == {0: 200 - expected, 1: expected}
+    assert wrong(job) == []
+
+
+def attempts(job: Job) -> dict[int, int]:
+    return dict(Item.objects.filter(job=job).values_list("position", "attempts"))
+
+
+def test_it_takes_each_chosen_row_once_from_two_people(alice: User, bob: User) -> None:
+    for second in (range(100), range(50, 150)):
+        job = worked(alice, FAILING)
+        before = attempts(job)
+        answers = at_once(
+            partial(dispatch.retry, fresh(job), alice, positions=range(100)),
+            partial(dispatch.retry, fresh(job), bob, positions=second),
+        )
+        counts = [answer for answer in answers if isinstance(answer, int)]
+        assert sum(counts) == len({*range(100), *second}) // 2
+        assert [type(answer) for answer in answers].count(Refused) == 2 - len(counts)
+        assert sorted(Run.objects.filter(job=job, kind="retry").values_list("items", flat=True)) == sorted(counts)
+        taken_once(job, before, sum(counts))
+
+
+def test_it_takes_each_row_once_that_is_retried_and_corrected_at_once(alice: User, bob: User) -> None:
+    for _ in range(3):
+        job = worked(alice, FAILING)
+        before = attempts(job)
+        mended = [Mended(at, '["mended","ok"]', "mended", "") for at in range(100)]
+        answers = at_once(
+            partial(dispatch.retry, fresh(job), alice), partial(dispatch.correct, fresh(job), mended, bob)
+        )
+        assert all(isinstance(answer, (int, Refused)) for answer in answers)
+        assert sum(answer for answer in answers if isinstance(answer, int)) == 100
+        taken_once(job, before, 100)
+        corrected = set(Correction.objects.filter(job=job).values_list("position", flat=True))
+        assert set(Item.objects.filter(job=job, label="mended").values_list("position", flat=True)) == corrected
+
+
+def test_it_accepts_each_failure_once_from_two_people(alice: User, bob: User) -> None:
+    job = worked(alice, FAILING)
+    cause = job.causes.get()
+    answers = at_once(*[partial(dispatch.accept, fresh(job), person, cause.pk) for person in (alice, bob, alice)])
+    assert sorted(map(str, answers))[0] == "100"
+    assert [type(answer) for answer in answers].count(Refused) == 2
+    cause.refresh_from_db()
+    assert (cause.accepted, job.activities.filter(verb="accept").count(), wrong(job)) == (100, 1, [])
+
+
+def test_it_counts_what_is_accepted_and_retried_at_once(alice: User, bob: User) -> None:
+    for _ in range(5):
+        job = worked(alice, FAILING)
+        cause = job.causes.get().pk
+        at_once(
+            partial(dispatch.accept, fresh(job), alice, cause), partial(dispatch.retry, fresh(job), bob, cause)
+        )  # fmt: skip
+        assert (states(job).count("pending"), wrong(job)) == (100, [])
+
+
+def test_it_takes_one_of_two_edits_at_once_and_shows_it_to_the_other(alice: User, bob: User) -> None:
+    for _ in range(3):
+        job = worked(alice, FAILING)
+        job.share(bob, may_act=True)
+        path, sent = f"/jobs/{job.code}/items/2/edit/", []
+        for person in (alice, bob):
+            client = Client()
+            client.force_login(person)
+            seen = client.get(path).context["form"]["seen"].value()
+            fields = {"seen": seen, "cell_0": f"by {person}", "cell_1": "ok"}
+            sent.append(partial(client.post, path, fields))
+        answers = at_once(*sent)
+        assert sorted(answer.status_code for answer in answers) == [302, 422]
+        (winner,) = (name for name, answer in zip(("alice", "bob"), answers, strict=True) if answer.status_code == 302)
+        (refused,) = (answer.content.decode() for answer in answers if answer.status_code == 422)
+        assert Item.objects.get(job=job, position=1).payload == f'["by {winner}","ok"]'
+        assert (Correction.objects.filter(job=job).count(), wrong(job)) == (1, [])
+        assert "by alice" in refused
+        assert "by bob" in refused
 
 
 @pytest.mark.parametrize("verb", ["start", "pause", "resume", "cancel", "delete"])

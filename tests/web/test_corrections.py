@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -15,7 +16,10 @@ from django.urls import reverse
 
 from jobs import results, tasks
 from jobs.models import Activity, Item, Job, Run, Upload
+from jobs.models.job import VERBS
 from tests.base import People, csv_of, states, worked
+from tests.rows.steps import wrong
+from tests.web.mended import BEFORE, STATES, differing, fresh, job_in, rows, said
 
 
 class CorrectionTests(People):
@@ -90,13 +94,52 @@ class CorrectionTests(People):
 
     def test_it_asks_no_more_of_the_database_for_more_rows(self) -> None:
         asked = []
-        for rows in (2, 300):
-            self.job = worked(self.alice, csv_of(rows, lambda at: "fail:Red"))
+        for count in (2, 300):
+            self.job = worked(self.alice, csv_of(count, lambda at: "fail:Red"))
             key = self.send(self.mended()).context["upload"].pk
             with CaptureQueriesContext(connection) as queries:
                 self.client.get(f"{self.path()}?file={key}")
             asked.append(len(queries))
         assert asked[0] == asked[1] <= 15
+
+    def test_it_mends_exactly_these_rows_in_each_state(self) -> None:
+        for state in STATES:
+            with self.subTest(state=state):
+                job = job_in(state, self.alice)
+                key = self.kept(job, "row,simulate,name\n1,fail:X,x\n2,ok,x\n4,fail:Red,item 3\n5,ok,x\n8,ok,x\n")
+                before, told = rows(job), Activity.objects.count()
+                assert self.client.get(f"/jobs/{job.code}/corrections/?file={key}").status_code == 200
+                assert differing(before, rows(job)) == set()
+                answer = self.client.post(f"/jobs/{job.code}/correct/", {"file": key})
+                taken, sentence = self.outcome(state)
+                assert (differing(before, rows(job)), said(answer)) == (taken, sentence)
+                assert wrong(job) == []
+                if not taken:
+                    assert (fresh(job).state, Activity.objects.count(), Run.objects.filter(upload=key).count()) == (
+                        job.state, told, 0
+                    )  # fmt: skip
+
+    def kept(self, job: Job, text: str) -> int:
+        return Upload.keep(ContentFile(text.encode()), "failed.csv", self.alice).pk
+
+    def outcome(self, state: str) -> tuple[set[int], str]:
+        """The rows that are mended, and what is said."""
+        if state in BEFORE:
+            return set(), VERBS["retry"][1]
+        if state == "cancelling":
+            return set(), "Items of this job are still in flight. Try again once they have come back."
+        if state == "flawless":
+            return set(), "None of these rows has failed or was rejected, so there is nothing to correct."
+        taken = {2, 5, 8} if state == "cancelled" else {2, 8}
+        return taken, f"{len(taken)} items mended and queued again."
+
+    def test_it_tells_whoever_may_act_that_their_file_is_used_up(self) -> None:
+        self.client.force_login(self.sam)
+        key = self.send(self.mended()).context["upload"].pk
+        self.client.post(self.path("correct"), {"file": key})
+        assert Upload.objects.get(pk=key).owner == self.alice
+        answer = self.client.post(self.path("correct"), {"file": key}, follow=True)
+        self.assertContains(answer, "there is nothing to correct")
 
     # From a terminal
 

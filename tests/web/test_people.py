@@ -103,7 +103,7 @@ class SharingTests(PeopleCase):
     def test_it_asks_as_many_questions_however_many_people_there_are(self) -> None:
         for at in range(30):
             self.job.share(User.objects.create(username=f"p{at}"))
-        with self.assertNumQueries(13):
+        with self.assertNumQueries(10):
             self.client.get(self.job.get_absolute_url())
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import Permission, User
 from django.core.files.base import ContentFile
-from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from jobs.models import Job, Run, Share, Upload
-from tests.base import People, csv_of, worked
+from tests.base import People, csv_of, undone, worked
 
 WHO = ("owner", "look", "act", "stranger", "staff look", "staff act", "nobody")
 SEEN = (200, 200, 200, 404, 200, 200, 302)
@@ -84,14 +82,6 @@ def names(patterns: Any = None, prefix: str = "") -> Iterator[str]:
             yield from names(pattern.url_patterns, f"{pattern.namespace}:" if pattern.namespace else "")
         elif isinstance(pattern, URLPattern):
             yield prefix + str(pattern.name)
-
-
-@contextmanager
-def undone() -> Iterator[None]:
-    """What happens in it has not happened after it."""
-    before = transaction.savepoint()
-    yield
-    transaction.savepoint_rollback(before)
 
 
 class RightsTests(People):
