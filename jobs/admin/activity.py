@@ -13,8 +13,8 @@ from jobs.admin.base import Looking, age, link
 from jobs.models import Activity
 
 VERBS: Final = (
-    "create", "start", "try", "change", "adjust", "pause", "resume", "cancel", "finish", "retry", "accept", "correct",
-    "edit", "recover", "share",
+    "create", "invalid", "start", "try", "tried", "change", "adjust", "pause", "resume", "cancel", "finish", "retry",
+    "accept", "correct", "recover", "share", "unshare", "rename", "give",
 )  # fmt: skip
 
 
