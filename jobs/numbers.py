@@ -22,7 +22,7 @@ from jobs.waiting import SILENT, Around, limited, slow, unheard
 NEWEST: Final = 25
 LATEST: Final = 10  # jobs, and
 SHARDS: Final = 200  # shards of them, that say how long an item takes
-VERBS: Final = ("start", "try", "change", "pause", "resume", "retry", "cancel", "adjust")
+VERBS: Final = ("start", "try", "change", "pause", "resume", "retry", "accept", "cancel", "adjust")
 ITEMS: Final = ("pending", "succeeded", "failed", "rejected")
 
 
@@ -66,22 +66,26 @@ def actions(job: Job, counts: dict[str, int]) -> list[str]:
     """The verbs that make sense now, in the order of the buttons."""
     left = counts["waiting"] + counts["not_attempted"] + counts["running"]
     tried = counts["succeeded"] + counts["failed"]
-    stopping = job.ended and counts["running"]
+    # Neither while rows are tried nor while what was cancelled is still in flight.
+    mendable = not trying(job) and not (job.ended and counts["running"])
     sense = {
         "start": left or tried,
         "try": left,
-        "retry": not stopping and ((counts["failed"] and not trying(job)) or (job.ended and left)),
+        "retry": mendable and (counts["failed"] or (job.ended and left)),
+        "accept": mendable and counts["failed"],
         "resume": left,
         "adjust": left,
     }
-    return [verb for verb in VERBS if job.allows(verb) and sense.get(verb, True)] + offers(job, tried)
+    verbs = [verb for verb in VERBS if job.allows(verb) and sense.get(verb, True)]
+    return verbs + offers(job, tried, mendable and counts["failed"] + counts["rejected"])
 
 
-def offers(job: Job, tried: int) -> list[str]:
-    """What else there is: results to take home, and the same file once more where it was not just changed."""
+def offers(job: Job, tried: int, bad: int) -> list[str]:
+    """What else there is: results to take home, bad rows to mend, the same file once more where it was not changed."""
     known = job.state not in (JobState.LOADING, JobState.INVALID)
     there = {
         "results": known and (tried or job.state == JobState.FINISHED),
+        "mend": bad and job.allows("retry") and job.read_whole,
         "again": known and job.state != JobState.READY and (job.started or job.ended),
     }
     return [name for name, is_there in there.items() if is_there]

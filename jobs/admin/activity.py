@@ -5,14 +5,16 @@ from typing import Any, Final
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from jobs.admin.base import Looking, age, link
 from jobs.models import Activity
 
 VERBS: Final = (
-    "create", "start", "try", "change", "adjust", "pause", "resume", "cancel", "finish", "retry", "accept", "correct",
-    "edit", "recover", "share",
+    "create", "invalid", "start", "try", "tried", "change", "adjust", "pause", "resume", "cancel", "finish", "retry",
+    "accept", "correct", "recover", "share", "unshare", "rename", "give",
 )  # fmt: skip
 
 
@@ -33,9 +35,9 @@ class DoneFilter(admin.SimpleListFilter):
 class ActivityAdmin(Looking):
     """Who did what, to which job."""
 
-    list_display = ("when", "of_job", "text", "who")
+    list_display = ("when", "of_job", "what", "who")
     list_display_links = None
-    list_select_related = ("job", "by")
+    list_select_related = ("job", "by", "run__upload")
     list_filter = (DoneFilter,)
     ordering = ("-id",)
     sortable_by = ()
@@ -51,6 +53,14 @@ class ActivityAdmin(Looking):
     @admin.display(description="job")
     def of_job(self, activity: Activity) -> SafeString:
         return link("jobs_job_change", activity.job, activity.job_id)
+
+    @admin.display(description="text")
+    def what(self, activity: Activity) -> SafeString | str:
+        """With the file of corrections, where it came as one."""
+        if not activity.correction:
+            return activity.text
+        where = reverse("jobs:correction_file", args=[activity.job.code, activity.correction])
+        return format_html('{} <a href="{}" download>the file</a>', activity.text, where)
 
     @admin.display(description="by")
     def who(self, activity: Activity) -> str:

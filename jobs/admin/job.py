@@ -103,17 +103,19 @@ class JobAdmin(Looking):
     def about(self, job: Job) -> dict[str, Any]:
         shown = state_of(job)
         counts = shown["counts"]
+        able = {*numbers.actions(job, counts), "delete"}
         return {
             "job": job,
             **shown,
             "row": shown,
             "equation": [(name, name.replace("_", " "), counts[name]) for name in NAMES],
-            "buttons": buttons(job, counts),
+            "able": able,
+            "buttons": buttons(able, counts),
             "report": advice(job.report, job.columns),
             "settings": settings(job),
             "causes": job.causes.filter(count__gt=0).order_by("-count", "pk")[: causes.MOST],
             "runs": [(run, policy(run.policy)) for run in job.runs.select_related("by").order_by("-number")[:LATEST]],
-            "activities": job.activities.select_related("by")[:LATEST],
+            "activities": job.activities.told()[:LATEST],
             "shares": job.shares.select_related("person", "by").order_by("person__username"),
         }
 
@@ -146,9 +148,8 @@ def state_of(job: Job) -> dict[str, Any]:
     }
 
 
-def buttons(job: Job, counts: dict[str, int]) -> list[tuple[str, str]]:
+def buttons(able: set[str], counts: dict[str, int]) -> list[tuple[str, str]]:
     """The actions that make sense for the job now, with their words."""
-    able = {*numbers.actions(job, counts), "delete"}
     offered = (
         ("retry_failed", "retry", f"Retry {counts['failed'] + counts['not_attempted']:,} items"),
         ("pause", "pause", "Pause"),

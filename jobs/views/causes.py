@@ -27,4 +27,5 @@ def causes(request: HttpRequest, code: str) -> HttpResponse:
         found = why.listed(job, (page - 1) * PAGE, PAGE)
         frame = {"counts": counts, "actions": numbers.actions(job, counts)}
     context = {"job": job, "frame": frame, "causes": found, "number": number, "page": page, "pages": pages}
+    context["may_act"] = job.may_act(request.user)
     return render(request, "jobs/causes.html", context)

@@ -50,7 +50,8 @@ def compared(request: HttpRequest, job: Job, upload: Upload | None) -> HttpRespo
 
 def page(request: HttpRequest, job: Job, context: dict[str, Any], status: int = 200) -> HttpResponse:
     possible = job.allows("retry") and job.read_whole
-    return render(request, "jobs/corrections.html", {"job": job, "possible": possible, **context}, status=status)
+    context |= {"job": job, "possible": possible, "counts": job.counts()}
+    return render(request, "jobs/corrections.html", context, status=status)
 
 
 def sent(request: HttpRequest, job: Job, key: str) -> Upload | None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from tests.services import Missing, skip_or_fail
 from tests.services.chromium import chromium
@@ -42,3 +42,12 @@ def page(browser: Browser, system: System, complaints: Complaints) -> Iterator[P
     yield tab
     context.close()
     assert complaints == []
+
+
+def tab_to(page: Page, wanted: Locator) -> None:
+    """Presses Tab until that has the focus."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("element => element === document.activeElement"):
+            return
+    raise AssertionError(f"Tab does not lead to {wanted}")

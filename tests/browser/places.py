@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.repairs import STATES as STATES
 from tests.browser.stage import Stage, rows
-from tests.browser.states import STATES as STATES
 from tests.browser.states import flawed, good, state
 
 JOBS: Final = "/admin/jobs/job/"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.conftest import tab_to
 from tests.system import System, csv_of
 
 pytestmark = pytest.mark.browser
@@ -157,15 +158,6 @@ def test_it_pauses_and_resumes(page: Page, slow: str) -> None:
     page.locator('[data-verb="cancel"] button').press("Enter")
     page.get_by_role("button", name="Cancel the job").press("Enter")
     expect(page.locator("#badge")).to_have_text(re.compile("Cancel"))
-
-
-def tab_to(page: Page, wanted: Locator) -> None:
-    """Presses Tab until that has the focus."""
-    for _ in range(80):
-        page.keyboard.press("Tab")
-        if wanted.evaluate("element => element === document.activeElement"):
-            return
-    raise AssertionError(f"Tab does not lead to {wanted}")
 
 
 def test_it_goes_the_whole_road_without_a_pointer(page: Page) -> None:

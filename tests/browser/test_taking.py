@@ -35,7 +35,7 @@ def rows(page: Page, link: str) -> tuple[str, list[object]]:
 def test_it_gives_a_workbook_by_keyboard(page: Page, code: str) -> None:
     page.goto(f"/jobs/{code}/")
     page.locator("#download summary").press("Enter")
-    expect(page.locator("#download .menu-list a:visible")).to_have_count(6)
+    expect(page.locator("#download .menu-list a:visible")).to_have_count(7)
     assert rows(page, "results.xlsx") == ("Äpfel-Birnen-results.xlsx", list(range(1, 13)))
     name, failed = rows(page, "Only failed rows (XLSX)")
     assert (name, failed) == ("Äpfel-Birnen-results-failed.xlsx", [2, 6, 10])

@@ -82,6 +82,13 @@ class CausesTests(People):
         Cause.objects.filter(job=job, kind="Red").update(kind="invalid input")
         assert self.page(job).count(said) == 1
 
+    def test_it_asks_before_it_tries_a_cause_again(self) -> None:
+        job = self.job()
+        for path in ("", "causes/"):
+            assert f'<form data-verb="retry" method="get" action="/jobs/{job.code}/retry/">' in self.page(job, path)
+        page = self.page(job, f"retry/?cause={Cause.objects.get(kind='Red').pk}")
+        assert "Retry 6 items" in page
+
     def test_it_shows_all_of_them_a_page_at_a_time(self) -> None:
         job = self.many(2 * view.PAGE)
         seen = [self.client.get(f"{job.get_absolute_url()}causes/", {"page": page}).context for page in (1, 2, 3)]

@@ -79,6 +79,13 @@ class CorrectionTests(People):
             assert answer.status_code == 422
             self.assertContains(answer, sentence, status_code=422)
 
+    def test_it_leads_to_the_rows_that_can_be_mended(self) -> None:
+        rejected = "results.csv?state=rejected"
+        self.assertNotContains(self.client.get(self.path()), rejected)
+        self.job = worked(self.alice, csv_of(3, lambda at: "what" if at else "ok"))
+        self.assertContains(self.client.get(self.path()), rejected)
+        self.assertNotContains(self.client.get(self.path()), "failed.csv")
+
     def test_it_takes_nobody_elses_file(self) -> None:
         key = self.send(self.mended()).context["upload"].pk
         self.client.force_login(self.sam)

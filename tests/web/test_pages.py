@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from unittest.mock import patch
 from urllib.parse import quote
@@ -211,6 +212,10 @@ class ItemsTests(PageCase):
         for name, odd in (("state", "odd"), ("after", "x"), ("before", "-1"), ("cause", "9" * 30), ("after", "9" * 30)):
             query = {name: odd}
             assert len(self.rows(**query)) == items.PAGE, query
+
+    def test_it_draws_nothing_twice(self) -> None:
+        ids = re.findall(r'\sid="([^"]+)"', self.client.get(self.path).content.decode())
+        assert sorted(ids) == sorted(set(ids))
 
     def test_it_gives_the_table_alone(self) -> None:
         body = self.client.get(f"{self.path}items/").content.decode()

@@ -134,6 +134,9 @@ class ActivityTests(PeopleCase):
         assert link in self.page(self.alice)
         assert link in self.page(self.alice, "activity/")
         assert self.client.get(f"{self.job.get_absolute_url()}snapshot.json").json()["activity"][0]["file"] == 7
+        self.client.force_login(self.sam)
+        for place in ("activity/", f"job/{self.job.pk}/change/"):
+            assert link in self.client.get(f"/admin/jobs/{place}").content.decode(), place
 
 
 class AdminTests(PeopleCase):

@@ -163,6 +163,13 @@ class RightsTests(People):
             for absent in ("/delete/", "/give/", "/rename/", 'id="share-person"'):
                 assert absent not in page, absent
 
+    def test_it_draws_no_button_of_a_cause_that_would_be_refused(self) -> None:
+        for who, drawn in (("look", False), ("staff look", False), ("act", True)):
+            for name in ("detail", "causes"):
+                page = self.as_(who).get(self.path(name)).content.decode()
+                for button in ('class="cause-accept"', '<form data-verb="retry"'):
+                    assert (button in page) == drawn, (who, name, button)
+
     def test_it_draws_the_buttons_of_those_who_may_act(self) -> None:
         for who, whole in (("owner", True), ("act", False), ("staff act", True)):
             answer = self.as_(who).get(self.path("detail"))

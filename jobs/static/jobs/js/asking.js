@@ -96,15 +96,13 @@ function clicked(event) {
   askRetry(link.dataset.retry);
 }
 
-/** A form that would try items again at once asks first. */
+/** The form of a cause leads to that page. */
 function submitted(event) {
   const form = event.target;
   if (!form.matches('form[data-verb="retry"]')) return;
   event.preventDefault();
   event.stopPropagation();
-  const fields = new FormData(form);
-  fields.delete("csrfmiddlewaretoken");
-  askRetry(new URLSearchParams(fields));
+  askRetry(new URLSearchParams(new FormData(form)));
 }
 
 /** With `stays` the answer is taken over by the page that is open; else it is the next page. */

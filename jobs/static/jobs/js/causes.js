@@ -67,11 +67,11 @@ function paintSince(time, since) {
 }
 
 function paintForms(item, cause, frame) {
-  $('[data-verb="retry"]', item).hidden = !frame.actions.includes("retry");
-  const accept = $(".cause-accept", item);
+  const [accept, back] = [$(".cause-accept", item), $(".cause-back", item)];
   if (!accept) return;
-  accept.hidden = settled(cause);
-  $(".cause-back", item).hidden = !cause.accepted;
+  const able = frame.actions.includes("accept");
+  accept.hidden = !able || settled(cause);
+  back.hidden = !able || !cause.accepted;
 }
 
 function newCause(cause) {

@@ -47,8 +47,8 @@ function paintAll(latest) {
   const shown = shows(frame, words);
   for (const element of $$("[data-show]", page)) element.hidden = !shown[element.dataset.show];
   paintBar(frame);
-  paintActions(frame, words);
   paintCauses(frame);
+  paintActions(frame, words);
   map.paint();
   paintActivity(frame);
   paintDials(frame);
