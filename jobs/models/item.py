@@ -88,7 +88,8 @@ class Item(models.Model):
             models.Index(fields=["job", "state", "position"], name="item_by_state"),
             # With all that the items of a cause are sorted by, so that not each of them has to be looked up.
             models.Index(
-                fields=["job", "cause", "position", "seconds", "attempts", "finished"], name="item_by_cause",
+                fields=["job", "cause", "position", "seconds", "attempts", "finished"],
+                name="item_by_cause",
                 condition=models.Q(cause__isnull=False),
             ),
             # What failed is what people sort. Reading a file and what succeeds pay nothing for these.

@@ -58,9 +58,7 @@ def test_it_says_what_is_wrong_in_the_dialog(
     complaints[:] = [text for text in complaints if "422" not in text]
 
 
-def test_it_goes_on_once_what_was_wrong_is_right(
-    page: Page, complaints: Complaints, system: System, code: str
-) -> None:
+def test_it_goes_on_once_what_was_wrong_is_right(page: Page, complaints: Complaints, system: System, code: str) -> None:
     found = asked(page, code)
     found.locator("#retry_param_most").fill("0")
     found.locator("#retry_param_most").press("Enter")
