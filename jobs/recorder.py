@@ -38,7 +38,7 @@ LOOK_EVERY: Final = 1.0  # seconds between two looks at what people changed, whi
 LOOKED_AT: Final = ("run", "owner", "state", "backoff", "backoff_max", "limit_round", *dials.POLICY, *dials.LIMIT)
 TELL_EVERY: Final = 1.0  # seconds after which viewers are told what runs now, though nothing has come back
 AHEAD: Final = (50, 5_000)  # least and most items claimed ahead
-LEASES: Final = 64  # shards held at once, where each has but a few items to do
+LEASES: Final = (15, 64)  # shards claimed in a transaction, and held at once while items of theirs wait to be retried
 AWAY: Final = 600.0  # seconds for which results wait for a database that is away: it knows whether a lease still stands
 LAST_CALL: Final = 3.0  # seconds that a worker which is to stop waits for what is in flight
 CORES: Final = cores()  # more processes than these gain a job that computes nothing, and take memory and time to start
@@ -158,7 +158,7 @@ class Recorder:
                 return
 
     def _next_shard(self, save: Save) -> bool:
-        if len(save.leases) >= LEASES:
+        if len(save.leases) >= min(len(self.leases) + LEASES[0], LEASES[1]):
             return False
         lease = store.claim_shard(self.job.pk, self.worker.pk, self.share, settings.JOBS_LEASE_SECONDS)
         if lease:
