@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.contrib.messages import get_messages
+from django.test import Client
 
 from jobs import dispatch, tasks
 from jobs.models import Item, Job
@@ -76,3 +77,16 @@ def heading(answer: Any, level: int = 1) -> str:
     found = re.search(rf"<h{level}[^>]*>(.*?)</h{level}>", answer.content.decode(), re.DOTALL)
     assert found is not None
     return found[1]
+
+
+def operator() -> User:
+    """Staff who may act, and is no superuser."""
+    vera = User.objects.create_user("vera", is_staff=True)
+    vera.user_permissions.add(Permission.objects.get(codename="change_job"))
+    return vera
+
+
+def signed_in(person: User) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client

@@ -8,7 +8,6 @@ import json
 from typing import Any
 from unittest.mock import patch
 
-from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from jobs import dispatch, results, tasks
@@ -18,7 +17,7 @@ from jobs.models import Activity, Correction, Item, Job, Run
 from jobs.models.job import VERBS
 from tests.base import People, csv_of, states, undone, worked
 from tests.rows.steps import wrong
-from tests.web.mended import BEFORE, OPEN, STATES, differing, fresh, job_in, rows, said, tried
+from tests.web.mended import BEFORE, OPEN, STATES, differing, fresh, job_in, operator, rows, said, signed_in, tried
 
 NOT_FAILED = "has succeeded, or waits or runs: only a row that failed can be edited."
 OVERTAKEN = "Somebody else edited this row meanwhile."
@@ -355,11 +354,8 @@ class TogetherTests(EditCase):
     """Two administrators with the form of the same row before them."""
 
     def setUp(self) -> None:
-        self.vera = User.objects.create_user("vera", is_staff=True)
-        self.vera.user_permissions.add(Permission.objects.get(codename="change_job"))
-        self.first, self.second = Client(), Client()
-        self.first.force_login(self.sam)
-        self.second.force_login(self.vera)
+        self.vera = operator()
+        self.first, self.second = signed_in(self.sam), signed_in(self.vera)
         self.job = worked(self.alice, csv_of(6, failing))
         self.sent = self.form(self.job, 2, self.second)
         self.edit(self.job, 2, self.first, name="of the first", simulate="fail:Blue")

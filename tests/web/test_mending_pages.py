@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
-from django.contrib.auth.models import Permission, User
 from django.db.models import F
 from django.test import Client
 from django.urls import reverse
@@ -14,7 +13,20 @@ from jobs.models import Activity, Cause, Job, Run
 from jobs.models.job import VERBS
 from tests.base import People, csv_of, states, undone, worked
 from tests.rows.steps import wrong
-from tests.web.mended import BEFORE, OPEN, STATES, differing, fresh, heading, job_in, rows, said, tried
+from tests.web.mended import (
+    BEFORE,
+    OPEN,
+    STATES,
+    differing,
+    fresh,
+    heading,
+    job_in,
+    operator,
+    rows,
+    said,
+    signed_in,
+    tried,
+)
 
 SCOPES: Final = ("all", "cause", "rows", "item", "both")
 # What each of SCOPES means of the rows, in a job that goes on, was cancelled, has finished.
@@ -208,11 +220,8 @@ class TogetherTests(OrdersCase):
     """Two administrators at the same job, with the same page before them."""
 
     def setUp(self) -> None:
-        self.vera = User.objects.create_user("vera", is_staff=True)
-        self.vera.user_permissions.add(Permission.objects.get(codename="change_job"))
-        self.first, self.second = Client(), Client()
-        self.first.force_login(self.sam)
-        self.second.force_login(self.vera)
+        self.vera = operator()
+        self.first, self.second = signed_in(self.sam), signed_in(self.vera)
         self.job = worked(self.alice, csv_of(12, lambda at: ("ok", "fail:Red", "fail:Blue")[at % 3]))
 
     def both(self, verb: str, sent: dict[str, Any]) -> list[str]:
