@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, TypeAlias
 
 from jobs import collecting, files
 from jobs.choice import Choice, Wrong
 from jobs.collecting import EVERY_ROW
 from jobs.files.flattening import WHOLE, Key
+from jobs.files.writers import Row
 from jobs.models import Job
+
+Chunks: TypeAlias = Iterator[list[Row]]
+Via: TypeAlias = Callable[[Chunks], Chunks]
 
 FORMATS: Final = {
     "csv": "text/csv; charset=utf-8",
@@ -24,9 +28,13 @@ WRITTEN: Final = 1  # grows when the same rows are written otherwise than before
 FAILED: Final = Choice("failed")
 
 
-def pieces(job: Job, format: str, choice: Choice = EVERY_ROW) -> Iterator[bytes]:
-    """The chosen rows in their order, as the bytes of a file in one of FORMATS."""
-    return workbook(job, choice) if format == "xlsx" else encoded(chunks(job, format, choice))
+def pieces(job: Job, format: str, choice: Choice = EVERY_ROW, via: Via = iter) -> Iterator[bytes]:
+    """The chosen rows in their order, as the bytes of a file in one of FORMATS. Raises Wrong.
+
+    The rows come in chunks through `via`, which may read them ahead.
+    """
+    rows = via(collecting.results(job, choice))
+    return _workbook(job, rows) if format == "xlsx" else encoded(TEXTS[format](job, rows))
 
 
 def encoded(chunks: Iterator[str]) -> Iterator[bytes]:
@@ -35,36 +43,39 @@ def encoded(chunks: Iterator[str]) -> Iterator[bytes]:
 
 def chunks(job: Job, format: str, choice: Choice = EVERY_ROW) -> Iterator[str]:
     """The chosen rows in their order, as text: csv, jsonl or json."""
-    return {"csv": _csv, "jsonl": _jsonl, "json": _json}[format](job, choice)
+    return TEXTS[format](job, collecting.results(job, choice))
 
 
-def _csv(job: Job, choice: Choice) -> Iterator[str]:
+def _csv(job: Job, rows: Chunks) -> Iterator[str]:
     keys = columns(job)
     yield files.csv_line(files.result_header(job.columns, keys))
-    yield from map(files.Table(job.columns, keys, job.file_shape).csv, collecting.results(job, choice))
+    yield from map(files.Table(job.columns, keys, job.file_shape).csv, rows)
 
 
-def _jsonl(job: Job, choice: Choice) -> Iterator[str]:
-    for rows in collecting.results(job, choice):
-        yield files.jsonl_chunk(rows, job.columns, job.file_shape)
+def _jsonl(job: Job, rows: Chunks) -> Iterator[str]:
+    for some in rows:
+        yield files.jsonl_chunk(some, job.columns, job.file_shape)
 
 
-def _json(job: Job, choice: Choice) -> Iterator[str]:
+def _json(job: Job, rows: Chunks) -> Iterator[str]:
     before = "[\n"
-    for rows in collecting.results(job, choice):
-        yield before + ",\n".join(files.json_objects(rows, job.columns, job.file_shape))
+    for some in rows:
+        yield before + ",\n".join(files.json_objects(some, job.columns, job.file_shape))
         before = ",\n"
     yield "\n]\n" if before == ",\n" else "[]\n"
 
 
-def workbook(job: Job, choice: Choice = EVERY_ROW) -> Iterator[bytes]:
+TEXTS: Final[Mapping[str, Callable[[Job, Chunks], Iterator[str]]]] = {"csv": _csv, "jsonl": _jsonl, "json": _json}
+
+
+def _workbook(job: Job, rows: Chunks) -> Iterator[bytes]:
     """The same columns as in CSV, as a workbook; nothing in it is a formula, so nothing is guarded. Raises Wrong."""
     keys = columns(job)
     header = files.result_header(job.columns, keys)
     if len(header) > files.COLUMNS:
         raise Wrong(f"A workbook has {files.COLUMNS:,} columns at most, and these are {len(header):,}.")
     table = files.Table(job.columns, keys, job.file_shape)
-    return files.workbook(header, map(table.records, collecting.results(job, choice)))
+    return files.workbook(header, map(table.records, rows))
 
 
 def columns(job: Job) -> list[Key]:

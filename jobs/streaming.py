@@ -3,20 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain
-from typing import Final
+from typing import Final, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
+
+T = TypeVar("T")
 
 SMALL: Final = 1_000_000  # bytes that are made before they are sent, so that their number is known
-MADE: Final = 2_000_000  # bytes that are made by one thread, since to connect to the database takes it a while
+MADE: Final = 1_000_000  # bytes that are made by a thread before another download has its turn
+KEPT: Final = 10.0  # seconds for which these threads stay connected to the database, which takes as long as some rows
 
 # So that a slow download holds up neither pages nor frames. A thread makes one part and is free for others while that
 # is sent, so nobody can hold one by reading slowly or not at all.
-_readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="download")
+_makers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="download")
+_readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="download-rows")
+
+
+def _connected(does: Callable[[], T]) -> T:
+    """What it returns. Only Django's own threads close their connections by themselves."""
+    close_old_connections()
+    try:
+        return does()
+    finally:
+        connection.close_at = time.monotonic() + KEPT
+
+
+def ahead(chunks: Iterator[T]) -> Iterator[T]:
+    """The same; while one of them is used, another thread waits for the next."""
+
+    def following() -> T | None:
+        return _connected(lambda: next(chunks, None))
+
+    coming = _readers.submit(following)
+    while (chunk := coming.result()) is not None:
+        coming = _readers.submit(following)
+        yield chunk
 
 
 async def streamed(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
@@ -27,7 +54,6 @@ async def streamed(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     size = 0
 
     def part() -> bytes:
-        close_old_connections()
         made = bytearray()
         for piece in pieces:
             made += piece
@@ -35,7 +61,7 @@ async def streamed(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
                 break
         return bytes(made)
 
-    make = sync_to_async(part, thread_sensitive=False, executor=_readers)
+    make = sync_to_async(partial(_connected, part), thread_sensitive=False, executor=_makers)
     coming = asyncio.ensure_future(make())
     try:
         while made := await coming:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
@@ -17,6 +18,8 @@ from jobs import problems as found
 from jobs import results, streaming
 from jobs.choice import Choice, Wrong
 from jobs.models import Job, JobState
+from jobs.results import Via
+from jobs.sql import postgres
 from jobs.views.access import job_for
 
 UNREAD: Final = (JobState.LOADING, JobState.INVALID)
@@ -34,7 +37,7 @@ def result(request: HttpRequest, code: str, format: str) -> HttpResponseBase:
     try:
         choice = Choice.of(asked(request), job)
         name = results.file_name(job, f"-{choice.word}.{format}")
-        return fresh(request, job, format, name, choice, lambda: results.pieces(job, format, choice))
+        return fresh(request, job, format, name, choice, partial(results.pieces, job, format, choice))
     except Wrong as wrong:
         return refused(request, job, wrong)
 
@@ -50,7 +53,7 @@ def failed(request: HttpRequest, code: str) -> HttpResponseBase:
     except Wrong as wrong:
         return refused(request, job, wrong)
     name = results.file_name(job, f"-{choice.word.removeprefix('results-')}.csv")
-    return fresh(request, job, "csv", name, choice, lambda: results.encoded(results.failed_chunks(job, choice)))
+    return fresh(request, job, "csv", name, choice, lambda _: results.encoded(results.failed_chunks(job, choice)))
 
 
 @require_safe
@@ -80,13 +83,15 @@ def refused(request: HttpRequest, job: Job, wrong: Wrong) -> HttpResponse:
 
 
 def fresh(
-    request: HttpRequest, job: Job, format: str, name: str, choice: Choice, make: Callable[[], Iterator[bytes]]
+    request: HttpRequest, job: Job, format: str, name: str, choice: Choice, make: Callable[[Via], Iterator[bytes]]
 ) -> HttpResponseBase:
-    """What `make` gives, or nothing where the browser has the same already."""
+    """What `make` gives of rows that come in some way, or nothing where the browser has the same already."""
     tag = results.tag(job, name, choice)
     answer: HttpResponseBase | None = get_conditional_response(request, etag=tag)
     if answer is None:
-        pieces, length = streaming.begun(make()) if job.total <= FEW else (make(), None)
+        # Another process looks up the rows meanwhile, unless it is SQLite.
+        via = streaming.ahead if postgres() else iter
+        pieces, length = streaming.begun(make(iter)) if job.total <= FEW else (make(via), None)
         answer = attachment(request, pieces, results.FORMATS[format], name)
         if length is not None:
             answer["Content-Length"] = str(length)

@@ -4,6 +4,8 @@ import asyncio
 import csv
 import io
 import json
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -84,6 +86,23 @@ def test_it_streams_the_chunks() -> None:
         return [chunk async for chunk in streaming.streamed(iter([b"a", b"b"]))]
 
     assert asyncio.run(collected()) == [b"a", b"b"]
+
+
+def test_it_reads_the_next_chunk_while_one_is_used() -> None:
+    read = threading.Event()
+
+    def chunks() -> Iterator[int]:
+        yield 1
+        read.set()
+        yield 2
+        raise collecting.Changed
+
+    found = streaming.ahead(chunks())
+    assert next(found) == 1
+    assert read.wait(10)
+    assert next(found) == 2
+    with pytest.raises(collecting.Changed):
+        next(found)
 
 
 @pytest.mark.parametrize(
