@@ -34,4 +34,5 @@ class Run(models.Model):
         constraints = [models.UniqueConstraint(fields=["job", "number"], name="run_number_in_job")]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.number}"
+        kind = self.get_kind_display()
+        return kind if self.kind == self.Kind.FIRST else f"{kind} {self.number}"

@@ -521,7 +521,7 @@ def refused(stage: Stage) -> Iterator[Page]:
 def forbidden(stage: Stage) -> Iterator[Page]:
     stage.client("helper")
     stage.sql("UPDATE auth_user SET is_staff = 1 WHERE username = 'helper'")
-    with stage.tab("/admin/jobs/job/", "helper") as page:
+    with stage.tab("/admin/auth/user/", "helper") as page:
         expect(page.get_by_text("403", exact=True)).to_be_visible()
         yield page
 

@@ -89,7 +89,7 @@ def test_it_tells_of_the_success_of_a_retry(alice: User, bob: User) -> None:
     again(job, bob)
     run(job, success(0))
     assert tries(job) == [(1, "failed"), (2, "succeeded")]
-    assert [entry.run for entry in told(job)] == ["First run 1, by alice", "Retry 2, by bob"]
+    assert [entry.run for entry in told(job)] == ["First run, by alice", "Retry 2, by bob"]
 
 
 def test_it_names_no_run_where_there_is_one(alice: User) -> None:
@@ -103,7 +103,7 @@ def test_it_names_a_run_that_nobody_ordered_any_more(alice: User, bob: User) -> 
     run(job, failure(0))
     again(job, bob)
     Run.objects.update(by=None)
-    assert [entry.run for entry in told(job)] == ["First run 1", "Retry 2"]
+    assert [entry.run for entry in told(job)] == ["First run", "Retry 2"]
 
 
 def test_it_counts_on_where_others_were_retried_meanwhile(alice: User) -> None:

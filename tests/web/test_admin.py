@@ -215,7 +215,7 @@ class PageTests(AdminCase):
         page = self.client.get(f"{URL}{job.pk}/change/")
         (cause,) = job.causes.all()
         for words in (
-            "First run 1", "Created from rows.csv", "Broken: A simulated failure.", "Nothing is wrong with this file.",
+            "First run", "Created from rows.csv", "Broken: A simulated failure.", "Nothing is wrong with this file.",
             f"/admin/jobs/item/?job={job.code}&amp;state=failed&amp;cause={cause.pk}", f"/jobs/{job.code}/",
             "<b dir=\"auto\">alice</b> may act",
         ):  # fmt: skip

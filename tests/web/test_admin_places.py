@@ -81,7 +81,7 @@ class ItemTests(AdminCase):
         for words in (
             "Row 2 of",
             "Broken: A simulated failure.",
-            "Attempt 1 of first run 1",
+            "Attempt 1 of first run",
             f"/jobs/{job.code}/items/2/",
         ):
             self.assertContains(page, words)
