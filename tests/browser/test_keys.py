@@ -123,6 +123,7 @@ def test_it_walks_rows_and_opens_one(page: Page, ended: str) -> None:
 
 def test_it_goes_to_the_map(page: Page, ended: str) -> None:
     opened(page, f"/jobs/{ended}/")
+    page.wait_for_function("() => document.querySelector('item-map').counts?.()")
     page.keyboard.press("m")
     expect(page.locator("item-map")).to_be_focused()
     page.keyboard.press("f")
