@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from jobs import files, history, numbers, places
+from jobs import files, history, numbers, places, sql
 from jobs.finding import PAGE as PAGE
 from jobs.finding import SORTABLE, Found, find
 from jobs.forms import EditForm
@@ -174,7 +174,8 @@ def items(request: HttpRequest, code: str) -> HttpResponse:
 @require_safe
 def item(request: HttpRequest, code: str, row: int) -> HttpResponse:
     """One item: input, result or error, every attempt."""
-    return item_page(request, item_for(request, code, row))
+    with sql.one_moment():
+        return item_page(request, item_for(request, code, row))
 
 
 def item_page(request: HttpRequest, found: Item, form: EditForm | None = None) -> HttpResponse:

@@ -16,6 +16,8 @@ export class Drawer {
     this.dialog = $("#drawer");
     this.row = 0;
     this.asked = 0;
+    this.coming = 0; // the row that was asked for last, and
+    this.late = false; // whether it has changed since
     this.leaving = false;
     document.addEventListener("click", (event) => this.#clicked(event));
     document.addEventListener("item-open", (event) => {
@@ -55,7 +57,7 @@ export class Drawer {
   /** Shows the item of a row; its page where that cannot be had. */
   async open(row) {
     const address = `${this.items}${row}/`;
-    const part = await this.#fetched(address);
+    const part = await this.#fetched(row);
     if (part === undefined) return;
     if (!part) {
       location.assign(address);
@@ -72,7 +74,7 @@ export class Drawer {
 
   /** The item with its input as a form. */
   async #edit() {
-    const part = await this.#fetched(`${this.items}${this.row}/edit/`);
+    const part = await this.#fetched(this.row, "edit/");
     if (!part) return;
     this.#show(this.row, part);
     $("#edit-form textarea", this.dialog)?.focus();
@@ -80,6 +82,7 @@ export class Drawer {
 
   /** The answer is the item; with its form where something in that is wrong. */
   async #save(form) {
+    this.#expect(this.row);
     const done = await post(form.action, new FormData(form));
     if (!done) return;
     this.#show(this.row, $(".item-page", done.page));
@@ -89,10 +92,11 @@ export class Drawer {
   }
 
   /** What the server says of an item; null where it says nothing, undefined where another one was asked for meanwhile. */
-  async #fetched(address) {
+  async #fetched(row, part = "") {
     const asked = ++this.asked;
+    this.#expect(row);
     try {
-      const answer = await fetch(address, { headers: { "HX-Request": "true" } });
+      const answer = await fetch(`${this.items}${row}/${part}`, { headers: { "HX-Request": "true" } });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       takeToasts(page);
       if (asked !== this.asked) return undefined;
@@ -102,12 +106,19 @@ export class Drawer {
     }
   }
 
+  #expect(row) {
+    this.coming = row;
+    this.late = false;
+  }
+
   #show(row, part) {
     const focused = document.activeElement?.id;
     this.row = row;
     $("#drawer-page").href = `${this.items}${row}/`;
     $("#drawer-body").replaceChildren(document.adoptNode(part));
     localTimes(this.dialog);
+    // The answer may be older than what was heard while it was on its way.
+    if (this.late) setTimeout(() => this.look());
     if (!this.dialog.open) {
       this.dialog.showModal();
       return;
@@ -118,13 +129,14 @@ export class Drawer {
 
   /** Looks again at an item that has changed. */
   touched(changes) {
+    this.late ||= changes.some(([at]) => at === this.coming - 1);
     if (changes.some(([at]) => at === this.row - 1)) this.look();
   }
 
   async look() {
     if (!this.dialog.open || $("#edit-form", this.dialog)) return;
     const row = this.row;
-    const part = await this.#fetched(`${this.items}${row}/`);
+    const part = await this.#fetched(row);
     if (!part || !this.dialog.open || row !== this.row) return;
     if (!$("#drawer-body :is(input, textarea):focus, #edit-form") && !$("#drawer-body details[open]")) this.#show(row, part);
   }
@@ -149,7 +161,7 @@ export class Drawer {
 
   /** Forward, after Back. */
   async #reopen(row) {
-    const part = await this.#fetched(`${this.items}${row}/`);
+    const part = await this.#fetched(row);
     if (part) this.#show(row, part);
   }
 }
