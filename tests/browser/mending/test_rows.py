@@ -148,6 +148,8 @@ def test_it_asks_before_it_forgets_what_was_typed(page: Page, code: str) -> None
 def test_it_mends_rows_by_keys_alone(page: Page, system: System, code: str) -> None:
     """Chooses two rows and tries them again; opens the third one, edits it, and it is right."""
     opened(page, code, "?state=failed")
+    links = page.locator("#items tbody .row-link")
+    failed = links.all_inner_texts()
     for key in ("j", "x", "j", "x"):
         page.keyboard.press(key)
     expect(page.locator("#chosen-said")).to_have_text("2 chosen")
@@ -158,6 +160,7 @@ def test_it_mends_rows_by_keys_alone(page: Page, system: System, code: str) -> N
     page.keyboard.press("Enter")
     toast(page, "2 items queued again.")
     tried(system, code, {3, 5})
+    expect(links).to_have_text(failed)
     page.locator("#items-title").focus()
     for key in ("j", "Enter"):
         page.keyboard.press(key)
