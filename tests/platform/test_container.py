@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,13 @@ def test_it_starts_workers_as_up_does(name: str, queue: str) -> None:
     wanted = ["celery", "-A batchweb worker", f"-Q {queue}", f"-n {name}@%h", "-P prefork"]
     assert [part for part in wanted if part not in command(name)] == []
     assert SERVICES[name]["environment"]["REMAP_SIGTERM"] == "SIGQUIT"
+
+
+def test_it_lets_no_answer_wait_for_an_acknowledgement() -> None:
+    with up.listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_it_serves_as_up_does() -> None:

@@ -39,12 +39,16 @@ def listen(host: str, port: int) -> socket.socket:
     """The socket of the web server, taken before anything starts and kept while the web server starts again."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise CommandError(
             f"batchweb cannot listen on {host} port {port} ({reason}). Try another one: PORT=8001 make run"
         ) from error
+    # Accepted connections inherit it. uvicorn takes an inherited socket for a Unix one and leaves it out, and then each
+    # answer to a connection that is kept waits up to 40 ms for an acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def hold(folder: Path) -> int:
