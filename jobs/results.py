@@ -92,10 +92,12 @@ def at_rest(job: Job) -> bool:
     return job.ended and not job.shards.leased().exists()
 
 
-def failed_chunks(job: Job, choice: Choice = FAILED, tell: Callable[[int], object] = bool) -> Iterator[str]:
+def failed_chunks(
+    job: Job, choice: Choice = FAILED, tell: Callable[[int], object] = bool, via: Via = iter
+) -> Iterator[str]:
     """Exactly the failed rows as CSV: the file's own columns, then what went wrong. Tells how many, chunk by chunk."""
     yield files.csv_line(files.failure_header(job.columns))
-    for rows in collecting.results(job, choice):
+    for rows in via(collecting.results(job, choice)):
         tell(len(rows))
         yield files.failed_chunk(rows, job.columns, job.file_shape)
 

@@ -53,7 +53,11 @@ def failed(request: HttpRequest, code: str) -> HttpResponseBase:
     except Wrong as wrong:
         return refused(request, job, wrong)
     name = results.file_name(job, f"-{choice.word.removeprefix('results-')}.csv")
-    return fresh(request, job, "csv", name, choice, lambda _: results.encoded(results.failed_chunks(job, choice)))
+
+    def make(via: Via) -> Iterator[bytes]:
+        return results.encoded(results.failed_chunks(job, choice, via=via))
+
+    return fresh(request, job, "csv", name, choice, make)
 
 
 @require_safe
