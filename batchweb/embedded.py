@@ -42,6 +42,7 @@ def command(path: Path, folder: Path) -> list[str]:
         "maxmemory-policy": "noeviction",
         "loglevel": "warning",
         "daemonize": "no",
+        "set-proc-title": "no",  # the title is written over the environment, by which the guardian finds its own
     }
     return [binary(), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
