@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
 
 from jobs.files.flattening import Key, Spread, name
@@ -14,13 +15,14 @@ from jobs.files.payload import cell_text, quote, tables
 from jobs.files.shape import Shape
 
 _load = json.JSONDecoder().decode
+_first = itemgetter(0)
 
 BEFORE = ("row", "state")
 AFTER = ("error_kind", "error", "attempts", "seconds", "key")
 FAILURE = ("row", "error_kind", "error", "attempts")
 PREFIX = "batchweb."
 # What csv.writer writes as JSON would; it knows other names for true and for nothing.
-PLAIN = frozenset({str, int, float, type(None)})
+NUMBERS = frozenset({int, float, type(None)})
 
 
 # A plain tuple of what a Result has: as the database gives it, since to name its parts takes a tenth of the time.
@@ -70,33 +72,48 @@ class Table:
         self._spread = Spread(keys)
         self._nothing = [None] * len(keys)
 
-    def parts(self, rows: Sequence[Row]) -> Iterator[tuple[Row, list[str], Sequence[Any]]]:
-        """Of each row itself, the file's own cells, and the values under the keys; None where there is none.
+    def records(self, rows: Sequence[Row]) -> Iterator[list[Any]]:
+        """Each row as one record: texts of the file as they are, numbers as numbers."""
+        taken = zip(rows, self._cells(rows), self._values(rows), strict=True)
+        for (row, state, _, _, kind, error, attempts, seconds, key), cells, values in taken:
+            yield [*cells, row, state, *values, kind, error, attempts, seconds and round(seconds, 3), key]
+
+    def csv(self, rows: Sequence[Row]) -> str:
+        """The rows as CSV that no program takes for formulas.
+
+        Made column by column, since few of them need a look at each of their cells.
+        """
+        row, state, _, _, kind, error, attempts, seconds, key = zip(*rows, strict=True)
+        return csv_records(
+            zip(
+                *map(_texts, zip(*self._cells(rows), strict=True)),
+                *(row, state, *map(_any, zip(*self._values(rows), strict=True)), _texts(kind), _texts(error), attempts),
+                *(["" if one is None else f"{one:.3f}" for one in seconds], _texts(key)),
+                strict=True,
+            )
+        )
+
+    def _cells(self, rows: Sequence[Row]) -> Iterator[list[str]]:
+        """The file's own cells of each row."""
+        return tables([row[2] for row in rows], self._shape, self._columns)
+
+    def _values(self, rows: Sequence[Row]) -> Iterator[Sequence[Any]]:
+        """The values under the keys of each row, None where there is none.
 
         Many at a time are read several times faster than one by one.
         """
         values = iter(_load("[" + ",".join([row[3] for row in rows if row[3]]) + "]"))
-        for row, cells in zip(rows, tables([row[2] for row in rows], self._shape, self._columns), strict=True):
-            yield row, cells, self._spread(next(values)) if row[3] else self._nothing
+        return (self._spread(next(values)) if row[3] else self._nothing for row in rows)
 
-    def records(self, rows: Sequence[Row]) -> Iterator[list[Any]]:
-        """Each row as one record: texts of the file as they are, numbers as numbers."""
-        for (row, state, _, _, kind, error, attempts, seconds, key), cells, values in self.parts(rows):
-            yield [*cells, row, state, *values, kind, error, attempts, seconds and round(seconds, 3), key]
 
-    def csv(self, rows: Sequence[Row]) -> str:
-        """The rows as CSV that no program takes for formulas."""
-        return csv_records(
-            [
-                [
-                    *[guard(cell) if cell and cell[0] in FIRST else cell for cell in cells],
-                    *(row, state, *[value if type(value) is int else _cell(value) for value in values]),
-                    *(kind and guard(kind), error and guard(error), attempts),
-                    *("" if seconds is None else f"{seconds:.3f}", guard(key) if key and key[0] in FIRST else key),
-                ]
-                for (row, state, _, _, kind, error, attempts, seconds, key), cells, values in self.parts(rows)
-            ]
-        )
+def _texts(column: Sequence[str]) -> Sequence[str]:
+    """The same, guarded."""
+    return column if FIRST.isdisjoint(map(_first, filter(None, column))) else list(map(guard, column))
+
+
+def _any(column: Sequence[Any]) -> Sequence[Any]:
+    """The same for values of all kinds."""
+    return column if set(map(type, column)) <= NUMBERS else list(map(_cell, column))
 
 
 def csv_line(names: Iterable[str]) -> str:
@@ -126,7 +143,7 @@ def failed_chunk(rows: Sequence[Row], columns: Sequence[str], shape: Shape) -> s
 def _cell(value: Any) -> Any:
     if type(value) is str:
         return guard(value) if value and value[0] in FIRST else value
-    return value if type(value) in PLAIN else _cell(cell_text(value))
+    return value if type(value) in NUMBERS else _cell(cell_text(value))
 
 
 def jsonl_chunk(rows: Iterable[Row], columns: Sequence[str], shape: Shape) -> str:
