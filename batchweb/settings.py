@@ -177,7 +177,6 @@ def database() -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         }
     else:
-        # Kept no longer than a request: under ASGI each one has a thread of its own, which ends with it.
         config["CONN_HEALTH_CHECKS"] = True
         # A worker that stands still in the middle of a transaction holds its locks, and who wants them, for as long.
         options = config.setdefault("OPTIONS", {})
@@ -186,6 +185,9 @@ def database() -> dict[str, Any]:
 
 
 DATABASES = {"default": database()}
+# Of a web server, see asgi.py. While the database is away a page is told so after `timeout` seconds, and meanwhile
+# another connection is tried each second or two.
+DATABASE_POOL = {"min_size": 0, "max_size": env.int("DATABASE_POOL", 20), "timeout": 3.0, "reconnect_timeout": 2.0}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Broker and wake-ups: REDIS_URL, or the Valkey that `manage.py up` embeds
