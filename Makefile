@@ -21,13 +21,12 @@ export PYTHONDONTWRITEBYTECODE =
 run: setup-run
 	@exec $(PY) manage.py up
 
-# Side by side what is safe side by side; then the faults, alone. All of it runs, also
-# after a failure; the status tells.
+# Side by side what is safe side by side, the longest first; then the faults, alone. All of it
+# runs, also after a failure; the status tells.
 test: setup-dev
 	@failed=0; \
-	$(MAKE) -j2 $(TOGETHER) check-types check-style check-layers check-migrations check-container check-pages \
-		test-sqlite test-postgres || failed=1; \
-	$(MAKE) -j2 $(TOGETHER) flow-sqlite browser platform flow-postgres || failed=1; \
+	$(MAKE) -k -j2 $(TOGETHER) check-types check-style check-layers check-migrations check-container check-pages \
+		browser test-sqlite flow-sqlite test-postgres platform flow-postgres || failed=1; \
 	$(MAKE) faults-fast || failed=1; \
 	if [ $$failed = 0 ]; then echo "make test: everything passed"; else echo "make test: something failed, see above"; fi; \
 	exit $$failed

@@ -144,7 +144,7 @@ TEMPLATES = [
 ]
 
 # People
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "sesame.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["batchweb.people.ModelBackend", "sesame.backends.ModelBackend"]
 SESAME_ONE_TIME = True
 SESAME_MAX_AGE = env.int("SIGN_IN_LINK_SECONDS", 600)
 LOGIN_URL = "login"

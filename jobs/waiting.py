@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
 
-from django.db.models import Sum
+from django.db.models import Exists, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -37,10 +37,11 @@ def ordinal(number: int) -> str:
     return f"{number:,}{({1: 'st', 2: 'nd', 3: 'rd'}).get(last, 'th')}"
 
 
-def nobody(workers: WorkerQuerySet) -> str:
-    """That none of them lives, where it is so."""
-    if workers.alive().exists():
-        return ""
+def trouble(workers: WorkerQuerySet) -> str:
+    """That none of them lives or that the broker is away, where it is so."""
+    away = workers.alive().values_list(Exists(Part.away(BROKER)), flat=True).first()
+    if away is not None:
+        return BROKER_AWAY if away else ""
     last = workers.order_by("-seen").first()
     return f"No worker is running{f'; the last one was seen {ago(last.seen)}' if last else ''}. The job waits."
 
@@ -79,15 +80,11 @@ class Around:
 
     @cached_property
     def _nobody_works(self) -> str:
-        return nobody(Worker.objects.of("work")) or self._broker
+        return trouble(Worker.objects.of("work"))
 
     @cached_property
     def _nobody_reads(self) -> str:
-        return nobody(Worker.objects.of("load")) or self._broker
-
-    @cached_property
-    def _broker(self) -> str:
-        return BROKER_AWAY if Part.away(BROKER) else ""
+        return trouble(Worker.objects.of("load"))
 
     @cached_property
     def _places(self) -> dict[int, int]:

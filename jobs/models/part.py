@@ -30,5 +30,6 @@ class Part(models.Model):
             cls.objects.update_or_create(name=name, defaults={"ok": False, "seen": Now()})
 
     @classmethod
-    def away(cls, name: str) -> bool:
-        return cls.objects.filter(name=name, ok=False, seen__gte=Now() - FRESH).exists()
+    def away(cls, name: str) -> models.QuerySet[Part]:
+        """The part, where it was seen away a moment ago."""
+        return cls.objects.filter(name=name, ok=False, seen__gte=Now() - FRESH)

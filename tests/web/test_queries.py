@@ -134,9 +134,7 @@ class QueriesTests(People):
             for who in ("owner", "act", "staff act"):
                 for path in ("", "?state=newest", "?state=failed", "items/2/"):
                     with self.subTest(state=state, who=who, path=path):
-                        # The place in line and the rights of staff are the longest way.
-                        most = MOST + 2 if (state, who) == ("queued", "staff act") else MOST
-                        assert self.asked(who, f"{job.get_absolute_url()}{path}") <= most
+                        assert self.asked(who, f"{job.get_absolute_url()}{path}") <= MOST
 
     def test_it_asks_as_much_for_more_people_and_more_that_was_done(self) -> None:
         job = self.few[0]

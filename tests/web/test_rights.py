@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.backends import ModelBackend as StockBackend
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
@@ -217,3 +218,33 @@ class RightsTests(People):
         assert self.as_("owner").get(self.path("correction_file").replace("/2/", "/1/")).status_code == 404
         Upload.objects.filter(runs__job=self.job).update(file="")
         assert self.as_("owner").get(self.path("correction_file")).status_code == 410
+
+
+class PermissionsTests(People):
+    """The permissions that one question finds are those that Django's own two find."""
+
+    def fresh(self, name: str, **fields: Any) -> User:
+        User.objects.filter(username=name).update(**fields)
+        return User.objects.get(username=name)
+
+    def test_they_come_from_the_person_and_from_groups(self) -> None:
+        act, look = (Permission.objects.get(codename=name) for name in ("change_job", "view_job"))
+        group = Group.objects.create(name="operators")
+        person = User.objects.create_user("gwen", is_staff=True)
+        for held, groups in (([], []), ([act], []), ([], [group]), ([look], [group]), ([act, look], [group])):
+            group.permissions.set([act, look])
+            person.user_permissions.set(held)
+            person.groups.set(groups)
+            ours, stock = self.fresh("gwen"), self.fresh("gwen")
+            with self.assertNumQueries(1):
+                assert ours.has_perm("jobs.change_job") == bool(groups or act in held)
+            assert ours.get_all_permissions() == StockBackend().get_all_permissions(stock)
+
+    def test_nobody_has_them_who_is_not_active(self) -> None:
+        person = User.objects.create_user("gwen", is_staff=True)
+        person.user_permissions.add(Permission.objects.get(codename="change_job"))
+        assert not self.fresh("gwen", is_active=False).get_all_permissions()
+        assert not AnonymousUser().has_perm("jobs.change_job")
+
+    def test_a_superuser_has_all(self) -> None:
+        assert self.sam.get_all_permissions() == StockBackend().get_all_permissions(self.fresh("sam"))
