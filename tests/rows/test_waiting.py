@@ -134,7 +134,7 @@ def test_it_knows_from_the_keeper_how_the_broker_is(
     monkeypatch.setattr(sending, "queued", lambda queue: 0)
     monkeypatch.setattr(sending, "send", lambda *args: reachable)
     keeper.wake()
-    assert Part.away(BROKER) is not reachable
+    assert Part.away(BROKER).exists() is not reachable
 
 
 def test_it_has_no_reason_where_a_job_is_paused(alice: User) -> None:
