@@ -26,7 +26,7 @@ run: setup-run
 test: setup-dev
 	@failed=0; \
 	$(MAKE) -k -j2 $(TOGETHER) check-types check-style check-layers check-migrations check-container check-pages \
-		browser test-sqlite flow-sqlite test-postgres platform flow-postgres || failed=1; \
+		browser test-sqlite test-postgres flow-sqlite platform flow-postgres || failed=1; \
 	$(MAKE) faults-fast || failed=1; \
 	if [ $$failed = 0 ]; then echo "make test: everything passed"; else echo "make test: something failed, see above"; fi; \
 	exit $$failed
