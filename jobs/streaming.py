@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 SMALL: Final = 1_000_000  # bytes that are made before they are sent, so that their number is known
 MADE: Final = 1_000_000  # bytes that are made by a thread before another download has its turn
-KEPT: Final = 10.0  # seconds for which these threads stay connected where there is no pool, to save them that time
+KEPT: Final = 1.0  # seconds for which these threads stay connected: from part to part, not while a database restarts
 
 # So that a slow download holds up neither pages nor frames. A thread makes one part and is free for others while that
 # is sent, so nobody can hold one by reading slowly or not at all.
@@ -31,10 +31,7 @@ def _connected(does: Callable[[], T]) -> T:
     try:
         return does()
     finally:
-        if getattr(connection, "pool", None):  # which looks whether a connection still works before it gives it away
-            connection.close()
-        else:
-            connection.close_at = time.monotonic() + KEPT
+        connection.close_at = time.monotonic() + KEPT
 
 
 def ahead(chunks: Iterator[T]) -> Iterator[T]:
