@@ -169,8 +169,7 @@ def database() -> dict[str, Any]:
     private_dir(DATA_DIR)
     config: dict[str, Any] = env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
     if config["ENGINE"].endswith("sqlite3"):
-        # A transaction that reads first and then writes fails at once with "database is locked", whatever the
-        # timeout, unless it takes the write lock when it begins.
+        # A transaction that reads and then writes would fail at once, whatever the timeout, without the lock to write.
         config["OPTIONS"] = {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
@@ -185,8 +184,7 @@ def database() -> dict[str, Any]:
 
 
 DATABASES = {"default": database()}
-# Of a web server, see asgi.py. While the database is away a page is told so after `timeout` seconds, and meanwhile
-# another connection is tried each second or two.
+# Of a web server, see asgi.py. While the database is away a page is told so after `timeout` seconds.
 DATABASE_POOL = {"min_size": 0, "max_size": env.int("DATABASE_POOL", 20), "timeout": 3.0, "reconnect_timeout": 2.0}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
