@@ -83,6 +83,8 @@ class Table:
 
         Made column by column, since few of them need a look at each of their cells.
         """
+        if not rows:
+            return ""
         row, state, _, _, kind, error, attempts, seconds, key = zip(*rows, strict=True)
         return csv_records(
             zip(

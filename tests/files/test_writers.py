@@ -23,6 +23,10 @@ def line(result: Result, shape: Shape = CSV) -> dict[str, object]:
     return found
 
 
+def test_it_writes_nothing_of_no_rows() -> None:
+    assert csv_chunk([], CSV.columns, (), CSV) == ""
+
+
 def test_it_puts_the_files_columns_first() -> None:
     assert result_header(("id", "q"), ("answer", "")) == [
         *("id", "q", "row", "state", "result.answer", "result", "error_kind", "error", "attempts", "seconds"),
