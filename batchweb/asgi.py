@@ -13,14 +13,13 @@ django = get_asgi_application()
 
 # Models can be imported only once Django is set up.
 from django.conf import settings  # noqa: E402
-from django.db import connection  # noqa: E402
 
 from batchweb.bodies import LimitBodies  # noqa: E402
-from jobs import routing  # noqa: E402
+from jobs import routing, sql  # noqa: E402
 
 # Each request has a thread of its own, which cannot keep a connection for the next one; and to connect takes PostgreSQL
 # longer than most pages. So the threads have some in common.
-if connection.vendor == "postgresql" and settings.DATABASE_POOL["max_size"]:
+if sql.postgres() and settings.DATABASE_POOL["max_size"]:
     settings.DATABASES["default"]["OPTIONS"]["pool"] = settings.DATABASE_POOL
 
 application = ProtocolTypeRouter(

@@ -169,7 +169,7 @@ def database() -> dict[str, Any]:
     private_dir(DATA_DIR)
     config: dict[str, Any] = env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
     if config["ENGINE"].endswith("sqlite3"):
-        # A transaction that reads and then writes would fail at once, whatever the timeout, without the lock to write.
+        # A transaction that reads first and then writes fails at once unless it takes the write lock when it begins.
         config["OPTIONS"] = {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",

@@ -135,6 +135,7 @@ def test_it_lets_the_page_open_the_item_in_its_own_way(page: Page, finished: Fin
     page.evaluate(INSTEAD)
     item_map.click(position={"x": 12, "y": 12})
     assert page.evaluate("() => window.opened") == 1
+    assert page.url.endswith("/")
     page.wait_for_timeout(300)  # in which it would have gone to the item's page, or opened it in the drawer
     assert "/items/" not in page.url
 

@@ -48,7 +48,7 @@ def names(process: psutil.Process, folder: str) -> bool:
 
 
 def arguments(process: psutil.Process) -> list[str]:
-    """None when it has ended."""
+    """Its command line; empty when it has ended."""
     try:
         return process.cmdline()
     except psutil.Error:
@@ -176,6 +176,7 @@ def test_it_restarts_a_part_that_is_killed(up: Up, name: str) -> None:
     old.kill()
     up.until(f"{name} was ended by SIGKILL; it starts again in 1 s")
     wait(lambda: any(one != old for one in up.parts(name)), f"a new {name}")
+    assert up.part(name).pid != old.pid
     assert up.part(name) in users_of(up.folder)
     wait(lambda: get(up.link()).status == 302, "the page")
 

@@ -13,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from jobs.models import Job, Run, Share, Upload
 from tests.base import People, csv_of, undone, worked
+from tests.web.mended import operator
 
 WHO = ("owner", "look", "act", "stranger", "staff look", "staff act", "nobody")
 SEEN = (200, 200, 200, 404, 200, 200, 302)
@@ -96,15 +97,14 @@ class RightsTests(People):
         cls.job = worked(cls.alice, csv_of(3, lambda at: "fail:Broken" if at else "ok"))
         looker, actor = User.objects.create_user("lena"), User.objects.create_user("adam")
         gast = User.objects.create_user("gast")
-        auditor, operator = (User.objects.create_user(name, is_staff=True) for name in ("audit", "opal"))
-        operator.user_permissions.add(Permission.objects.get(codename="change_job"))
+        auditor = User.objects.create_user("audit", is_staff=True)
         cls.job.share(looker)
         cls.job.share(actor, may_act=True)
         cls.job.share(gast)
         cls.guest = cls.job.shares.get(person=gast)
         sent = Upload.keep(ContentFile(b"row\n1\n"), 'rows "1".csv', actor)
         Run.objects.create(job=cls.job, number=2, kind=Run.Kind.CORRECTION, upload=sent)
-        people = (cls.alice, looker, actor, cls.bob, auditor, operator, None)
+        people = (cls.alice, looker, actor, cls.bob, auditor, operator(), None)
         cls.everybody = dict(zip(WHO, people, strict=True))
 
     def as_(self, who: str, **options: Any) -> Client:
@@ -241,9 +241,8 @@ class PermissionsTests(People):
             assert ours.get_all_permissions() == StockBackend().get_all_permissions(stock)
 
     def test_nobody_has_them_who_is_not_active(self) -> None:
-        person = User.objects.create_user("gwen", is_staff=True)
-        person.user_permissions.add(Permission.objects.get(codename="change_job"))
-        assert not self.fresh("gwen", is_active=False).get_all_permissions()
+        person = operator()
+        assert not self.fresh(person.username, is_active=False).get_all_permissions()
         assert not AnonymousUser().has_perm("jobs.change_job")
 
     def test_a_superuser_has_all(self) -> None:
