@@ -1,10 +1,10 @@
-FROM python:3.12-slim AS build
+FROM python:3.13-slim AS build
 WORKDIR /build
 COPY requirements.txt .
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
 
-FROM python:3.12-slim
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PRODUCTION=1 DATA_DIR=/data
+FROM python:3.13-slim
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PRODUCTION=1 DATA_DIR=/data TMPDIR=/data STATIC_ROOT=/app/staticfiles
 RUN useradd --system --uid 10001 --home-dir /data batchweb && install -d -o batchweb -m 0700 /data
 COPY --from=build /venv /venv
 WORKDIR /app
@@ -16,7 +16,5 @@ USER 10001
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-m", "batchweb.probe"]
-CMD ["uvicorn", "batchweb.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
-     "--http", "httptools", "--ws", "websockets-sansio", "--ws-max-size", "65536", \
-     "--ws-ping-interval", "10", "--ws-ping-timeout", "10", "--lifespan", "off", \
-     "--timeout-graceful-shutdown", "5", "--log-level", "warning", "--no-access-log", "--no-server-header"]
+# A small process that starts the web server, and another one in the place of one that gives no more sign of life.
+CMD ["python", "-m", "batchweb.web", "--host", "0.0.0.0", "--port", "8000"]

@@ -1,11 +1,13 @@
 #!/usr/bin/env python
-"""Django's command line: `manage.py up` runs everything."""
+"""Batchweb's command line in a checkout: `manage.py up` runs everything."""
 
-import os
 import sys
+from pathlib import Path
 
-from django.core.management import execute_from_command_line
+# PYTHONSAFEPATH keeps Python from doing so.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from batchweb.__main__ import main
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "batchweb.settings")
-    execute_from_command_line(sys.argv)
+    main()

@@ -7,6 +7,7 @@ import importlib
 import shutil
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -40,6 +41,7 @@ def command(path: Path, folder: Path) -> list[str]:
         "appendfsync": "everysec",
         "save": "",
         "maxmemory-policy": "noeviction",
+        "hz": "1",  # how often it looks after itself while nobody asks for anything
         "loglevel": "warning",
         "daemonize": "no",
         "set-proc-title": "no",  # the title is written over the environment, by which the guardian finds its own
@@ -73,3 +75,15 @@ def retire(path: Path, within: float = 3.0) -> None:
             client.connect(str(path))
             client.sendall(b"SHUTDOWN\r\n")
         time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def socket_removed(path: Path, data: Path) -> Iterator[None]:
+    """Removes the socket in the end, and its folder where a deep data folder made that necessary."""
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        if path.parent != data:
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()

@@ -4,25 +4,42 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.contrib.auth import user_logged_out
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.db import DataError
+from django.dispatch import receiver
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render, resolve_url
 from django.template.defaultfilters import filesizeformat
 from django.utils.http import url_has_allowed_host_and_scheme
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from batchweb.bodies import TOO_LARGE, TOO_SLOW
+from batchweb import concurrency, deadlines, refusals
+from batchweb.bodies import REFUSED, TOO_LARGE, TOO_SLOW
+from batchweb.deadlines import Deadline
+from batchweb.refusals import refusal
 
 logger = logging.getLogger(__name__)
+
+HEADERS: Final = {
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": ", ".join(f"{name}=()" for name in (
+        "camera", "microphone", "geolocation", "payment", "usb", "serial", "hid", "midi", "display-capture",
+        "browsing-topics",
+    )),
+}  # fmt: skip
+ODD: Final = re.compile("[\0\ud800-\udfff]")
 
 
 class Static(WhiteNoiseMiddleware):  # type: ignore[misc]
@@ -59,6 +76,8 @@ def cut_off(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         scope = getattr(request, "scope", {})
+        if REFUSED in scope:
+            return refusal(request, scope[REFUSED].status, scope[REFUSED].sentence, limit=0)
         if TOO_LARGE in scope:
             most = filesizeformat(settings.JOBS_MAX_UPLOAD_BYTES)
             return refusal(request, 413, f"The file is too large: up to {most} can be sent here.")
@@ -73,11 +92,68 @@ def cut_off(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable
     return middleware
 
 
-def refusal(request: HttpRequest, status: int, sentence: str) -> HttpResponse:
-    if "application/json" in request.headers.get("Accept", ""):
-        return JsonResponse({"detail": sentence}, status=status)
-    context = {"limit": settings.JOBS_MAX_UPLOAD_BYTES, "sentence": sentence}
-    return render(request, f"{status}.html", context, status=status)
+@receiver(user_logged_out)
+def note_sign_out(request: HttpRequest | None, **about: Any) -> None:
+    if request is not None:
+        request.signed_out = True  # type: ignore[attr-defined]
+
+
+class Private:
+    """Keeps what people see out of caches, and other sites away from it.
+
+    An answer that has said itself how it may be kept goes by that: a download may be kept by the browser alone, which
+    asks each time whether it is still the same, and whether this person may have it, and drops it when they sign out.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        answer = self.get_response(request)
+        answer.headers.setdefault("Cache-Control", "no-store")
+        for name, value in HEADERS.items():
+            answer.headers.setdefault(name, value)
+        if getattr(request, "signed_out", False):
+            # Neither "cookies", which would sign out of all that stands on the same domain, nor "storage", where the
+            # choice of light or dark is; what a page notes of rows there, its own script removes.
+            answer["Clear-Site-Data"] = '"cache"'
+        return answer
+
+
+class Readable:
+    """Refuses what no text holds and PostgreSQL does not take: NUL and halves of surrogate pairs.
+
+    What is asked for or sent is looked at by views, which know better what to say; this is for what they let through.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        headers = (value for name, value in request.META.items() if name.startswith(("HTTP_", "CONTENT_")))
+        texts = chain((request.path,), headers, request.COOKIES.values())
+        return unreadable(request) if any(map(odd, texts)) else self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, (ValueError, DataError)):
+            return None
+        sent = chain(every(request.GET), every(request.POST), map(str, request.FILES.values()))
+        return unreadable(request) if any(map(odd, sent)) else None
+
+
+def every(given: QueryDict) -> Iterator[str]:
+    """All names and values."""
+    for name, values in given.lists():
+        yield name
+        yield from map(str, values)
+
+
+def odd(text: str) -> bool:
+    return bool(ODD.search(text))
+
+
+def unreadable(request: HttpRequest) -> HttpResponse:
+    return refusal(request, 400, "This request cannot be read: it holds a character that no text has.")
 
 
 class DiskFull:
@@ -94,6 +170,36 @@ class DiskFull:
             logger.error("No room is left: %s", error)
             return render(request, "507.html", status=507)
         return None
+
+
+class Bounded:
+    """Gives each request its time, and tells people where that was not enough.
+
+    What is sent in parts needs no connection of this thread while it is sent.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        request.deadline = deadline = deadline_for(request)  # type: ignore[attr-defined]
+        with deadline.holds():
+            answer = self.get_response(request)
+        if answer.streaming:
+            concurrency.let_go()
+        return answer
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        return refusals.of_error(request, error)
+
+
+def deadline_for(request: HttpRequest) -> Deadline:
+    """What is only looked at is given up once nobody waits for it; what was ordered is done all the same."""
+    looks = request.method in ("GET", "HEAD")
+    given: Deadline | None = getattr(request, "scope", {}).get(deadlines.SCOPE) if looks else None
+    deadline = given or Deadline()
+    deadline.begin(settings.JOBS_PAGE_SECONDS if looks else settings.JOBS_ORDER_SECONDS)
+    return deadline
 
 
 class SignedIn(LoginRequiredMiddleware):
@@ -117,4 +223,4 @@ def came_from(request: HttpRequest) -> str:
     if not url_has_allowed_host_and_scheme(page, {request.get_host()}, require_https=request.is_secure()):
         return resolve_url(settings.LOGIN_REDIRECT_URL)
     parts = urlsplit(page)
-    return parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+    return parts._replace(scheme="", netloc="", fragment="").geturl() or resolve_url(settings.LOGIN_REDIRECT_URL)

@@ -19,12 +19,20 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import IO, cast
 
-from batchweb import guardian
+from batchweb import guardian, machine
 from batchweb.child import Child, Process, Service
 from batchweb.log import Log
 
 # A group-wide signal can arrive twice, directly and handed on by make; only a later one means "at once".
 SAME_REQUEST = 0.3
+# Seconds between two looks at the children after which this process did not run itself: the machine slept, or is so
+# busy that the silence of a child tells nothing.
+ASLEEP = 5.0
+OUT_OF_MEMORY = (
+    "Memory ran out, and the kernel ended a process (SIGKILL). Give this machine or container more memory, or set "
+    "smaller numbers of WORKER_PROCESSES, LOADER_PROCESSES or WEB_PROCESSES; with a smaller JOBS_MEMORY_MB an item "
+    "that wants too much fails by itself."
+)
 
 
 class Stopped(Exception):
@@ -39,7 +47,12 @@ class Supervisor:
     """Use it as a context manager: leaving the block stops what was started, however it is left."""
 
     def __init__(
-        self, *, out: IO[str] | None = None, keep_fds: tuple[int, ...] = (), clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        out: IO[str] | None = None,
+        keep_fds: tuple[int, ...] = (),
+        clock: Callable[[], float] = time.monotonic,
+        memory_kills: Callable[[], int] = machine.memory_kills,
     ) -> None:
         """The guardian keeps `keep_fds` open until nothing runs any more."""
         self.log = Log(out or sys.stdout)
@@ -50,6 +63,9 @@ class Supervisor:
         self.selector = selectors.DefaultSelector()
         self.asked: float | None = None
         self.hurry = False
+        self.looked = clock()
+        self.memory_kills = memory_kills
+        self.killed = memory_kills()
 
     def __enter__(self) -> Supervisor:
         self.wake, self.woken = socket.socketpair()
@@ -123,8 +139,9 @@ class Supervisor:
 
     def turn(self, timeout: float) -> None:
         self.pump(timeout)
-        if self.asked is not None:
+        if self.asked is not None or machine.make_interrupted(os.getppid()):
             raise Stopped
+        self.tell_of_memory()
         self.mend()
 
     def pump(self, timeout: float) -> None:
@@ -136,16 +153,45 @@ class Supervisor:
         with contextlib.suppress(BlockingIOError):
             self.woken.recv(4096)
 
+    def tell_of_memory(self) -> None:
+        """Says when memory ran out, for the death of a process, or of one of its children, tells SIGKILL alone."""
+        before, self.killed = self.killed, self.memory_kills()
+        if self.killed > before:
+            self.log.write("up", OUT_OF_MEMORY)
+
     def mend(self) -> None:
         """Says which children have died, and starts those again whose wait is over."""
         if self.guard.poll() is not None:
             self.guard = self.new_guardian()
+        now = self.clock()
+        slept, self.looked = now - self.looked > ASLEEP, now
         for child in self.children:
             if child.process is None:
                 self.begin_due(child)
-            elif not child.process.running():
-                self.bury(child.service, child.process)
-                self.log.write("up", child.mourn(child.process, self.clock()))
+            else:
+                self.look_at(child, child.process, now, slept)
+
+    def look_at(self, child: Child, process: Process, now: float, slept: bool) -> None:
+        if not process.running():
+            self.bury(child.service, process)
+            self.log.write("up", child.mourn(process, now))
+        elif slept:
+            process.heard = now
+        else:
+            self.examine(child, process, now)
+
+    def examine(self, child: Child, process: Process, now: float) -> None:
+        """Ends a child that is not well; the next look at it starts another one."""
+        if process.deadline is not None:
+            if now > process.deadline:
+                process.kill()
+        elif trouble := child.silence(process, now):
+            self.log.write("up", trouble)
+            process.retire(now)
+            process.kill()
+        elif trouble := child.excess(process):
+            self.log.write("up", trouble)
+            process.retire(now + child.service.stop_within)
 
     def begin_due(self, child: Child) -> None:
         if self.clock() >= child.due:
@@ -156,6 +202,16 @@ class Supervisor:
         process = child.process = Process(child.service, mark, self.clock())
         self.tell(f"+{process.popen.pid}")
         self.selector.register(process.output, selectors.EVENT_READ, lambda: self.read(child.service, process.output))
+        self.selector.register(process.pulse, selectors.EVENT_READ, lambda: self.feel(child.service, process))
+
+    def feel(self, service: Service, process: Process) -> None:
+        """Takes a sign of life; at the end of the process its line is closed."""
+        with contextlib.suppress(BlockingIOError):
+            if os.read(process.pulse, 4096):
+                process.beaten(self.clock(), service.silent_within or 0.0)
+            else:
+                self.selector.unregister(process.pulse)
+                os.close(process.pulse)
 
     def read(self, service: Service, stream: IO[bytes]) -> None:
         try:

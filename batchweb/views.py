@@ -1,27 +1,19 @@
-"""What belongs to no job: the health answer, the one-time sign-in, the first password."""
+"""What belongs to no job: whether the system lives and works, and what is said where it does not."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+import sys
 
-from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.forms import PasswordChangeForm, SetPasswordForm
-from django.contrib.auth.models import User
-from django.contrib.auth.views import PasswordChangeView
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect
+from django.views.csrf import csrf_failure as too_old
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from django.views.defaults import bad_request as unreadable
+from django.views.defaults import server_error as wrong
 
-from batchweb import readiness
-
-
-@login_not_required
-@require_safe
-def healthz(request: HttpRequest) -> HttpResponse:
-    """Alive. Says nothing about the database or the workers, so that a slow one does not restart the web server."""
-    return HttpResponse("ok", content_type="text/plain")
+from batchweb import addressing, readiness, refusals
 
 
 @login_not_required
@@ -35,25 +27,20 @@ def readyz(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"ready": ready, "parts": said}, status=200 if ready else 503)
 
 
-@login_not_required
-@never_cache
-@require_safe
-def enter(request: HttpRequest) -> HttpResponse:
-    """Signs in by the link that `manage.py up` prints. The link works once and for ten minutes."""
-    user = auth.authenticate(request, sesame=request.GET.get("sesame", ""))
-    if user is not None:
-        auth.login(request, user)
-    elif not request.user.is_authenticated:
-        messages.error(
-            request, "This sign-in link has been used or is too old. Sign in below, or start batchweb again."
-        )
-        return redirect("login")
-    return redirect("jobs:list")
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A host name that is none of ours says so; all else is told as ever."""
+    if isinstance(exception, DisallowedHost):
+        return addressing.refused(request, 400, addressing.of_host(request.META.get("HTTP_HOST", "")))
+    return unreadable(request, exception)
 
 
-class ChangePassword(PasswordChangeView):
-    """Asks for the old password of those who have one; who came in by a link sets the first."""
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form whose page stands at another address, or one that is too old."""
+    if addressing.is_of_address(reason):
+        return addressing.refused(request, 403, addressing.of_form(request))
+    return too_old(request, reason)
 
-    def get_form_class(self) -> Any:
-        user = cast(User, self.request.user)
-        return PasswordChangeForm if user.has_usable_password() else SetPasswordForm
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """What did not come as far as a view is told like all else, where the database is the reason."""
+    return refusals.of_error(request, sys.exc_info()[1]) or wrong(request)

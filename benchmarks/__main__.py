@@ -21,6 +21,7 @@ from benchmarks import (
     machine,
     mapping,
     nothing,
+    resting,
     road,
     scaling,
     storing,
@@ -47,6 +48,7 @@ TABLES: Mapping[str, Callable[[Bench], Iterator[Table]]] = {
     "scaling": scaling.tables,
     "road": road.tables,
     "watching": watching.tables,
+    "resting": resting.tables,
 }
 
 

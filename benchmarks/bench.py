@@ -18,7 +18,7 @@ from uuid import uuid4
 import httpx
 import psycopg
 
-from batchweb.child import die_with_parent
+from batchweb.kernel import die_with_parent
 from benchmarks.product import Product, product
 from tests.services.postgres import postgres
 from tests.system import ROOT, free_port, until

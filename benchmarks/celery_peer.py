@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from batchweb.child import die_with_parent
+from batchweb.kernel import die_with_parent
 from benchmarks.bench import PROCESSES
 from benchmarks.contest import Contestant, Sample
 from tests.services.valkey import valkey

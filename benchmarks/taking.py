@@ -79,7 +79,7 @@ def told(product: Product, statement: str) -> None:
 
 
 def measure(table: Table, bench: Bench, database: str, product: Product, code: str, rows: int) -> None:
-    web = product.system.processes("uvicorn")
+    web = product.system.processes("batchweb.server")
     idle = resident(process.pid for process in web)
     taken: list[Taken] = []
     contest = Contest(

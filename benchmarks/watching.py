@@ -18,7 +18,7 @@ from typing import Any
 
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
-from batchweb.child import die_with_parent
+from batchweb.kernel import die_with_parent
 from benchmarks.bench import Bench
 from benchmarks.product import Product
 from benchmarks.table import Table, p95

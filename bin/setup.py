@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = {"run": "requirements.txt", "dev": "requirements-dev.txt"}
+ASTRAY = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV", "PYTHONPATH", "PYTHONHOME")
 LOCKED = {"requirements.in": "requirements.txt", "requirements-dev.in": "requirements-dev.txt"}
 
 
@@ -27,12 +28,20 @@ def say(line: str) -> None:
 def ran(*command: str | Path, quiet: bool = False) -> bool:
     """Whether the command did what it should."""
     output = subprocess.DEVNULL if quiet else None
-    calm = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore", "UV_HTTP_TIMEOUT": "30"}
     try:
-        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **calm}, stdout=output, stderr=output)
+        done = subprocess.run(command, cwd=ROOT, env=environment(), stdout=output, stderr=output)
         return done.returncode == 0
     except OSError:
         return False
+
+
+def environment() -> dict[str, str]:
+    """The one of this process, without what would lead packages away from .venv; with a cache that can be written."""
+    calm = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore", "UV_HTTP_TIMEOUT": "30"}
+    kept = {name: value for name, value in os.environ.items() if name not in ASTRAY}
+    if not os.access(Path(os.environ.get("HOME", "/nowhere")), os.W_OK):
+        calm |= {"XDG_CACHE_HOME": str(ROOT / ".cache")}  # of uv and pip
+    return kept | calm
 
 
 def digest(name: str) -> str:
@@ -104,7 +113,14 @@ def lock(arguments: list[str]) -> None:
             sys.exit(f"{source} could not be pinned; what failed stands above.")
 
 
+def ready(name: str) -> bool:
+    """Whether nothing is to be done, as in a checkout that is read-only by now."""
+    return (filled(name) or filled("dev")) and usable()
+
+
 def main(task: str, arguments: list[str]) -> None:
+    if task != "lock" and ready(task):
+        return
     cache = ROOT / ".cache"
     cache.mkdir(exist_ok=True)
     with (cache / "setup.lock").open("w") as file:
@@ -115,5 +131,24 @@ def main(task: str, arguments: list[str]) -> None:
             prepare(task)
 
 
+def owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:  # a user without a name
+        return f"user {path.stat().st_uid}"
+
+
+def refusal(error: OSError) -> str:
+    """What to do about a file that could not be written."""
+    path = Path(str(error.filename or ROOT))
+    if isinstance(error, PermissionError):
+        found = next(place for place in (path, *path.parents) if place.exists())
+        return f"{found} belongs to {owner(found)}. Have it given to you: sudo chown -R {os.geteuid()} '{ROOT}'"
+    return f"{path} cannot be written: {error.strerror}."
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    try:
+        main(sys.argv[1], sys.argv[2:])
+    except OSError as error:
+        sys.exit(refusal(error))

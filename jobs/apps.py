@@ -14,5 +14,6 @@ class JobsConfig(AppConfig):
     name = "jobs"
 
     def ready(self) -> None:
-        import_module("jobs.sessions")  # it listens to models, which can be imported only now
+        for listener in ("jobs.sessions", "batchweb.accounts.events"):
+            import_module(listener)  # it listens to models, which can be imported only now
         processors.load(settings.JOBS_PROCESSORS)

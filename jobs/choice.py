@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from jobs.digits import number
 from jobs.models import Cause, ItemState, Job
 from jobs.models.job import Refused
 
@@ -112,7 +113,7 @@ def _flag(name: str, text: str) -> bool | None:
 
 
 def _cause(text: str, job: Job) -> int:
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
-    if text and not (number and Cause.objects.filter(job=job, pk=number).exists()):
+    key = number(text) or 0
+    if text and not (key and Cause.objects.filter(job=job, pk=key).exists()):
         raise Wrong(f"This job has no cause “{text[:SHOWN]}”.")
-    return number
+    return key

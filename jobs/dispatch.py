@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from itertools import chain
 from typing import Any, Final
@@ -15,8 +16,10 @@ from jobs import events, mending, picks, quotas, requeue, sending, store
 from jobs.limits import items
 from jobs.models import Job, JobState, Quota, Run, Upload
 from jobs.models.job import NEW_ROUND, Refused
+from jobs.parameters import MOVED, moved
 from jobs.requeue import Failures, Mended
 
+MINUTE: Final = timedelta(minutes=1)
 LISTED: Final = 50_000  # more changed items than this are not listed for viewers, who fetch everything anew
 
 
@@ -31,9 +34,13 @@ def send_work(job: Job) -> None:
 def submit(upload: Upload, owner: Any, *, start: bool = True, **fields: Any) -> Job:
     """Makes a job in `loading`. With `start` it goes on by itself once the file is read. Raises OverQuota."""
     room_for_job(owner)
+    quotas.pace(owner.pk, Job.objects.filter(owner=owner, created__gt=timezone.now() - MINUTE))
     fields.setdefault("name", upload.name)
-    job = Job.objects.create(upload=upload, owner=owner, autostart=start, **fields)
+    job = Job(upload=upload, owner=owner, autostart=start, **fields)
+    job.protect()
+    job.save(force_insert=True)
     job.note("create", f"Created from {upload.name}", owner)
+    Quota.room_for_rows(owner, 0)
     transaction.on_commit(partial(sending.send, sending.LOAD, job.pk))
     return job
 
@@ -66,17 +73,24 @@ def trial(job: Job, by: Any = None, rows: str = "first", count: int = 10, chosen
     positions = picks.pick(job, rows, count, chosen)
     requeue.hold_back(job.pk, positions)
     job.try_out(positions, by)
+    Quota.refuse_beyond(job.owner)
     send_work(job)
     return len(positions)
 
 
 @transaction.atomic
 def change(job: Job, by: Any = None, *, start: bool = False, **fields: Any) -> None:
-    """Has the file read anew under other settings; see `Job.change`."""
+    """Has the file read anew under other settings; see `Job.change`.
+
+    Whoever changes it says which file they mean, for it may have another one meanwhile.
+    """
     store.lock_job_shards(job.pk)
     job.refuse_unless("change")
     _enter(job)
+    if fields.get("upload") == job.upload:
+        del fields["upload"]
     job.change(by, autostart=start, **fields)
+    Quota.refuse_beyond(job.owner)
     transaction.on_commit(partial(sending.send, sending.LOAD, job.pk))
 
 
@@ -103,6 +117,7 @@ def resume(job: Job, by: Any = None) -> None:
         _enter(job)
         _let_go(job)
     job.resume(by)
+    Quota.refuse_beyond(job.owner)
     send_work(job)
 
 
@@ -110,6 +125,8 @@ def resume(job: Job, by: Any = None) -> None:
 def adjust(job: Job, by: Any = None, **dials: Any) -> list[str]:
     """Changes how a job runs from now on; see `Job.adjust`. More workers may be more than one task needs."""
     told = job.adjust(by, **dials)
+    if told:
+        Quota.refuse_beyond(job.owner)
     if told and job.workable:
         send_work(job)
     return told
@@ -146,17 +163,19 @@ def delete(job: Job, by: Any = None) -> None:
 def retry(
     job: Job, by: Any = None, cause: int | None = None, *, positions: Sequence[int] | None = None,
     dials: Mapping[str, Any] | None = None, parameters: Mapping[str, Any] | None = None,
+    seen: Mapping[str, Any] | None = None,
 ) -> int:  # fmt: skip
     """Tries failed items again: of a cause, at some positions, or all that nobody accepted; returns how many.
 
     In an ended job also what was never attempted, where it is asked for or everything is. `dials` and `parameters`
-    change how the job runs from now on. Pressed twice or by two people, each item is taken once: who comes second is
-    refused for want of failed items.
+    change how the job runs from now on; `seen` are parameters as whoever asks for it saw them. Pressed twice or by two
+    people, each item is taken once: who comes second is refused for want of failed items.
     """
     failures = Failures(cause, positions)
     # The shards come first, so that nothing fails or finishes between the counting and the new run.
     store.lock_job_shards(job.pk)
     _enter_again(job)
+    _refuse_unseen(job, seen or {}, parameters or {})
     job.set_up(by, dials or {}, parameters or {})
     words = _words(job, failures)
     waiting = requeue.waiting(job.pk, positions) if job.ended and positions and not cause else []
@@ -166,6 +185,7 @@ def retry(
     if not count:
         raise Refused(_nothing_failed(job, failures))
     job.note("retry", f"Retried {words or items(count)}{f': {items(count)}' if cause else ''}", by, run=job.run)
+    Quota.refuse_beyond(job.owner)
     return count
 
 
@@ -180,6 +200,7 @@ def correct(
     """
     store.lock_job_shards(job.pk)
     _enter_again(job)
+    job.refuse_rows_of(by)
     waiting = job.ended and not job.shards.leased().exists()
     run = job.new_run(Run.Kind.CORRECTION, 0, by, upload=upload)
     if upload:
@@ -188,6 +209,7 @@ def correct(
     taken = sorted({*corrected, *(requeue.retry(job.pk, Failures(positions=again)) if again else ())})
     if not taken:
         raise Refused("None of these rows has failed or was rejected, so there is nothing to correct.")
+    Quota.refuse_beyond(job.owner)
     _go_on(job, run, by, taken, taken)
     job.note("correct", _corrected(corrected, len(taken), upload), by, run=run)
     return len(taken)
@@ -199,9 +221,8 @@ def correct_from(job: Job, upload: Upload, by: Any = None, *, unchanged: bool = 
     Raises Refused also where it is no such file.
     """
     # All of it is read before anybody is kept from the job's shards.
-    changes = mending.changes(job, upload, unchanged)
-    mended = (change.mended for change in changes if change.cells)
-    return correct(job, mended, by, again=[one.position for one in changes if not one.cells], upload=upload)
+    with mending.changes(job, upload, by.pk if by else None) as found:
+        return correct(job, found.mended(), by, again=found.unchanged if unchanged else (), upload=upload)
 
 
 @transaction.atomic
@@ -224,7 +245,14 @@ def accept(
     words = _words(job, failures) or items(count)
     verb = "Accepted the failure of" if accepted else "No longer accepts the failure of"
     job.note("accept", f"{verb} {words}{f': {items(count)}' if cause else ''}", by)
+    Quota.refuse_beyond(job.owner)
     return count
+
+
+def _refuse_unseen(job: Job, seen: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
+    """Refuses to send secrets along with other parameters than the person saw. Wants the job locked."""
+    if names := moved(job.processor, seen, job.parameters, changed):
+        raise Refused(MOVED.format(names[0]))
 
 
 def _enter_again(job: Job) -> None:

@@ -92,6 +92,7 @@ class Publisher:
         self._urgent = asyncio.Event()
         self._cut_off = False
         self._closed = False
+        self._idle = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._thread.start()
 
@@ -99,6 +100,7 @@ class Publisher:
         with self._lock:
             newest = max(seq, self._news.get(code, (0, 0))[0])
             self._news[code] = (newest, owner)
+            self._idle.clear()
             if at_once:
                 self._sent.pop((code, "job"), None)
                 self._sent.pop((code, "list"), None)
@@ -123,6 +125,10 @@ class Publisher:
         self._thread.join()
         self._loop.close()
 
+    def drain(self, within: float) -> None:
+        """Returns when all wake-ups are sent, after `within` seconds at most."""
+        self._idle.wait(within)
+
     async def _publish_until_closed(self) -> None:
         lists: dict[str, tuple[int, int]] = {}
         while not self._closed:
@@ -139,6 +145,9 @@ class Publisher:
                 await self._pause(late)
 
     async def _wait(self, waiting: bool) -> None:
+        with self._lock:
+            if not waiting and not self._news:
+                self._idle.set()
         try:
             await asyncio.wait_for(self._changed.wait(), JOB_INTERVAL if waiting else None)
         except TimeoutError:
@@ -215,3 +224,9 @@ def tell(group: str, message: dict[str, Any]) -> None:
         publisher().tell(group, message)
     except Exception:
         logger.exception("Viewers could not be told")
+
+
+def drain(within: float) -> None:
+    """Returns when all wake-ups of this process are sent, after `within` seconds at most."""
+    if _publisher is not None and _publisher.pid == os.getpid():
+        _publisher.drain(within)

@@ -2,7 +2,8 @@
 
 A page is found by its neighbour's row (or value and row), never by counting to it. What no index knows, texts and
 durations, is looked for in steps that get longer as long as they are quick, until the page is full or the time is up;
-the page then says how far that went.
+the page then says how far that went. A row may hold megabytes: a step that takes much too long is interrupted, as if it
+had not begun.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -17,6 +19,8 @@ from typing import Any, Final
 from django.db.models import DateTimeField, F, FloatField, Q, Value
 from django.db.models.functions import Coalesce
 
+from batchweb import deadlines
+from batchweb.deadlines import TookTooLong
 from jobs import places
 from jobs.matching import EPOCH, conditions, number, past
 from jobs.models import Cause, Item, ItemState, Job
@@ -25,9 +29,11 @@ from jobs.wanted import ALL, NEWEST, NOT_SUCCEEDED, STATES, Mark, Wanted
 
 PAGE: Final = 50
 SORTABLE: Final = 50_000  # rows; what is more is shown in the order of the file
-SECONDS: Final = 0.35  # after which a search ends with the step that it is at
+SECONDS: Final = 0.35  # after which a search ends
+SORTED_WITHIN: Final = 2.0  # seconds; what takes longer to find and sort is shown in the order of the file
 STEP: Final = 0.05  # seconds that a step should take
-FIRST: Final = 250  # rows of the first step, since a row may hold megabytes
+MOST: Final = 1.0  # seconds that it may take
+FIRST: Final = 250  # rows of the first step
 FASTER: Final = 4  # times as many rows has a step at most as the one before
 # States that are found by where the shards say they are.
 LISTED: Final = {"running": places.running, "retrying": places.retrying}
@@ -66,7 +72,8 @@ def find(
     hunt = Hunt(job, wanted, clock)
     leaves, exact = hunt.leaves(counts, of_cause)
     if wanted.sort.removeprefix("-") != "row" and leaves <= SORTABLE:
-        return hunt.by_value(leaves, exact)
+        with suppress(TookTooLong), deadlines.at_most(SORTED_WITHIN if wanted.searches else deadlines.FOR_EVER):
+            return hunt.by_value(leaves, exact)
     return hunt.by_row(leaves, exact)
 
 
@@ -130,19 +137,34 @@ class Hunt:
         is_sorted = self.wanted.sort.removeprefix("-") == "row"
         if not is_sorted:
             self.down = self.back
-        found: list[int] = []
-        until = self.clock() + SECONDS
-        stopped = None
-        for where, seen in self.steps():
-            found += self.read(where, self.page + 1 - len(found))
-            if len(found) > self.page:
-                break
-            if self.clock() >= until:
-                stopped = seen
-                break
+        found, stopped = self._walk()
         beyond = self._beyond(found, stopped)
         searched = None if stopped is None or beyond is None else self._searched(stopped)
         return self._page(found[: self.page], self._behind(found), beyond, leaves, exact, is_sorted, searched)
+
+    def _walk(self) -> tuple[list[int], int | None]:
+        """What it finds, one more than the page has if there are so many; and where it stopped when the time was up."""
+        found: list[int] = []
+        looked: int | None = None
+        until = self.clock() + SECONDS
+        for where, seen in self.steps():
+            try:
+                with deadlines.at_most(MOST if self.wanted.searches else deadlines.FOR_EVER):
+                    found += self.read(where, self.page + 1 - len(found))
+            except TookTooLong:
+                return self._single() if looked is None else (found, looked)
+            if len(found) > self.page:
+                break
+            if self.clock() >= until:
+                return found, seen
+            looked = seen
+        return found, None
+
+    def _single(self) -> tuple[list[int], int]:
+        """The same of one row, whatever that takes: the next search would begin with it again."""
+        self.size = 1
+        where, seen = next(self.steps())
+        return self.read(where, 1), seen
 
     def read(self, where: Q, limit: int) -> list[int]:
         """The first positions of those, in the order of the walk. Of several states each has its own index."""
@@ -164,23 +186,26 @@ class Hunt:
     def _listed_steps(self, listed: Sequence[int]) -> Iterator[tuple[Q, int]]:
         low, high = self._clipped(0, self.job.total)
         left = [at for at in (reversed(listed) if self.down else listed) if low <= at < high]
-        for start in range(0, len(left), TOGETHER):
-            part = left[start : start + TOGETHER]
-            yield Q(position__in=part), part[-1]
+        while left:
+            size = min(TOGETHER, self.size) if self.wanted.searches else TOGETHER
+            part, left = left[:size], left[size:]
+            with self._measured():
+                yield Q(position__in=part), part[-1]
 
     def _growing(self, low: int, high: int) -> Iterator[tuple[Q, int]]:
         while low < high:
-            begun = self.clock()
-            if self.down:
-                start = max(low, high - self.size)
-                yield self._step(start, high)
-                high = start
-            else:
-                stop = min(high, low + self.size)
-                yield self._step(low, stop)
-                low = stop
-            took = max(self.clock() - begun, 1e-6)
-            self.size = max(1, int(self.size * min(FASTER, STEP / took)))
+            start, stop = (max(low, high - self.size), high) if self.down else (low, min(high, low + self.size))
+            with self._measured():
+                yield self._step(start, stop)
+            low, high = (low, start) if self.down else (stop, high)
+
+    @contextmanager
+    def _measured(self) -> Iterator[None]:
+        """Makes the next step as long as this one's pace allows."""
+        begun = self.clock()
+        yield
+        took = max(self.clock() - begun, 1e-6)
+        self.size = max(1, int(self.size * min(FASTER, STEP / took)))
 
     def _step(self, low: int, high: int) -> tuple[Q, int]:
         return Q(position__gte=low, position__lt=high), low if self.down else high - 1

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Final, TypeAlias
 
-from jobs import files
+from django.db.models.functions import Length
+
+from jobs import payloads
 from jobs.models import Attempt, Correction, Item, ItemState, Job, Run
 
 ENDED: Final = (ItemState.SUCCEEDED, ItemState.FAILED)
 OPEN: Final = ("running", "retrying", "waiting")
+ROOM: Final = 8_000_000  # characters of earlier inputs that a page compares, the newest first
+SHOWN: Final = 20_000  # of each value
+TOO_LONG: Final = "What it was before is too long to be shown here."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,8 @@ Entry: TypeAlias = Try | Mend
 def timeline(item: Item, job: Job, state: str) -> list[Entry]:
     """All that is known of an item. `state` is the one that pages show, by the words of `jobs.listing`."""
     attempts = list(Attempt.objects.filter(job=job, position=item.position).select_related("worker").order_by("pk"))
-    corrections = list(Correction.objects.filter(job=job, position=item.position).order_by("pk"))
+    mends = Correction.objects.filter(job=job, position=item.position).order_by("pk")
+    corrections = list(mends.defer("payload").annotate(size=Length("payload")))
     touched = [job.run_id, item.run_id, *(a.run_id for a in attempts), *(c.run_id for c in corrections)]
     found = job.runs.filter(pk__in=[key for key in touched if key]).select_related("by", "upload")
     runs = {run.pk: run for run in found}
@@ -112,18 +118,38 @@ def _untold(item: Item, attempts: Sequence[Attempt], least: int, names: Mapping[
 
 
 def _mends(item: Item, job: Job, corrections: Sequence[Correction], runs: Mapping[int, Run]) -> Iterator[Mend]:
-    payloads = [*(correction.payload for correction in corrections), item.payload]
-    for correction, (old, new) in zip(corrections, pairwise(payloads), strict=True):
+    for correction, before in zip(corrections, _before(item, job, corrections), strict=True):
         run = runs.get(correction.run_id or 0)
         by = str(run.by) if run and run.by else ""
         file = run.upload.name if run and run.upload else ""
-        yield Mend(correction.at, by, file, differing(old, new, job), str(run or ""))
+        yield Mend(correction.at, by, file, before, str(run or ""))
+
+
+def _before(item: Item, job: Job, corrections: Sequence[Correction]) -> list[list[tuple[str, str]]]:
+    """What each correction changed; no more is read than there is room for."""
+    payloads: list[str | None] = [*_payloads(corrections), None if item.cut else item.payload]
+    return [
+        [("", TOO_LONG)] if old is None or new is None else _cut(differing(old, new, job))
+        for old, new in pairwise(payloads)
+    ]
+
+
+def _payloads(corrections: Sequence[Correction]) -> list[str | None]:
+    """What was there before each of them; None where those after it leave no room."""
+    sums = accumulate(correction.size for correction in reversed(corrections))  # type: ignore[attr-defined]
+    near = [correction.pk for correction, size in zip(reversed(corrections), sums, strict=True) if size <= ROOM]
+    found = dict(Correction.objects.filter(pk__in=near).values_list("pk", "payload")) if near else {}
+    return [found.get(correction.pk) for correction in corrections]
+
+
+def _cut(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(column, text if len(text) <= SHOWN else f"{text[:SHOWN]}…") for column, text in pairs]
 
 
 def differing(old: str, new: str, job: Job) -> list[tuple[str, str]]:
     """The columns in which two payloads differ, with what the old one held; all of it where no column says so."""
     try:
-        pairs = zip(*(files.cells(payload, job.file_shape, job.columns) for payload in (old, new)), strict=True)
+        pairs = zip(*(payloads.cells(payload, job.file_shape, job.columns) for payload in (old, new)), strict=True)
         found = [(column, was) for column, (was, now) in zip(job.columns, pairs, strict=False) if was != now]
     except (ValueError, TypeError):
         found = []

@@ -28,6 +28,7 @@ def _all(job: Job) -> Iterator[str]:
     for shard in shards:
         yield from _shard(job, shard)
         yield from _lease(shard)
+    yield from _stored(job)
     yield from _causes(job)
     yield from _state(job)
 
@@ -71,6 +72,20 @@ def _lease(shard: Shard) -> Iterator[str]:
     wrong = [at + 1 for at in claimed if at not in pending]
     if wrong:
         yield f"shard {shard.number}: rows {wrong[:5]} are claimed, yet not pending in it"
+
+
+def _stored(job: Job) -> Iterator[str]:
+    """How many bytes the rows take."""
+    tables = {"jobs_item": ("payload", "result", "fallback"), "jobs_attempt": ("message", "trace", "log"),
+              "jobs_correction": ("payload",)}  # fmt: skip
+    found = 0
+    for table, texts in tables.items():
+        sizes = " + ".join(map(sql.octets, texts))
+        read = "" if table != "jobs_item" or job.read_whole else f" AND position < {job.total}"
+        ((size,),) = sql.execute(f"SELECT COALESCE(SUM({sizes}), 0) FROM {table} WHERE job_id = %s{read}", [job.pk])  # noqa: S608
+        found += int(size)
+    if found != job.stored:
+        yield f"the rows take {found} bytes, the job counts {job.stored}"
 
 
 def _causes(job: Job) -> Iterator[str]:

@@ -16,23 +16,28 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from batchweb.accounts import events as security_events
 from jobs import recovery, retention, sending, series, sql, turns
-from jobs.models import Batch, Job, JobState, Part, Run, Upload, Worker
+from jobs.models import Batch, Incoming, Job, JobState, Part, Run, Upload, Worker
 from jobs.models.part import BROKER
-from jobs.models.states import UNFINISHED
+from jobs.models.states import UNFINISHED, WORKABLE
 from jobs.models.upload import discard_strays
 
 logger = logging.getLogger(__name__)
 
 SWEEP_EVERY: Final = 5.0  # seconds
-WAKE_EVERY: Final = 1.0  # seconds
-SAMPLE_EVERY: Final = 1.0  # seconds
+FOLLOW_EVERY: Final = 1.0  # seconds
 TIDY_EVERY: Final = 60.0  # seconds
 COMB_EVERY: Final = 3600.0  # seconds; it looks at every file there is
+STAND_BY: Final = 0.5  # seconds between two looks whether the keeper that acts is gone
 GAP: Final = 3 * SWEEP_EVERY
 A_MOMENT: Final = timedelta(seconds=5)  # in which a message arrives
 KEPT_BATCHES: Final = timedelta(minutes=10)
 QUEUED_WAKEUPS: Final = 4  # with so many waiting, another one helps nobody
+UNDER_WAY: Final = """
+    SELECT EXISTS (SELECT 1 FROM jobs_job WHERE state IN (%s, %s, %s))
+        OR EXISTS (SELECT 1 FROM jobs_series WHERE due IS NOT NULL), (SELECT MAX(id) FROM jobs_batch)
+"""
 
 
 @contextmanager
@@ -55,21 +60,37 @@ class Keeper:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._swept = self._patient_until = clock()
-        self._due = dict.fromkeys((self._sweep, wake, sample, tidy, comb), clock())
+        self._newest, self._followed_until = -1, clock()
+        self._due = dict.fromkeys((self._sweep, self._follow, tidy, comb), clock())
 
-    def turn(self) -> None:
-        """Does what is due by now. An error of the database is a reason to try again next time."""
-        every = {self._sweep: SWEEP_EVERY, wake: WAKE_EVERY, sample: SAMPLE_EVERY, tidy: TIDY_EVERY, comb: COMB_EVERY}
+    def turn(self) -> float:
+        """Does what is due by now, and returns in how many seconds the next of it is.
+
+        An error of the database is a reason to try again next time.
+        """
+        every = {self._sweep: SWEEP_EVERY, self._follow: FOLLOW_EVERY, tidy: TIDY_EVERY, comb: COMB_EVERY}
         for duty, due in self._due.items():
             if self._clock() < due:
                 continue
             self._due[duty] = self._clock() + every[duty]
             with patience():
                 duty()
+        return max(0.0, min(self._due.values()) - self._clock())
 
-    def stand_by(self) -> None:
-        """Another keeper acts: that is no gap."""
+    def stand_by(self) -> float:
+        """Another keeper acts: that is no gap. Returns in how many seconds to look again."""
         self._swept = self._clock()
+        return STAND_BY
+
+    def _follow(self) -> None:
+        """Wakes who is to work, and notes how fast it goes; a minute after the last change one small query is all."""
+        busy, newest = under_way()
+        if busy or newest != self._newest:
+            self._newest, self._followed_until = newest, self._clock() + series.LATELY.total_seconds()
+        if self._clock() < self._followed_until:
+            for duty in (wake, sample):
+                with patience():
+                    duty()
 
     def _sweep(self) -> None:
         now = self._clock()
@@ -81,10 +102,17 @@ class Keeper:
 
 def keep(stopping: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
     """Runs until `stopping` is set. Of several keepers one acts; another takes over when that one is gone."""
-    keeper, only = Keeper(clock), sql.Only("keeper")
-    while not stopping.wait(0.5):
+    keeper, only, pause = Keeper(clock), sql.Only("keeper"), 0.0
+    while not stopping.wait(pause):
+        pause = STAND_BY
         with patience():
-            (keeper.turn if only.mine() else keeper.stand_by)()
+            pause = keeper.turn() if only.mine() else keeper.stand_by()
+
+
+def under_way() -> tuple[bool, int]:
+    """Whether there is work to do or to sample, and the newest batch: that tells of a job too quick to be seen."""
+    ((busy, newest),) = sql.execute(UNDER_WAY, [JobState.LOADING, *WORKABLE])
+    return bool(busy), newest or 0
 
 
 def sweep(expire: bool = True) -> None:
@@ -100,8 +128,7 @@ def read_again() -> None:
     """Asks for readers for files that nobody reads, unless so many are asked for already."""
     # When a job was made the web server's clock says, which may be wrong.
     just_sent = Q(load_expires=None, created__range=(Now() - A_MOMENT, Now() + A_MOMENT))
-    found = Job.objects.filter(state=JobState.LOADING).exclude(load_expires__gt=Now()).exclude(just_sent)
-    unread = list(found.order_by("created")[:QUEUED_WAKEUPS])
+    unread = Job.objects.exclude(just_sent).unread()[:QUEUED_WAKEUPS]
     if unread and not many("load"):
         for job in unread:
             send(sending.LOAD, job.pk)
@@ -138,7 +165,9 @@ def sample() -> None:
 def tidy() -> None:
     """Removes what nobody needs: uploads without a job, batches that every viewer has passed, workers long gone."""
     retention.keep_up()
+    security_events.forget()
     Upload.objects.unreferenced().discard()
+    Incoming.objects.lost().delete()
     old = timezone.now() - KEPT_BATCHES
     for _ in range(20):
         chunk = list(Batch.objects.filter(created__lt=old).values_list("pk", flat=True)[:5000])

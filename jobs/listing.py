@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from jobs import files
+from jobs import payloads
 from jobs.models import Item, ItemState, Job
 
 SHOWN: Final = 300  # characters of a value in the table
@@ -50,7 +50,7 @@ def label(item: Item, job: Job) -> str:
     if item.label:
         return item.label
     try:
-        return ", ".join(files.cells(item.payload, job.file_shape, job.columns))[:SHOWN]
+        return ", ".join(payloads.cells(item.payload, job.file_shape, job.columns))[:SHOWN]
     except (ValueError, TypeError):
         return item.payload[:SHOWN]
 

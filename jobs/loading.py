@@ -4,32 +4,41 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from itertools import chain, islice
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import DataError, IntegrityError, transaction
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, transaction
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs import files, naming, presence, sources, store
+from jobs import files, naming, presence, quotas, sources, store
 from jobs.inserting import insert
-from jobs.models import ItemState, Job, JobState, Run, Shard
+from jobs.models import ItemState, Job, JobState, Quota, Run, Shard, Worker
 from jobs.processors.storable import harmless
+from jobs.quotas import Allowed, OverQuota
 from jobs.sql import postgres
 from jobs.store import LostLease
 
 logger = logging.getLogger(__name__)
 
 WIDE: Final = 4  # a job of several tasks gets shards this many times smaller, so that each finds one
-SHARD_SIZE: Final = 4_000_000  # characters of payloads, where rows are so large that fewer make a shard
+SHARD_SIZE: Final = 4_000_000  # bytes of payloads, where rows are so large that fewer make a shard
+ASK_EVERY: Final = 1.0  # seconds between two looks at what the owner has stored
 NEWS: Final = 0.25  # seconds between two words to viewers
 SKIPPED: Final = 100_000  # rows that take no second to pass over
+FEW: Final = 1_000  # of these, between two looks at the time
+TRIES: Final = 3  # readers that may end over the same rows of a file
+DEADLY: Final = "The file cannot be read: {} times its reader ran out of time or memory{}."
 
 PENDING_COLUMNS: Final = ("job_id", "position", "payload", "label", "key")
 REJECTED_COLUMNS: Final = ("job_id", "position", "payload", "state", "error_kind", "error")
@@ -52,21 +61,21 @@ class Intake:
     start: int
     stop: int
     rejected: list[tuple[int, int, str, int, str, str]] = field(default_factory=list)
+    weight: int = 0
 
     def pending(self, rows: Iterator[Looked]) -> Iterator[Pending]:
         """Takes the shard's rows, fewer where they are large, and yields those that can be processed.
 
         Those that cannot keep their place as rejected, with the reason.
         """
-        weight = 0
         for position, payload, reason, label, key in rows:
             if reason:
                 self.rejected.append((self.job, position, payload, REJECTED, "rejected", harmless(reason)))
             else:
                 yield self.job, position, payload, label, key
             self.stop = position + 1
-            weight += len(payload)
-            if self.stop - self.start == self.size or weight >= SHARD_SIZE:
+            self.weight += quotas.size_of((payload,))
+            if self.stop - self.start == self.size or self.weight >= SHARD_SIZE:
                 return
 
     def cells(self) -> bytes:
@@ -77,6 +86,53 @@ class Intake:
         return bytes(cells)
 
 
+class GaveWay(Exception):
+    """Other people's files wait, and this one is read on later."""
+
+
+class Turn:
+    """How long a file is read before other people's files have their turn.
+
+    As long as it took to pass over what was stored before, if that was longer: else nothing would be gained by it.
+    """
+
+    def __init__(self, job: Job, clock: Callable[[], float]) -> None:
+        self.job = job
+        self.clock = clock
+        self.begun = clock()
+        self.ends = 0.0
+
+    def begin(self) -> None:
+        """What was stored before is passed over."""
+        now = self.clock()
+        self.ends = now + max(settings.JOBS_TURN_SECONDS, now - self.begun)
+
+    def is_over(self) -> bool:
+        """Whether it has ended and others wait; if nobody does, another one begins."""
+        if self.clock() < self.ends:
+            return False
+        self.ends = self.clock() + settings.JOBS_TURN_SECONDS
+        return any(job.owner_id != self.job.owner_id for job in Job.objects.unread())
+
+
+class Room:
+    """How much more the job's owner may store. What is stored beside it counts within a second."""
+
+    def __init__(self, owner: Any, clock: Callable[[], float] = time.monotonic) -> None:
+        self.owner = owner
+        self.clock = clock
+        self.allowed = Allowed(0, "")
+        self.used = 0
+        self.asked = -ASK_EVERY
+
+    def take(self, size: int) -> None:
+        """Counts so many bytes. Raises OverQuota where they do not fit."""
+        if self.clock() - self.asked >= ASK_EVERY:
+            self.asked, self.used, self.allowed = self.clock(), Quota.used(self.owner), Quota.of(self.owner).megabytes
+        quotas.room_for_rows(self.used, size, self.allowed)
+        self.used += size
+
+
 def load(job: Job) -> bool:
     """Reads the file and moves the job on: to `ready`, to `queued`, or to `invalid` with the sentence that says why.
 
@@ -85,20 +141,32 @@ def load(job: Job) -> bool:
     token = take(job)
     if not token:
         return False
+    if job.load_tries > TRIES:
+        return refuse(job, token, DEADLY.format(TRIES, f" after row {job.total:,}" if job.total else ""))
     try:
         clear(job, token)
-        with job.upload.file.open("rb") as stream:
-            report = read_all(job, token, sources.read(stream, job.file_shape))
+        with job.upload.opened() as stream, bounded() as restart:
+            report = read_all(job, token, sources.read(stream, job.file_shape), restart=restart)
+    except (GaveWay, LostLease):
+        return False
+    except (OperationalError, InterfaceError):
+        with suppress(DatabaseError):
+            # That the database is away is not the file's fault.
+            Job.objects.filter(pk=job.pk, load_token=token).update(load_tries=0)
+        raise
+    except MemoryError:
+        return refuse(job, token, "Reading the file takes more memory than this server has for it.")
     except files.Unreadable as error:
         return refuse(job, token, str(error))
     except FileNotFoundError:
         return refuse(job, token, "The stored file is gone.")
+    except OverQuota as error:
+        forget(job, token)
+        return refuse(job, token, str(error))
     except (DataError, ValueError):
         # Reading it again would end the same way.
         logger.exception("Job %s: its file cannot be stored", job.code)
         return refuse(job, token, f"The database refuses a value of the file after row {job.total:,}.")
-    except LostLease:
-        return False
     try:
         return ready(job, token, report)
     except (DataError, IntegrityError, ValueError):
@@ -123,19 +191,53 @@ def still_reads(job: Job, token: str) -> bool:
     return job.state == JobState.LOADING and job.load_token == token
 
 
+@transaction.atomic
 def take(job: Job) -> str:
-    """A token for reading the job's file, or nothing while somebody else holds a fresh one."""
+    """A token for reading the job's file, or nothing while somebody else holds a fresh one.
+
+    Nothing either where the job's owner has all readers but the last one, which belongs to no single owner.
+    """
+    job.lock()
+    quotas.one_at_a_time(job.owner_id)
+    others = Job.objects.reading().filter(owner=job.owner_id).exclude(pk=job.pk)
+    if others.count() >= Worker.objects.of("load").for_one():
+        return ""
     token = store.new_token()
-    free = Job.objects.filter(pk=job.pk, state=JobState.LOADING).exclude(load_expires__gt=Now())
-    me = {"load_worker": presence.name(), "load_process": os.getpid()}
+    free = Job.objects.filter(pk=job.pk, state=JobState.LOADING).exclude(pk__in=Job.objects.reading().values("pk"))
+    me = {"load_worker": presence.name(), "load_process": os.getpid(), "load_tries": F("load_tries") + 1}
     taken = free.update(load_token=token, load_expires=Now() + lease(), **me)
     job.refresh_from_db()
     return token if taken else ""
 
 
+def give_way(job: Job, token: str) -> None:
+    """Somebody else may read on; another token says still that the file was not read to its end."""
+    ours = Job.objects.filter(pk=job.pk, load_token=token)
+    ours.update(load_token=store.new_token(), load_expires=Now(), load_tries=0)
+
+
+@contextmanager
+def bounded() -> Iterator[Callable[[], object]]:
+    """Ends this process where it computes too long without calling what is given, which counts afresh.
+
+    What reads a file may stand in one call of a library that nothing interrupts: the system's own timer does. It counts
+    time of the processor, so that neither a slow disk nor a busy machine makes a difference.
+    """
+    seconds = settings.JOBS_READ_SECONDS if presence.pooled() else 0
+    restart = partial(signal.setitimer, signal.ITIMER_PROF, seconds)
+    restart()
+    try:
+        yield restart
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
 def lease() -> timedelta:
-    """How long a reader may be silent."""
-    return timedelta(seconds=settings.JOBS_LEASE_SECONDS)
+    """How long a reader may be silent: longer than it may compute without getting further.
+
+    Else another one would begin with what takes this one so long. That a reader died is known sooner.
+    """
+    return timedelta(seconds=settings.JOBS_LEASE_SECONDS + 2 * settings.JOBS_READ_SECONDS)
 
 
 def prolong(job: Job, token: str) -> None:
@@ -154,11 +256,23 @@ def clear(job: Job, token: str) -> None:
             left = store.remove_rows(job.pk, job.total)
 
 
-def skip_stored(job: Job, token: str, look: Iterator[Looked]) -> None:
-    """Passes over the rows that a reader before has stored."""
-    for at in range(0, job.total, SKIPPED):
-        deque(islice(look, min(SKIPPED, job.total - at)), maxlen=0)
+def forget(job: Job, token: str) -> None:
+    """Removes what this reading has stored."""
+    with transaction.atomic():
         prolong(job, token)
+        job.shards.all().delete()
+        Job.objects.filter(pk=job.pk).update(total=0, stored=0)
+    job.total = 0
+    clear(job, token)
+
+
+def skip_stored(job: Job, token: str, look: Iterator[Looked], restart: Callable[[], object]) -> None:
+    """Passes over the rows that a reader before has stored."""
+    for at in range(0, job.total, FEW):
+        deque(islice(look, min(FEW, job.total - at)), maxlen=0)
+        restart()
+        if at % SKIPPED == 0:
+            prolong(job, token)
 
 
 def looked_at(reader: files.Reader, name: files.Name, findings: files.Findings) -> Iterator[Looked]:
@@ -171,18 +285,30 @@ def looked_at(reader: files.Reader, name: files.Name, findings: files.Findings) 
         yield position, payload, reason, label, key
 
 
-def read_all(job: Job, token: str, reader: files.Reader, clock: Callable[[], float] = time.monotonic) -> dict[str, Any]:
-    """Stores what is not stored yet, shard by shard; viewers hear of it now and then. Returns what was found."""
+def read_all(
+    job: Job, token: str, reader: files.Reader, clock: Callable[[], float] = time.monotonic, *,
+    restart: Callable[[], object] = bool,
+) -> dict[str, Any]:  # fmt: skip
+    """Stores what is not stored yet, shard by shard; viewers hear of it now and then. Returns what was found.
+
+    Calls `restart` wherever it got further. Raises GaveWay.
+    """
+    turn = Turn(job, time.monotonic)
     findings = files.Findings(naming.check(job))
     rows = looked_at(reader, naming.namer(job), findings)
-    skip_stored(job, token, rows)
+    skip_stored(job, token, rows, restart)
+    turn.begin()
     size = settings.JOBS_SHARD_SIZE // (WIDE if job.most_tasks > 1 else 1)
-    told = clock()
+    told, room = clock(), Room(job.owner)
     for number, first in enumerate(rows, job.shards.count()):
         news = clock() - told >= NEWS
         told = clock() if news else told
         intake = Intake(job.pk, reader, size, number, first[0], first[0])
-        add_shard(job, token, intake, intake.pending(chain((first,), rows)), news)
+        add_shard(job, token, intake, intake.pending(chain((first,), rows)), room, news)
+        restart()
+        if turn.is_over():
+            give_way(job, token)
+            raise GaveWay
     return stored(findings.report(reader))
 
 
@@ -194,10 +320,10 @@ def stored(report: files.Report) -> dict[str, Any]:
     return {name: found[name] for name in STORED}
 
 
-def add_shard(job: Job, token: str, intake: Intake, pending: Iterable[Pending], news: bool = False) -> None:
+def add_shard(job: Job, token: str, intake: Intake, pending: Iterable[Pending], room: Room, news: bool = False) -> None:
     """Stores one shard with its items and counts them on the job; with `news` viewers are told.
 
-    Raises LostLease when somebody else reads by now.
+    Raises LostLease when somebody else reads by now, and OverQuota where there is no room for it.
     """
     # SQLite has one lock for all writers: it is taken when all there is to do is writing. PostgreSQL stores the first
     # rows while the others are read.
@@ -207,12 +333,14 @@ def add_shard(job: Job, token: str, intake: Intake, pending: Iterable[Pending], 
         insert("jobs_item", PENDING_COLUMNS, rows)
         if intake.rejected:
             insert("jobs_item", REJECTED_COLUMNS, intake.rejected)
+        room.take(intake.weight + quotas.ROW * (intake.stop - intake.start))
         cells = intake.cells()
         Shard.objects.create(
             job=job, number=intake.number, start=intake.start, stop=intake.stop, cells=cells, **store.counts(cells)
         )  # fmt: skip
         columns = [harmless(name) for name in intake.reader.columns]
-        Job.objects.filter(pk=job.pk).update(total=intake.stop, columns=columns)
+        size = F("stored") + intake.weight
+        Job.objects.filter(pk=job.pk).update(total=intake.stop, columns=columns, stored=size, load_tries=0)
         if news:
             job.announce()
     job.total, job.columns = intake.stop, columns

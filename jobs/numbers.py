@@ -113,7 +113,7 @@ def waits(job: Job, counts: dict[str, int], leased: bool, around: Around) -> str
     if job.state == JobState.RUNNING and counts["waiting"]:
         if counts["retrying"] and (trying(job) or counts["waiting"] == counts["retrying"]):
             return "What is left waits for its next attempt."
-        return "" if leased else around.returned(job) or "Other jobs have their turn."
+        return "" if leased else around.returned(job) or around.kept(job) or "Other jobs have their turn."
     return ""
 
 

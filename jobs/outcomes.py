@@ -16,6 +16,7 @@ from jobs.limits import End
 from jobs.models.states import CELL_FALLBACK, CELL_RETRYING, ItemState
 from jobs.processors import Call, Task
 from jobs.processors.storable import harmless
+from jobs.quotas import size_of
 from jobs.signatures import top_frame
 
 HOLD: Final = 5.0  # seconds; a longer wait is stored as due and holds no worker
@@ -112,6 +113,12 @@ class Found:
         plain = [End(a.started + a.seconds) for a in self.plain if a.started >= since]
         return plain + [end(o) for o in self.others if o.finished and o.finished.timestamp() - o.seconds >= since]
 
+    def size(self) -> int:
+        """How many bytes of results, fallbacks and attempts it stores."""
+        plain = size_of(attempt.value[0] for attempt in self.plain)
+        others = size_of(chain.from_iterable((o.result, o.fallback) for o in self.others))
+        return plain + others + size_of_attempts(self.rows)
+
     def within(self, start: int, stop: int) -> Found:
         """The part of it between two positions, the second excluded."""
         first, last = (bisect_left(self.plain, at, key=_position) for at in (start, stop))
@@ -139,6 +146,11 @@ class Found:
 _position = attrgetter("position")
 
 
+def size_of_attempts(rows: Iterable[AttemptRow]) -> int:
+    """How many bytes the texts of these attempts take."""
+    return size_of(chain.from_iterable((row.message, row.trace, row.log) for row in rows))
+
+
 def end(outcome: Outcome) -> End:
     """How and when an item ended, for the failure limit; its cause is known."""
     at = outcome.finished.timestamp() if outcome.finished else 0.0
@@ -158,7 +170,7 @@ def found_in(attempts: Sequence[engine.Attempt], call: Call, task_of: TaskOf) ->
         done = {attempt.position for attempt in plain}
         rest = [attempt for attempt in rest if attempt.position not in done]
     rest += attempts[-NEWEST:]
-    return Found(plain, outcomes_of(rest, call, task_of), attempt_rows(rest, call))
+    return Found(plain, outcomes_of(rest, call, task_of), attempt_rows(rest))
 
 
 def throttled(attempt: engine.Attempt) -> bool:
@@ -198,7 +210,7 @@ def _failed(
 ) -> Outcome:
     outcome = Outcome(
         attempt.position, int(ItemState.PENDING), CELL_RETRYING, attempt.number - throttled(attempt), len(times),
-        attempt.seconds, None, error_kind=harmless(failure.kind)[:100], error=harmless(call.redact(failure.message)),
+        attempt.seconds, None, error_kind=harmless(failure.kind)[:100], error=harmless(failure.message),
         times=times,
     )  # fmt: skip
     if attempt.retry_at is not None:
@@ -207,7 +219,7 @@ def _failed(
         outcome.held = (outcome.due - datetime.now(UTC)).total_seconds() <= HOLD
         return outcome
     outcome.state, outcome.cell, outcome.finished = int(ItemState.FAILED), int(ItemState.FAILED), _ended(attempt)
-    outcome.frame = harmless(call.redact(top_frame(failure.trace, failure.message)))
+    outcome.frame = harmless(top_frame(failure.trace, failure.message))
     task = task_of(attempt.position)
     stored = call.fallback(task, failure) if task else None
     if stored is not None:
@@ -233,18 +245,18 @@ def moment(epoch: float) -> datetime:
     return datetime.fromtimestamp(min(max(epoch, 0.0), LAST_MOMENT), UTC)
 
 
-def attempt_rows(attempts: Iterable[engine.Attempt], call: Call) -> list[AttemptRow]:
+def attempt_rows(attempts: Iterable[engine.Attempt]) -> list[AttemptRow]:
     """The attempts that are stored: all but those whose item says it all, and those that cost nothing."""
     return [
-        _row(attempt, call)
+        _row(attempt)
         for attempt in attempts
         if (attempt.number > 1 or attempt.log if attempt.failure is None else not throttled(attempt))
     ]
 
 
-def _row(attempt: engine.Attempt, call: Call) -> AttemptRow:
+def _row(attempt: engine.Attempt) -> AttemptRow:
     failure = attempt.failure or engine.Failure("", "", "")
-    message, trace, log = (harmless(call.redact(text)) for text in (failure.message, failure.trace, attempt.log))
+    message, trace, log = (harmless(text) for text in (failure.message, failure.trace, attempt.log))
     return AttemptRow(
         attempt.position, attempt.number, moment(attempt.started), attempt.seconds, harmless(failure.kind)[:100],
         message, trace, log, None if attempt.retry_at is None else moment(attempt.retry_at),

@@ -33,6 +33,7 @@ SORTS: Final = {
     "open": "Least done first",
 }
 WORDS: Final = 5  # of a search that count
+LONGEST: Final = 200  # characters of it that count
 
 
 def of(owner: int | None) -> JobQuerySet:
@@ -42,7 +43,7 @@ def of(owner: int | None) -> JobQuerySet:
 
 def searched(jobs: JobQuerySet, words: str) -> JobQuerySet:
     """Those that have every word in their name, their file's name or their code."""
-    for word in words.replace("\0", "").split()[:WORDS]:
+    for word in words[:LONGEST].replace("\0", "").split()[:WORDS]:
         jobs = jobs.filter(
             Q(name__icontains=word) | Q(upload__name__icontains=word) | Q(code__istartswith=word.lstrip("#"))
         )

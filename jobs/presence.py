@@ -23,15 +23,18 @@ from django.conf import settings
 from django.db import DatabaseError, connection, connections
 from tqdm import tqdm
 
+from batchweb import fork
 from batchweb.pool import process_ended
-from jobs import recovery, sql
+from jobs import events, recovery, sql
 from jobs.models import Worker
 
 logger = logging.getLogger(__name__)
 
 BEAT: Final = 5.0  # seconds
-_wish = mmap.mmap(-1, 1)
+TOLD: Final = 2.0  # seconds in which viewers are told what was taken back
+_wish = mmap.mmap(-1, 1)  # this process's own; a worker's is made when it starts, for it may be a fork of another one
 _wished = threading.Event()
+_pooled = False
 # Ids and times of children that ended; each child inherits what its parent has noted by then.
 _ended: deque[tuple[int, float]] = deque(maxlen=1000)
 
@@ -47,6 +50,11 @@ _name = name_of(os.getpid())
 def name() -> str:
     """The name of this worker; the children of one pool share it."""
     return _name
+
+
+def pooled() -> bool:
+    """Whether this is a process of a pool, which starts another one where it ends."""
+    return _pooled
 
 
 def stopping() -> bool:
@@ -71,12 +79,17 @@ def here() -> Worker:
 @signals.worker_init.connect
 def parent_started(**kwargs: Any) -> None:
     """Takes back what an earlier worker of the same name held: a container that starts again keeps its name."""
+    global _name, _wish
+    # What this process was forked off had others.
+    _name, _wish = name_of(os.getpid()), mmap.mmap(-1, 1)
     try:
         recovery.bury(_name)
     except DatabaseError as error:
         logger.warning("Earlier leases are left to expire: %s", type(error).__name__)
     finally:
         connections.close_all()
+        # The children are forked next: looking for garbage must not copy into each of them what they share.
+        fork.freeze()
 
 
 @signals.worker_ready.connect
@@ -86,6 +99,8 @@ def parent_ready(sender: Any, **kwargs: Any) -> None:
         chain(number)
     processes = sender.controller.concurrency if hasattr(sender, "controller") else 1
     queues = ",".join(sorted(sender.app.amqp.queues.consume_from)) if hasattr(sender, "app") else "work"
+    # How many processes there are must be known before the first of them takes anything.
+    beat(processes, queues)
     threading.Thread(target=beat_until_told, args=(processes, queues), name="heartbeat", daemon=True).start()
 
 
@@ -135,6 +150,8 @@ def child_ended(pid: int, **kwargs: Any) -> None:
 @signals.worker_process_init.connect
 def child_started(**kwargs: Any) -> None:
     """Nothing that was open in the parent is used, and tqdm has a lock of its own."""
+    global _pooled
+    _pooled = True
     connections.close_all()
     tqdm.set_lock(threading.RLock())
     tqdm.monitor_interval = 0
@@ -153,6 +170,7 @@ def bury_later(worker: str, *processes: int) -> threading.Thread:
 
 
 def bury(worker: str, *processes: int) -> None:
+    """Takes it back in this thread, and returns when that is done or can no longer be."""
     try:
         for process in processes or (None,):
             sql.insist(partial(recovery.bury, worker, process), settings.JOBS_LEASE_SECONDS)
@@ -160,3 +178,9 @@ def bury(worker: str, *processes: int) -> None:
         logger.warning("The leases of the dead are left to expire: %s", type(error).__name__)
     finally:
         connection.close()
+
+
+def bury_and_tell(worker: str) -> None:
+    """The same for all of a worker, in a process that ends with it: viewers are woken before."""
+    bury(worker)
+    events.drain(TOLD)

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a job's file, as a download: the file is read again, and nothing is stored."""
+"""Everything that is wrong with a job's file, as a download: a child reads it again, and nothing is stored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from jobs import files, naming, sources
+from jobs import files, inspection, naming
 from jobs.models import Job
 
 CHUNK: Final = 500  # rows of the file
@@ -14,23 +14,24 @@ COLUMNS: Final = ("row", "kind", "reason")
 BLANK: Final = "blank line"
 
 
-def chunks(job: Job) -> Iterator[str]:
-    """Each problem as a record of CSV, in the order of the rows. Wants the stored file to be there.
+def chunks(job: Job, person: int | None) -> Iterator[str]:
+    """Each problem as a record of CSV, in the order of the rows, for this person. Wants the stored file to be there.
 
     There is a chunk for so many rows of the file, often an empty one, so that whoever sends them can stop in between.
     Where the file as a whole cannot be read, the last record says why.
     """
     yield files.csv_line(COLUMNS)
-    found = records(job)
+    found = records(job, person)
     while some := list(islice(found, CHUNK)):
         yield "".join(some)
 
 
-def records(job: Job) -> Iterator[str]:
+def records(job: Job, person: int | None) -> Iterator[str]:
     """What is to be written of each row; nothing of most."""
     try:
-        with job.upload.file.open("rb") as stream:
-            for found in problems(job, sources.read(stream, job.file_shape)):
+        size = job.upload.size
+        with job.upload.opened() as stream, inspection.reading(stream, job.file_shape, size, person) as reader:
+            for found in problems(job, reader):
                 yield "".join(map(files.csv_line, found))
     except files.Unreadable as error:
         yield files.csv_line(["", "unreadable", str(error)])
@@ -38,7 +39,7 @@ def records(job: Job) -> Iterator[str]:
         yield files.csv_line(["", "unreadable", "The stored file is gone."])
 
 
-def problems(job: Job, reader: files.Reader) -> Iterator[list[list[str]]]:
+def problems(job: Job, reader: files.Rows) -> Iterator[list[list[str]]]:
     """The cells of what there is to say about each row: the blank lines before it, and its own problems."""
     preflight = files.Preflight(reader, (job.key_column, *files.KEY_COLUMNS), naming.check(job))
     known = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -17,16 +18,18 @@ from django.conf import settings
 from django.db import DataError, transaction
 from django.utils import timezone
 
-from jobs import dials, engine, events, outcomes, sharing, sql, store
+from jobs import dials, engine, events, outcomes, parameters, sharing, sql, store
 from jobs.cores import cores
 from jobs.engine.progress import Feed
 from jobs.engine.types import Order
-from jobs.models import Job, Worker
+from jobs.models import Job, JobState, Quota, Worker
+from jobs.models.job import Refused
 from jobs.outcomes import Found
 from jobs.processors import Call
+from jobs.quotas import OverQuota
 from jobs.saving import AT_REST, Save, seen
 from jobs.store import Lease, LostLease
-from jobs.supply import Item, Supply
+from jobs.supply import SIZE, Item, Supply
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -41,6 +44,7 @@ AHEAD: Final = (50, 5_000)  # least and most items claimed ahead
 LEASES: Final = (15, 64)  # shards claimed in a transaction, and held at once while items of theirs wait to be retried
 AWAY: Final = 600.0  # seconds for which results wait for a database that is away: it knows whether a lease still stands
 LAST_CALL: Final = 3.0  # seconds that a worker which is to stop waits for what is in flight
+CANCELLED: Final = 30.0  # seconds that a cancelled job does: somebody wants it to end, and items may take hours
 CORES: Final = cores()  # more processes than these gain a job that computes nothing, and take memory and time to start
 BAD_VALUES: Final = (DataError, ValueError, OverflowError)
 
@@ -63,7 +67,7 @@ class Recorder:
         self.share = share
         self.leases = [lease]
         self.stopping = stopping
-        self.call = Call(job.processor, job.parameters, tuple(settings.JOBS_PROCESSORS))
+        self.call = Call(job.processor, parameters.opened(job.code, job.parameters), tuple(settings.JOBS_PROCESSORS))
         self.processor, self.parameters = self.call.prepare()
         self.bar = Feed(self._show)
         self.supply = Supply(job, retain=self.processor.has_fallback)
@@ -134,7 +138,8 @@ class Recorder:
             self.ended = True
         elif time.monotonic() > self._turn_ends:
             self._turn_ends = time.monotonic() + settings.JOBS_TURN_SECONDS
-            self.ended = self.ended or any(job.pk != self.job.pk for job in self._insist(Job.objects.in_turn))
+            waiting = self._insist(partial(Job.objects.in_turn, leaving=self.job.owner_id))
+            self.ended = self.ended or any(job.pk != self.job.pk for job in waiting)
         return self.ended
 
     def _claim(self, save: Save) -> None:
@@ -143,14 +148,16 @@ class Recorder:
             return  # A heartbeat while it runs: neither it nor another one may start beside it.
         # What a retry has made pending belongs to its run, and not to the one before.
         self.job.refresh_from_db(fields=["run"])
-        while save.leases and len(save.claims) < (
-            wanted := 1 if self.alone else self.supply.room(self._ahead, self.share)
-        ):
+        while save.leases:
+            claimed = set().union(*(lease.claimed for lease in save.leases)) if self.supply.has_large else set()
+            wanted, size = (1, SIZE) if self.alone else self.supply.room(self._ahead, self.share, claimed)
+            limit = wanted - len(save.claims)
+            if limit <= 0:
+                return
             lease = save.leases[-1]
             if self.alone:
                 lease.cursor, lease.read_all = lease.start, False
-            limit = wanted - len(save.claims)
-            rows = [] if lease.read_all else store.read_pending(self.job.pk, lease, limit, self.alone)
+            rows = [] if lease.read_all else store.read_pending(self.job.pk, lease, limit, size, self.alone)
             lease.claimed.update(row[0] for row in rows)
             self.supply.weigh(rows)
             save.claims += rows
@@ -182,7 +189,9 @@ class Recorder:
         if pulse.lost >= settings.JOBS_LOST_THREADS:
             self.ended = True
         if self.stopping():
-            self._hurry(now)
+            self._hurry(now, LAST_CALL)
+        elif self.job.state == JobState.CANCELLED:
+            self._hurry(now, CANCELLED)
         longest = settings.JOBS_LEASE_SECONDS / 6 if seen(pulse) == self._told else TELL_EVERY
         if self._attempts or now - self._saved > longest:
             self.flush()
@@ -191,10 +200,10 @@ class Recorder:
             return engine.STOP
         return self.policy if self._settle() or changed else None
 
-    def _hurry(self, now: float) -> None:
+    def _hurry(self, now: float, patience: float) -> None:
         """A worker that is killed over an item leaves a strike on it, so it gives up in time what takes longer."""
         self._last_call = self._last_call or now
-        if now - self._last_call > LAST_CALL:
+        if now - self._last_call > patience:
             self.close()
             raise OutOfTime
 
@@ -206,10 +215,19 @@ class Recorder:
         if self.job.limit_round != counted:
             # What is in flight was begun before a person let the job go on, and is not held against it again.
             self._counts_since = timezone.now().timestamp()
+        self._insist(self._stop_without_room)
         # Of several tasks of a job that has a rate by now one comes back for all of the workers.
         if not self.job.workable or (self.job.rate and tasks > 1):
             self.ended = True
         return self.job.policy != before
+
+    def _stop_without_room(self) -> None:
+        """Pauses the job where its owner has stored as much as one may."""
+        try:
+            Quota.room_for_rows(self.job.owner)
+        except OverQuota as error:
+            with suppress(Refused):
+                self.job.pause(reason=str(error))
 
     def _settle(self) -> bool:
         """Takes the share that is fair by now; whether it is another one."""

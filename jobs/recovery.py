@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from jobs import causes, events, outcomes, rows, store
 from jobs.limits import items
-from jobs.models import ItemState, Job, JobState, Shard
+from jobs.models import ItemState, Job, JobState, Shard, Worker
 from jobs.models.shard import ShardQuerySet
 from jobs.outcomes import AttemptRow, Outcome
 from jobs.store import FATAL_STRIKES, Held, Lease
@@ -34,7 +34,8 @@ def bury(worker: str, process: int | None = None) -> int:
     read = Job.objects.filter(state=JobState.LOADING, load_worker=worker, load_expires__gt=Now())
     if process:
         held, read = held.filter(process=process), read.filter(load_process=process)
-    read.update(load_token=store.new_token(), load_expires=Now())
+    told = Worker.objects.filter(name=worker, stopping=True).exists()
+    read.update(load_token=store.new_token(), load_expires=Now(), **({"load_tries": 0} if told else {}))
     return _return_all(held, expired=False)
 
 
@@ -90,6 +91,7 @@ def condemn(shard: Shard, held: Held, condemned: list[Outcome]) -> None:
     now = timezone.now()
     last = [AttemptRow(o.position, o.tries, now, 0.0, o.error_kind, o.error, "", "", None) for o in condemned]
     rows.save_attempts(job, run, worker, last)
+    store.add_stored(job, outcomes.size_of_attempts(last))
     for outcome in condemned:
         held.cells[outcome.position - shard.start] = outcome.cell
         held.attempts += outcome.made

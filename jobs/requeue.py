@@ -7,9 +7,8 @@ meanwhile that its cells would not know of.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final
 
 from django.utils import timezone
@@ -17,11 +16,12 @@ from django.utils import timezone
 from jobs import store
 from jobs.models.shard import HELD_BACK
 from jobs.models.states import ItemState
-from jobs.sql import adapter, among, execute, write_many
+from jobs.sql import adapter, among, execute, octets, write_many
 
 FAILED: Final = int(ItemState.FAILED)
 REJECTED: Final = int(ItemState.REJECTED)
-TOGETHER: Final = 1_000  # corrections that are written at once
+TOGETHER: Final = 1_000  # corrections that are written at once,
+SIZE: Final = 4_000_000  # and characters of these, but for one that is larger
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,12 @@ def waiting(job: int, positions: Sequence[int]) -> list[int]:
 
 
 def _take(job: int, condition: str, parameters: Sequence[Any]) -> list[int]:
+    ((fallbacks,),) = execute(
+        f"""SELECT COALESCE(SUM({octets("fallback")}), 0) FROM jobs_item
+             WHERE job_id = %s AND fallback <> '' AND {condition}""",
+        [job, *parameters],
+    )
+    store.add_stored(job, -fallbacks)
     rows = execute(
         f"""UPDATE jobs_item SET state = 0, tries = 0, strikes = 0, due = NULL, cause_id = NULL, finished = NULL,
                    fallback = '', error_kind = '', error = '', accepted = NULL
@@ -140,10 +146,21 @@ def correct(job: int, run: int, mended: Iterable[Mended], *, waiting: bool) -> l
     Only failed and rejected ones, and with `waiting` those never attempted; returns their positions, ascending.
     """
     states = f"({FAILED}, {REJECTED}{', 0' if waiting else ''})"
-    rest, taken = iter(mended), []
-    while part := list(islice(rest, TOGETHER)):
-        taken += _correct(job, run, part, states)
-    return sorted(taken)
+    return sorted(at for part in _parts(mended) for at in _correct(job, run, part, states))
+
+
+def _parts(mended: Iterable[Mended]) -> Iterator[list[Mended]]:
+    """So many at a time that neither their number nor their size is large."""
+    part: list[Mended] = []
+    size = 0
+    for one in mended:
+        if part and (len(part) == TOGETHER or size + len(one.payload) > SIZE):
+            yield part
+            part, size = [], 0
+        part.append(one)
+        size += len(one.payload)
+    if part:
+        yield part
 
 
 def _correct(job: int, run: int, mended: Sequence[Mended], states: str) -> list[int]:
@@ -163,6 +180,13 @@ def _correct(job: int, run: int, mended: Sequence[Mended], states: str) -> list[
         ("text", "text", "text", "int"),
         [(one.payload, one.label, one.key, one.position) for one in mended],
     )
+    # What was there before is counted still, as the input from before the correction.
+    ((new,),) = execute(
+        f"""SELECT COALESCE(SUM({octets("payload")}), 0) FROM jobs_item
+             WHERE job_id = %s AND state IN {states} AND {condition}""",
+        [job, parameter],
+    )
+    store.add_stored(job, new)
     return _take(job, f"state IN {states} AND {condition}", [parameter])
 
 

@@ -21,6 +21,7 @@ from jobs.models.states import ENDED
 logger = logging.getLogger(__name__)
 
 CHUNK: Final = 2_000  # rows
+HISTORY: Final = {"jobs_attempt": ("message", "trace", "log"), "jobs_correction": ("payload",)}
 AT_ONCE: Final = 4.0  # seconds that the keeper gives to it before it looks after other things
 
 
@@ -91,7 +92,8 @@ def erase(job: Job, until: float | None = None) -> bool:
 def trim(job: Job, until: float | None = None) -> bool:
     """Removes all but the results: attempts with their logs, batches, and the uploaded files, whose rows are kept."""
     for shard in job.shards.order_by("number"):
-        remove_history(shard)
+        with transaction.atomic():
+            store.add_stored(job.pk, -remove_history(shard))
         if until and time.monotonic() > until:
             return False
     remove_batches(job)
@@ -106,10 +108,17 @@ def within(shard: Shard) -> list[int]:
     return [shard.job_id, shard.start, shard.stop]
 
 
-def remove_history(shard: Shard) -> None:
-    """Attempts with their logs, and what payloads were before they were mended."""
-    for table in ("jobs_attempt", "jobs_correction"):
-        sql.execute(f"DELETE FROM {table} WHERE job_id = %s AND position >= %s AND position < %s", within(shard))  # noqa: S608
+def remove_history(shard: Shard) -> int:
+    """Attempts with their logs, and what payloads were before they were mended; returns how many bytes they took."""
+    size = 0
+    for table, texts in HISTORY.items():
+        sizes = " + ".join(map(sql.octets, texts))
+        rows = sql.execute(
+            f"DELETE FROM {table} WHERE job_id = %s AND position >= %s AND position < %s RETURNING {sizes}",  # noqa: S608
+            within(shard),
+        )
+        size += sum(row[0] for row in rows)
+    return size
 
 
 def corrections(job: Job) -> list[Upload]:

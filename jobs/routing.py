@@ -1,9 +1,11 @@
+from django.conf import settings
 from django.urls import path, re_path
 
 from jobs import consumers
 
+SOCKETS = f"{settings.PATH_PREFIX}/ws/jobs/"[1:]
 websocket_urlpatterns = [
-    path("ws/jobs/", consumers.ListConsumer.as_asgi()),
-    path("ws/jobs/<str:code>/", consumers.JobConsumer.as_asgi()),
+    path(SOCKETS, consumers.ListConsumer.as_asgi()),
+    path(f"{SOCKETS}<str:code>/", consumers.JobConsumer.as_asgi()),
     re_path("", consumers.NoSuchSocket.as_asgi()),
 ]

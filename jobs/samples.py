@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from django.conf import settings
+from batchweb import installation
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Sample:
 
     @property
     def path(self) -> Path:
-        return Path(settings.BASE_DIR) / "samples" / self.name
+        return installation.RESOURCES / "samples" / self.name
 
 
 SAMPLES: Final = (

@@ -139,12 +139,16 @@ class Save:
         if self.new_keys:
             store.add_result_keys(self.job.pk, self.new_keys)
         if self.done or always:
-            self.seq = store.add_batch(self.job.pk, events.encode(self._changes()), self._newest())
+            self.seq = store.add_batch(self.job.pk, events.encode(self._changes()), self._newest(), self._size())
 
     def limit(self, since: float) -> None:
         """Pauses the job where too much of what was begun after `since` failed. `batch` has locked its row."""
         ends = (end for part in self.done.values() for end in part.ends(since))
         self.paused = self.job.count_ends(ends, self.job.limit_round)
+
+    def _size(self) -> int:
+        """How many bytes of results and attempts are new."""
+        return sum(part.size() for part in self.done.values())
 
     def _changes(self) -> dict[int, int]:
         """Position → state as frames have it."""

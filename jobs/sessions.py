@@ -9,21 +9,19 @@ from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
 from jobs import events
-from jobs.models import Share
+from jobs.models import Session, Share
 
 
 @receiver(post_delete, sender=Session)
 def session_ended(instance: Session, using: str, **kwargs: Any) -> None:
     """A sign-out, wherever it was pressed, and a session that was replaced."""
-    person = instance.get_decoded().get("_auth_user_id")
-    if person:
-        ask_again(int(person), using)
+    if instance.person_id:
+        ask_again(instance.person_id, using)
 
 
 @receiver(post_save, sender=User)

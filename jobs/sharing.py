@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from jobs import store
-from jobs.models import Job
+from jobs.models import Job, Worker
 from jobs.store import Lease
 
 
@@ -16,17 +16,18 @@ def settle(job: Job, lead: Lease, share: int) -> int:
     Who has less takes what others have given up, so that all together never have more than the job.
     """
     _, tasks = job.workers_leased()
-    fair = job.fair_share(max(1, tasks))
-    return fair if fair <= share else _grow(job, lead, share, fair)
+    most = Worker.objects.of("work").for_one()
+    fair = job.fair_share(max(1, tasks), most)
+    return fair if fair <= share else _grow(job, lead, share, fair, most)
 
 
 @transaction.atomic
-def _grow(job: Job, lead: Lease, share: int, fair: int) -> int:
+def _grow(job: Job, lead: Lease, share: int, fair: int, most: int) -> int:
     if not store.lock_shards([lead]):
         return share
     # Two tasks that grow at once wait for each other here.
     Job.objects.select_for_update(no_key=True).only("pk").get(pk=job.pk)
     used, tasks = job.workers_leased()
-    grown = max(share, min(fair, share + job.spare(used, tasks)))
+    grown = max(share, min(fair, share + job.spare(used, tasks, most)))
     store.save_shard(lead.shard, share=grown)
     return grown

@@ -127,7 +127,7 @@ def _path(path: str) -> str:
     """Nothing of a file's path; of another one the words, as of `/users/17/orders`."""
     if _FILE.search(path):
         return ELSE
-    return re.sub(r"[^\W_]*\d\w*", ELSE, path)
+    return re.sub(rf"{_START}[^\W_]*\d\w*", ELSE, path)
 
 
 def _word(word: str) -> str:

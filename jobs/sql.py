@@ -59,6 +59,11 @@ def ahead() -> timedelta:
     return difference if abs(difference) >= timedelta(seconds=1) else timedelta(0)
 
 
+def octets(column: str) -> str:
+    """SQL for how many bytes a text takes."""
+    return f"OCTET_LENGTH({column})" if postgres() else f"LENGTH(CAST({column} AS BLOB))"
+
+
 def adapter() -> Callable[[datetime | None], Any]:
     """Dates as the database takes them; for many of them, since finding the way there takes longer than the way."""
     adapt: Callable[[datetime | None], Any] = connection.ops.adapt_datetimefield_value

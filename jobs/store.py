@@ -11,15 +11,17 @@ import os
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeAlias, cast
+from sys import getsizeof
+from typing import Any, Final, TypeAlias
 
+from django.db import connection
 from django.utils import timezone
 
 from jobs import histogram
 from jobs.files import flattening
 from jobs.files.flattening import Key
 from jobs.models.states import CELL_FALLBACK, CELL_RETRYING, ItemState
-from jobs.sql import Raw, adapter, execute, for_update, later, postgres
+from jobs.sql import Raw, adapter, execute, for_update, later, octets, postgres
 
 PENDING_CELLS: Final = (int(ItemState.PENDING), CELL_RETRYING)
 REMOVED: Final = 10_000  # rows at once, so that nobody waits long
@@ -90,22 +92,50 @@ def claim_shard(job: int, worker: int, share: int, lease_seconds: float) -> Leas
     return Lease(shard, number, start, stop, token, cursor=start)
 
 
-def read_pending(job: int, lease: Lease, limit: int, alone: bool = False) -> list[Claim]:
-    """The next items of the lease that may be started now, at most `limit`.
+def read_pending(job: int, lease: Lease, limit: int, size: int, alone: bool = False) -> list[Claim]:
+    """The next items of the lease that may be started now: at most `limit`, and the last of them ends `size` bytes.
 
     Items that held a worker when it died twice are left out, or with `alone` are the only ones read.
     """
-    rows = execute(
-        f"""SELECT position, payload, key, tries, attempts - tries FROM jobs_item
-             WHERE job_id = %s AND state = 0 AND position >= %s AND position < %s
-               AND (due IS NULL OR due <= {later(0)}) AND strikes {">=" if alone else "<"} {ALONE_FROM}
-             ORDER BY position LIMIT %s""",
-        [job, lease.cursor, lease.stop, limit],
-    )
+    waiting = f"""job_id = %s AND state = 0 AND position >= %s AND position < %s
+                  AND (due IS NULL OR due <= {later(0)}) AND strikes {">=" if alone else "<"} {ALONE_FROM}"""
+    read = _measured if postgres() else _fetched
+    rows, full = read(waiting, [job, lease.cursor, lease.stop], limit, size)
     if rows:
         lease.cursor = rows[-1][0] + 1
-    lease.read_all = len(rows) < limit
-    return cast(list[Claim], rows)
+    lease.read_all = len(rows) < limit and not full
+    return rows
+
+
+def _measured(waiting: str, parameters: Sequence[int], limit: int, size: int) -> tuple[list[Claim], bool]:
+    """The next rows, and whether they have `size` bytes: PostgreSQL knows how long a text is without reading it."""
+    rows = execute(
+        f"""SELECT position, payload, key, tries, earlier, so_far FROM (
+              SELECT position, payload, key, tries, earlier, bytes,
+                     SUM(bytes) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) AS so_far FROM (
+                SELECT position, payload, key, tries, attempts - tries AS earlier, {octets("payload")} AS bytes
+                  FROM jobs_item WHERE {waiting} ORDER BY position LIMIT %s) AS wanted) AS weighed
+             WHERE so_far - bytes < %s ORDER BY position""",
+        [*parameters, limit, size],
+    )
+    return [row[:5] for row in rows], bool(rows) and rows[-1][5] >= size
+
+
+def _fetched(waiting: str, parameters: Sequence[int], limit: int, size: int) -> tuple[list[Claim], bool]:
+    """The same for SQLite, which reads a text to measure it, and keeps everybody from writing meanwhile."""
+    rows: list[Claim] = []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT position, payload, key, tries, attempts - tries FROM jobs_item
+                 WHERE {waiting} ORDER BY position LIMIT %s""",
+            [*parameters, limit],
+        )
+        for row in cursor:
+            rows.append(row)
+            size -= getsizeof(row[1])
+            if size <= 0:
+                break
+    return rows, size <= 0
 
 
 def lock_shards(leases: Iterable[Lease], expired: bool = False) -> dict[int, Held]:
@@ -167,9 +197,18 @@ def next_due(job: int, lease: Lease) -> Any:
 # Recording
 
 
-def add_batch(job: int, delta: bytes, rows: Sequence[dict[str, Any]]) -> int:
-    """Gives the transaction its number and stores what it changed. Taken last: it locks the job's row."""
-    found = execute("UPDATE jobs_job SET seq = seq + 1 WHERE id = %s RETURNING seq", [job])
+def add_stored(job: int, size: int) -> None:
+    """Counts bytes that the job's rows take more, or less, than before."""
+    if size:
+        execute("UPDATE jobs_job SET stored = stored + %s WHERE id = %s", [size, job])
+
+
+def add_batch(job: int, delta: bytes, rows: Sequence[dict[str, Any]], size: int = 0) -> int:
+    """Gives the transaction its number and stores what it changed, by which its rows take `size` bytes more.
+
+    Taken last: it locks the job's row.
+    """
+    found = execute("UPDATE jobs_job SET seq = seq + 1, stored = stored + %s WHERE id = %s RETURNING seq", [size, job])
     if not found:
         raise LostLease("the job was deleted")
     (seq,) = found[0]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from sys import getsizeof
 from typing import Final, TypeAlias
 
 from jobs import files
@@ -12,7 +13,12 @@ from jobs.processors import Task
 from jobs.store import Claim
 
 SIZE: Final = 16_000_000  # characters of payloads claimed ahead
-TOGETHER: Final = 200  # payloads that are read at once, which is several times faster than one by one
+# Bytes of memory of payloads that are claimed and not done, where a character may take four. What is read of one takes
+# as much again, and more than once: a processor has its inputs, a service what it is sent.
+HELD: Final = 48_000_000
+SMALL: Final = 4_000  # bytes of a payload that is not counted: of these, all that are claimed ahead are few enough
+TOGETHER: Final = 200  # payloads that are read at once, which is several times faster than one by one,
+READ: Final = 500_000  # and characters of these, but for one that is longer
 
 Item: TypeAlias = tuple[int, Task, int]  # position, payload, attempts already made
 
@@ -32,20 +38,34 @@ class Supply:
         self._retain = retain
         self._retained: dict[int, Claim] = {}
         self._largest = 1  # characters of the largest payload so far
+        self._sizes: dict[int, int] = {}  # of the large ones by position, in bytes of memory
 
     def __len__(self) -> int:
         return len(self.claims) + len(self._tasks)
 
-    def room(self, ahead: int, least: int) -> int:
-        """How many more items to claim so that `ahead` are here; fewer where they are large, but `least` in any case.
+    @property
+    def has_large(self) -> bool:
+        """Whether it matters which items are done."""
+        return bool(self._sizes)
 
-        Negative where there are too many.
+    def room(self, ahead: int, least: int, claimed: Collection[int]) -> tuple[int, int]:
+        """How many more items to claim, and bytes of them at most, so that `ahead` are here.
+
+        Fewer where they are large, but `least` unless those that are `claimed` and not done take all the memory that
+        there is for them. None or a negative number where there are too many.
         """
-        return min(ahead, max(least, SIZE // self._largest)) - len(self)
+        self._sizes = {at: size for at, size in self._sizes.items() if at in claimed}
+        left = HELD - sum(self._sizes.values())
+        if left <= 0:
+            return 0, 0
+        return min(ahead, max(least, SIZE // self._largest)) - len(self), min(SIZE, left)
 
     def weigh(self, claims: Iterable[Claim]) -> None:
         """Takes note of how large payloads are, as soon as they are read."""
-        self._largest = max(self._largest, *(len(claim[1]) for claim in claims), 1)
+        for position, payload, *_ in claims:
+            self._largest = max(self._largest, len(payload))
+            if len(payload) > SMALL:
+                self._sizes[position] = getsizeof(payload)
 
     def add(self, claims: Sequence[Claim]) -> None:
         self.claims.extend(claims)
@@ -56,9 +76,17 @@ class Supply:
         """Gives the items away."""
         while self._tasks or self.claims:
             if not self._tasks:
-                few = [self.claims.popleft() for _ in range(min(TOGETHER, len(self.claims)))]
-                self._tasks.extend(self._items(few))
+                self._tasks.extend(self._items(self._few()))
             yield self._tasks.popleft()
+
+    def _few(self) -> list[Claim]:
+        """The next ones that are read at once. What is read of a text takes many times its memory."""
+        few: list[Claim] = []
+        left = READ
+        while self.claims and len(few) < TOGETHER and left > 0:
+            few.append(self.claims.popleft())
+            left -= len(few[-1][1])
+        return few
 
     def forget(self) -> None:
         """Lets go of what was not given to the engine."""

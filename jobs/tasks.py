@@ -6,19 +6,24 @@ import logging
 import os
 import resource
 import threading
-from contextlib import closing, suppress
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any, Final
 
 from celery import shared_task, signals
 from django.conf import settings
 
 from jobs import dispatch, engine, loading, outcomes, presence, sending, turns
+from jobs.engine import redaction
 from jobs.models import Job, JobState
 from jobs.recorder import OutOfTime, Recorder
 
 logger = logging.getLogger(__name__)
 
 RECYCLE_EXIT: Final = 0
+DEFECT_EXIT: Final = 1
+NICE: Final = 5  # pages come before jobs where both want the processor
 
 
 @signals.worker_process_init.connect
@@ -30,14 +35,39 @@ def bound_memory(**kwargs: Any) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
+@signals.worker_process_init.connect
+def give_way(**kwargs: Any) -> None:
+    """Lets the web server have the processor first, however much there is to do. Children inherit it."""
+    os.nice(NICE)
+
+
+@signals.worker_process_init.connect
+def guard_output(**kwargs: Any) -> None:
+    """Lets nothing that a processor prints tell the secrets that it was given."""
+    redaction.guard_output()
+
+
 @shared_task(name="jobs.load_file")
 def load_file(job: int) -> None:
-    """Reads the file of the job with this primary key, and sends workers if it is to start at once."""
-    found = Job.objects.filter(pk=job, state=JobState.LOADING).select_related("upload", "owner").first()
-    if found and loading.load(found):
-        found.refresh_from_db()
-        if found.state == JobState.QUEUED:
-            dispatch.send_work(found)
+    """Reads the file of the job with this primary key, if its turn is now, and then those that wait for a reader."""
+    found = Job.objects.filter(pk=job, state=JobState.LOADING).first()
+    tried: set[int] = set()
+    served: Counter[int] = Counter()
+    while found and not presence.stopping():
+        read(found)
+        # One that could not be taken is taken by somebody else, or by whoever is sent next.
+        tried.add(found.pk)
+        served[found.owner_id] += 1
+        others = (one for one in Job.objects.unread() if one.pk not in tried)
+        found = min(others, key=lambda one: served[one.owner_id], default=None)
+
+
+def read(job: Job) -> None:
+    """Reads the file of a job, and sends workers if it is to start at once."""
+    if loading.load(job):
+        job.refresh_from_db()
+        if job.state == JobState.QUEUED:
+            dispatch.send_work(job)
 
 
 @shared_task(name="jobs.work")
@@ -48,8 +78,24 @@ def work() -> None:
         recorder = turns.claim(me, presence.stopping)
         if recorder is None:
             return
-        take_turn(recorder)
+        with ended_by_defects():
+            take_turn(recorder)
         replace_if_hung()
+
+
+@contextmanager
+def ended_by_defects() -> Iterator[None]:
+    """Lets an error that nobody foresaw end this process of a pool, as a crash would.
+
+    What it holds is taken back at once then; else that would stand still until the lease expires.
+    """
+    try:
+        yield
+    except Exception:
+        if not presence.pooled():
+            raise
+        logger.exception("This worker process broke down and is replaced")
+        os._exit(DEFECT_EXIT)
 
 
 def take_turn(recorder: Recorder) -> None:

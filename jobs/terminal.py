@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from batchweb import installation
 from jobs import numbers, results
 from jobs.choice import Choice
 from jobs.collecting import EVERY_ROW
@@ -39,12 +40,16 @@ def find(code: str) -> Job:
 
 
 def address(job: Job) -> str:
-    """The job's page in the system that runs in this folder."""
+    """The job's page, where people reach it; without a public address in the system that runs in this folder."""
+    return (settings.PUBLIC.origin or running_at()).rstrip("/") + job.get_absolute_url()
+
+
+def running_at() -> str:
+    """Where the system of this folder listens."""
     try:
-        base = Path(settings.ADDRESS_FILE).read_text().strip()
+        return Path(settings.ADDRESS_FILE).read_text().strip()
     except OSError:
-        base = "http://127.0.0.1:8000"
-    return base.rstrip("/") + job.get_absolute_url()
+        return f"http://127.0.0.1:{os.environ.get('PORT') or 8000}"
 
 
 def watch(job: Job, quiet: bool = False) -> None:
@@ -176,7 +181,7 @@ class Command(BaseCommand):
             return super().execute(*args, **options)
         except DatabaseError as error:
             reason = str(error).strip().split("\n")[0]
-            advice = "Is batchweb set up in this folder? `manage.py up` does that."
+            advice = f"Is batchweb set up in this folder? `{installation.COMMAND} up` does that."
             raise CommandError(f"The database does not answer: {reason}. {advice}", returncode=NOT_DONE) from error
 
 

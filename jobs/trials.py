@@ -9,7 +9,7 @@ from itertools import chain
 from statistics import fmean, median
 from typing import Final
 
-from jobs import processors
+from jobs import parameters, processors
 from jobs.cores import cores
 from jobs.engine import Policy
 from jobs.hints import whole
@@ -58,7 +58,7 @@ def _pace(job: Job, items: tuple[Item, ...]) -> tuple[float | None, float | None
 def _at_once(job: Job) -> int:
     """How many rows it works on at a time: of what computes no more than there are cores."""
     try:
-        computes = processors.get(job.processor).kind_of(job.parameters) == "cpu"
+        computes = processors.get(job.processor).kind_of(parameters.public(job.processor, job.parameters)) == "cpu"
     except processors.UnknownProcessor:
         computes = False
     return min(job.workers, cores()) if computes else job.workers

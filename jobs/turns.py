@@ -8,8 +8,8 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import transaction
 
-from jobs import store
-from jobs.models import Job, Worker
+from jobs import quotas, store
+from jobs.models import Job, Shard, Worker
 from jobs.models.job import Refused
 from jobs.recorder import Recorder
 
@@ -46,10 +46,16 @@ def claim_or_pause(job: Job, worker: Worker, stopping: Callable[[], bool]) -> Re
 
 @transaction.atomic
 def claim_in(job: Job, worker: Worker, stopping: Callable[[], bool]) -> Recorder | None:
-    """Takes a share of the job's workers and its first free shard, if both are to be had."""
+    """Takes a share of the job's workers and its first free shard, if both are to be had.
+
+    The last worker process belongs to no single owner: two that would take one for the same person wait here for each
+    other.
+    """
     job.lock()
-    share = job.room(*job.workers_leased())
-    if not job.workable or not share:
+    quotas.one_at_a_time(job.owner_id)
+    most = Worker.objects.of("work").for_one()
+    share = job.room(*job.workers_leased(), most)
+    if not job.workable or not share or Shard.objects.tasks_of(job.owner_id) >= most:
         return None
     lease = store.claim_shard(job.pk, worker.pk, share, settings.JOBS_LEASE_SECONDS)
     if lease is None:

@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 from channels.exceptions import StopConsumer
@@ -16,6 +17,7 @@ from channels.utils import await_many_dispatch
 from django.conf import settings
 from django.db import DatabaseError
 
+from batchweb.accounts import second_factor
 from batchweb.people import person_of
 from jobs import events, live
 from jobs.wakeups import wakeups
@@ -25,11 +27,30 @@ logger = logging.getLogger(__name__)
 QUIET: Final = 5.0  # seconds without a wake-up after which the database is looked at anyway
 HIDDEN: Final = 10.0  # seconds between two frames to a page that nobody looks at
 RECHECK: Final = 30.0  # seconds after which a socket asks again who sits behind it, unless it was told to at once
+BURST: Final = 30.0  # messages of a page at once, and how many come free each second; pages send one now and then
+PER_SECOND: Final = 1.0
+LONGEST: Final = 4096  # characters of a message
 NOT_FOUND: Final = 4404
 TOO_MANY: Final = 4429
 TRY_AGAIN: Final = 1012
 
 _sockets: Counter[int] = Counter()
+
+
+class Pace:
+    """How fast a page may speak: `BURST` messages at once, then `PER_SECOND`."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.left = BURST
+        self.at = clock()
+
+    def keeps(self) -> bool:
+        """Whether one more message is not too many."""
+        now = self.clock()
+        self.left = min(BURST, self.left + (now - self.at) * PER_SECOND) - 1
+        self.at = now
+        return self.left >= 0
 
 
 class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
@@ -44,6 +65,7 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.loop: asyncio.Task[None] | None = None
         self.person: Any = None
         self.checked = time.monotonic()
+        self.pace = Pace()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Handles what the page sends. Wake-ups come by `jobs.wakeups`, so that no viewer needs the layer."""
@@ -59,7 +81,7 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def connect(self) -> None:
         self.person = self.scope["user"]
         try:
-            allowed = self.person.is_authenticated and await self.authorise()
+            allowed = self.person.is_authenticated and await self.complete() and await self.authorise()
         except DatabaseError:
             await self.refuse(TRY_AGAIN)
             return
@@ -69,6 +91,10 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self.refuse(TOO_MANY)
         else:
             await self.welcome()
+
+    async def complete(self) -> bool:
+        """Whether the person has the second factor that they must have."""
+        return not second_factor.required(self.person) or not await live.in_reader(second_factor.missing, self.person)
 
     async def refuse(self, code: int) -> None:
         """Accepts and closes, since only so does a page learn why."""
@@ -132,6 +158,8 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 await self.send_news()
                 await self.pause()
             await self.close(NOT_FOUND)
+        except OSError:  # as ASGI has it: the page has gone, and nobody is left to be told anything
+            self.release()
         except Exception as error:  # whatever it is, the page comes back and asks again
             log = logger.warning if isinstance(error, DatabaseError) else logger.exception
             log("A viewer is sent away: %s", type(error).__name__)
@@ -158,6 +186,12 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """`hello` with the number the page is at, and `hidden`. Commands are never taken from a socket."""
+        if not self.pace.keeps():
+            self.release()  # nothing more is sent
+            await self.close(TOO_MANY)
+            return
+        if len(text_data or "") > LONGEST:
+            return
         try:
             message = json.loads(text_data or "")
             kind = message["t"]

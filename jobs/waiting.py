@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from jobs.dials import per_second
 from jobs.limits import items
-from jobs.models import Job, JobState, Part, Worker
+from jobs.models import Job, JobState, Part, Shard, Worker
 from jobs.models.part import BROKER
 from jobs.models.shard import ShardQuerySet
 from jobs.models.worker import SEEN_WITHIN, WorkerQuerySet
@@ -23,6 +23,7 @@ TOLD_FOR: Final = timedelta(seconds=30)  # how long a page says what went back t
 SLOW: Final = 2.0  # times as long as 95 of 100 items take, and so many seconds: from there on an item is slow
 NEARLY: Final = 0.8  # of its rate, from where on a job is limited by it
 SILENT: Final = "will go back to the queue."  # how the sentence about a silent worker ends
+LAST: Final = "the last one stays free for everybody else."
 BROKER_AWAY: Final = "The broker cannot be reached; trying again."
 
 
@@ -87,13 +88,30 @@ class Around:
         return trouble(Worker.objects.of("load"))
 
     @cached_property
+    def _most(self) -> int:
+        return Worker.objects.of("work").for_one()
+
+    @cached_property
+    def _tasks(self) -> dict[int, int]:
+        return {}
+
+    @cached_property
     def _places(self) -> dict[int, int]:
         return {job.pk: place for place, job in enumerate(Job.objects.in_turn(), 1)}
 
     def place(self, job: Job) -> str:
         """Where a job stands among those that wait, in the order in which they will be served."""
         place = self._places.get(job.pk)
-        return f"Queued, {ordinal(place)} in line." if place else "Waiting for a worker."
+        return f"Queued, {ordinal(place)} in line." if place else self.kept(job) or "Waiting for a worker."
+
+    def kept(self, job: Job) -> str:
+        """That the job waits because its owner has all processes but the one that is kept for others."""
+        if job.owner_id not in self._tasks:
+            self._tasks[job.owner_id] = Shard.objects.tasks_of(job.owner_id)
+        tasks, most = self._tasks[job.owner_id], self._most
+        if tasks < most:
+            return ""
+        return f"Waiting: other jobs of the same person use {tasks:,} of {most + 1:,} worker processes; {LAST}"
 
     def silent(self, job: Job) -> str:
         """Which worker that holds items of the job has not been heard of."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from jobs.digits import number
 from jobs.models import ItemState
 
 NEWEST: Final = "newest"
@@ -74,7 +75,7 @@ class Wanted:
         known = sort.removeprefix("-") in SORTS
         return cls(
             state=state if state in STATES else "",
-            cause=int(cause) if cause.isascii() and cause.isdecimal() and len(cause) < 10 else 0,
+            cause=number(cause) or 0,
             text=query.get("q", "").replace("\0", "").strip()[:LONGEST],
             least=decimal(query.get("from", "")),
             most=decimal(query.get("to", "")),

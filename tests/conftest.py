@@ -1,11 +1,34 @@
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db.backends.signals import connection_created
 
 from tests.system import System, free_port, running
+
+SYSTEMS = {"flow", "browser", "faults", "attacks"}  # tests of a whole system have a database of its own
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL only those tests run that may touch a row: to all others it makes no difference."""
+    if os.environ.get("TEST_DATABASE") != "postgres":
+        return
+    kept = [item for item in items if touches_rows(item)]
+    config.hook.pytest_deselected(items=[item for item in items if not touches_rows(item)])
+    items[:] = kept
+
+
+def touches_rows(item: pytest.Item) -> bool:
+    """Whether Django or pytest-django lets the test have a database."""
+    if SYSTEMS & {mark.name for mark in item.iter_markers()} or item.get_closest_marker("django_db"):
+        return True
+    databases = getattr(getattr(item, "cls", None), "databases", ())
+    return bool(databases) or not {"db", "transactional_db"}.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +43,24 @@ def own_system(tmp_path: Path) -> Iterator[System]:
     """A batchweb for a test that breaks something."""
     with running(tmp_path, free_port()) as started:
         yield started
+
+
+@pytest.fixture(autouse=True)
+def closed_connections() -> Iterator[None]:
+    """Closes the database connections of threads that a test let asgiref start, which nobody else can reach.
+
+    Newer Pythons warn of those that are not closed.
+    """
+    made: list[Any] = []
+
+    def note(connection: Any, **_: Any) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            made.append(connection)
+
+    connection_created.connect(note)
+    yield
+    connection_created.disconnect(note)
+    for connection in made:
+        raw, connection.connection = connection.connection, None
+        if raw is not None:
+            raw.close()

@@ -199,7 +199,8 @@ class System:
     def socket(self, client: httpx.Client, path: str) -> AbstractContextManager[ClientConnection]:
         cookie = f"batchweb_session={client.cookies['batchweb_session']}"
         url = self.url.replace("http", "ws", 1) + path
-        return connect(url, additional_headers={"Cookie": cookie, "Origin": self.url}, compression=None)
+        headers = {"Cookie": cookie, "Origin": self.url}
+        return connect(url, additional_headers=headers, compression=None, open_timeout=60)
 
     def processes(self, words: str) -> list[psutil.Process]:
         """The system's own processes whose command line holds `words`."""
@@ -240,7 +241,7 @@ class Page:
         with self.system.socket(self.client, f"/ws/jobs/{self.code}/") as viewer:
             viewer.send(json.dumps({"t": "hello", "after": self.frame["seq"]}))
             while self.frame["state"] not in ("finished", "cancelled") and time.monotonic() < deadline:
-                self.take(viewer.recv(20.0))
+                self.take(viewer.recv(60.0))
         return self.frame
 
     def take(self, message: str | bytes) -> None:
@@ -253,10 +254,11 @@ class Page:
 
 
 @contextmanager
-def running(folder: Path, port: int) -> Iterator[System]:
+def running(folder: Path, port: int, **variables: str) -> Iterator[System]:
     """A started system, on a database of its own when the tests run on PostgreSQL; it is killed in the end."""
     with database() as url:
         system = System(folder, port, url)
+        system.env |= variables
         system.start()
         try:
             yield system

@@ -14,7 +14,7 @@ from jobs.models import Activity
 
 VERBS: Final = (
     "create", "invalid", "start", "try", "tried", "change", "adjust", "pause", "resume", "cancel", "finish", "retry",
-    "accept", "correct", "recover", "share", "unshare", "rename", "give",
+    "accept", "correct", "recover", "share", "unshare", "rename", "give", "offer",
 )  # fmt: skip
 
 
@@ -41,6 +41,7 @@ class ActivityAdmin(Looking):
     list_filter = (DoneFilter,)
     ordering = ("-id",)
     sortable_by = ()
+    lookups = ("job__id__exact",)
     fields = ("at", "job", "text", "by", "run", "items")
 
     def get_queryset(self, request: HttpRequest | None) -> QuerySet[Activity]:

@@ -6,21 +6,31 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
+from django.db import DataError, OperationalError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from batchweb import refusals
+from batchweb.concurrency import limited, searches
 from jobs.durations import units
 from jobs.models.ownership import ACT
 
 COUNTED: Final = 10_000  # rows; nobody pages further, so nobody counts further
 NONE: Final = "–"
+
+
+def filtered(request: HttpRequest) -> bool:
+    """Whether a list is asked for that has to be looked for. What is sent from a list is an order."""
+    return request.method != "POST" and bool(request.GET)
 
 
 class Bounded(Paginator):  # type: ignore[type-arg]
@@ -34,6 +44,15 @@ class Bounded(Paginator):  # type: ignore[type-arg]
 
 class Listed(ChangeList):
     """Finds which rows are on the page first, and reads what the page shows of these only."""
+
+    def __init__(self, request: HttpRequest, *about: Any, **more: Any) -> None:
+        # Django asks with whatever the address says: numbers that no column holds, patterns that are too long.
+        try:
+            super().__init__(request, *about, **more)
+        except (OverflowError, DataError, OperationalError) as error:
+            if refusals.said(error, refusals.deadline_of(request)):
+                raise
+            raise IncorrectLookupParameters from error
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -74,6 +93,7 @@ class Looking(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return Listed
 
+    @method_decorator(limited(searches, when=filtered))
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         title = str(self.opts.verbose_name_plural).capitalize()
         return super().changelist_view(request, {"title": title, "subtitle": None, **(extra_context or {})})

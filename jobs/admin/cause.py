@@ -27,6 +27,7 @@ class CauseAdmin(Looking):
     search_help_text = "Kind or message"
     ordering = ("-count", "-id")
     sortable_by = ("of_items", "accepted")
+    lookups = ("job__id__exact",)
     actions = ("retry", "accept", "unaccept")
     fields = ("job", "kind", "title", "sample", "top_frame", "count", "accepted", "first_row", "last_row", "since")
     readonly_fields = ("first_row", "last_row")

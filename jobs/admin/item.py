@@ -7,9 +7,12 @@ from django.core.exceptions import PermissionDenied
 from django.db.models.functions import Left
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils.decorators import method_decorator
 
+from batchweb.concurrency import limited, searches
 from jobs import causes, dispatch, numbers, places
-from jobs.admin.base import Looking
+from jobs.admin.base import Looking, filtered
+from jobs.digits import number
 from jobs.finding import Found, find
 from jobs.limits import items
 from jobs.listing import WORDS, shown
@@ -19,6 +22,7 @@ from jobs.models.job import Refused
 from jobs.wanted import ALL, Wanted
 
 CHOICES: Final = 50  # jobs to choose from
+POSITION: Final = 9  # digits of one at most
 LATEST: Final = 50  # attempts of an item
 STATES: Final = ("failed", "succeeded", "rejected", "running", "retrying", "waiting", "not_attempted")
 
@@ -27,6 +31,7 @@ STATES: Final = ("failed", "succeeded", "rejected", "running", "retrying", "wait
 class ItemAdmin(Looking):
     """Items of one job, found as its own page finds them: by the neighbour of a page, never by counting to it."""
 
+    @method_decorator(limited(searches, when=filtered))
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
@@ -48,7 +53,7 @@ class ItemAdmin(Looking):
             return HttpResponseNotAllowed(["GET", "HEAD"])
         if not self.has_view_permission(request):
             raise PermissionDenied
-        found = Item.objects.filter(pk=int(object_id) if object_id.isdecimal() else 0, job__deleting=None)
+        found = Item.objects.filter(pk=number(object_id) or 0, job__deleting=None)
         items = found.select_related("job", "run", "worker", "cause").annotate(text=Left("payload", BRIEF)).brief()
         if not items:
             raise Http404("There is no such item.")
@@ -88,9 +93,9 @@ class Order:
         self.job = job
         self.verb = verb if verb in ("retry", "accept", "unaccept") else ""
         self.all = scope == "all"
-        cause = request.GET.get("cause", "")
-        self.cause = int(cause) if cause.isdecimal() and len(cause) < 10 else None
-        self.positions = [int(at) for at in request.POST.getlist("_selected_action") if at.isdecimal() and len(at) < 10]
+        self.cause = number(request.GET.get("cause", ""))
+        chosen = (number(at, POSITION) for at in request.POST.getlist("_selected_action"))
+        self.positions = [at for at in chosen if at is not None]
 
     @property
     def action(self) -> str:
@@ -129,9 +134,9 @@ def chosen(request: HttpRequest) -> Job | None:
     """The job that the address names by its code, or by its key as the admin's own links do."""
     code, key = request.GET.get("job", ""), request.GET.get("job__id__exact", "")
     jobs = Job.objects.present().select_related("owner", "upload", "run")
-    if code:
+    if code and "\0" not in code:
         return jobs.filter(code=code).first()
-    return jobs.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
+    return jobs.filter(pk=number(key) or 0).first()
 
 
 def listed(request: HttpRequest, job: Job) -> dict[str, Any]:

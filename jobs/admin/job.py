@@ -11,22 +11,23 @@ from django.http import (
     HttpResponse,
     HttpResponseNotAllowed,
     HttpResponseRedirect,
-    StreamingHttpResponse,
 )
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
 
-from jobs import archive, causes, dials, numbers, processors, streaming
+from batchweb import concurrency
+from jobs import archive, causes, dials, numbers, parameters
 from jobs.admin import verbs
 from jobs.admin.base import Looking, age, link
 from jobs.advice import advice
+from jobs.digits import number
 from jobs.facts import processor_label
 from jobs.models import Job, Shard
 from jobs.models.job import JobQuerySet
+from jobs.streaming import attachment
 
 HIDDEN: Final = "••••••"
 LATEST: Final = 30  # runs and activities on a job's page
@@ -93,9 +94,9 @@ class JobAdmin(Looking):
         return render(request, "admin/jobs/job/page.html", self.page(request, job.name, **self.about(job)))
 
     def one(self, request: HttpRequest, object_id: str) -> Job:
-        if not self.has_view_permission(request) or not object_id.isdecimal():
+        if not self.has_view_permission(request):
             raise Http404
-        job = self.shown([int(object_id)]).filter(deleting=None).first()
+        job = self.shown([number(object_id) or 0]).filter(deleting=None).first()
         if job is None:
             raise Http404("There is no such job.")
         return job
@@ -130,10 +131,11 @@ class JobAdmin(Looking):
             return None
         if len(chosen) == 1:
             return HttpResponseRedirect(reverse("jobs:results", args=[chosen[0].code, "csv"]))
-        disposition = content_disposition_header(as_attachment=True, filename="results.zip") or "attachment"
-        headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
-        body = streaming.streamed(archive.zipped(chosen))
-        return StreamingHttpResponse(body, content_type="application/zip", headers=headers)
+
+        def archived() -> HttpResponseBase:
+            return attachment(request, archive.zipped(chosen), "application/zip", "results.zip", *chosen)
+
+        return concurrency.answer(concurrency.downloads, request, archived)
 
 
 def state_of(job: Job) -> dict[str, Any]:
@@ -162,12 +164,12 @@ def buttons(able: set[str], counts: dict[str, int]) -> list[tuple[str, str]]:
 
 def settings(job: Job) -> list[tuple[str, Any]]:
     """How the job runs, in words; what is secret unread."""
-    secret = secrets(job)
-    parameters = [(name, HIDDEN if name in secret else said(value)) for name, value in job.parameters.items()]
+    secret = parameters.secret_names(job.processor, job.parameters)
+    typed = [(name, HIDDEN if name in secret else said(value)) for name, value in job.parameters.items()]
     mapped = [(f"input {name}", f"column {column}") for name, column in job.mapping.items()]
     dialled = [(dials.NAMES[name].removeprefix("the "), dials.said(name, getattr(job, name))) for name in dials.POLICY]
     limit = f"pauses when {job.limit}" if job.limit else "none"
-    return [*mapped, *parameters, *dialled, ("failure limit", limit)]
+    return [*mapped, *typed, *dialled, ("failure limit", limit)]
 
 
 def policy(stored: dict[str, Any]) -> str:
@@ -177,11 +179,3 @@ def policy(stored: dict[str, Any]) -> str:
 
 def said(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def secrets(job: Job) -> set[str]:
-    """The names of the job's parameters that nobody may read; all of them where its processor is gone."""
-    try:
-        return {one.name for one in processors.get(job.processor).parameters if one.secret}
-    except processors.UnknownProcessor:
-        return set(job.parameters)

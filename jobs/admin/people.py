@@ -2,18 +2,26 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, Count, OuterRef, QuerySet, Subquery, Sum, Value
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from batchweb.accounts import events, oidc, throttling
 from jobs.admin.base import Listed, age, link
 from jobs.limits import counted
-from jobs.models import Job, JobState, Quota, Upload
+from jobs.models import Job, JobState, Quota, Run, SecurityEvent, Upload
+from jobs.models.activity import Activity
+from jobs.models.quota import OF_JOB, OF_LINE, OF_RUN
 from jobs.models.states import UNFINISHED
 from jobs.quotas import MB
 
@@ -24,12 +32,36 @@ UNENDED: Final = Subquery(
     .filter(owner=OuterRef("pk"), state__in=(JobState.LOADING, *UNFINISHED))
     .order_by().values("owner").annotate(n=Count("pk")).values("n")
 )  # fmt: skip
-STORED: Final = Subquery(
-    Upload.objects.filter(~Q(file=""), owner=OuterRef("pk"))
-    .order_by().values("owner").annotate(n=Sum("size")).values("n")
-)  # fmt: skip
+
+
+def sum_of(column: Any, rows: QuerySet[Any], owner: str = "owner") -> Coalesce:
+    """The sum of a column over the rows of each person."""
+    sums = rows.filter(**{owner: OuterRef("pk")}).order_by().values(owner).annotate(n=Sum(column)).values("n")
+    return Coalesce(Subquery(sums, BigIntegerField()), Value(0))
+
+
+STORED: Final = (
+    sum_of("size", Upload.objects.exclude(file=""))
+    + sum_of(OF_JOB, Job.objects.all())
+    + sum_of(OF_RUN, Run.objects.all(), "job__owner")
+    + sum_of(OF_LINE, Activity.objects.all(), "job__owner")
+)
 
 admin.site.unregister(User)
+
+
+class ProviderInline(admin.TabularInline):  # type: ignore[type-arg]
+    """Which account of the company's sign-in is this person's."""
+
+    model = SocialAccount
+    fields = ("provider", "uid")
+    verbose_name = "account of the company's sign-in"
+    extra = 0
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "provider":
+            return forms.CharField(initial=oidc.COMPANY, widget=forms.HiddenInput)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
 class QuotaInline(admin.StackedInline):  # type: ignore[type-arg]
@@ -49,6 +81,7 @@ class PeopleAdmin(UserAdmin):  # type: ignore[type-arg]
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     inlines = (QuotaInline,)
+    actions = ("unlock", "end_sessions", "remove_second_factors")
     readonly_fields = ("last_login", "date_joined")
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
@@ -64,7 +97,8 @@ class PeopleAdmin(UserAdmin):  # type: ignore[type-arg]
 
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
         """The form for a new person only asks for a name and a password."""
-        return self.inlines if obj else ()
+        company = (ProviderInline,) if settings.OIDC_ISSUER and request.user.is_superuser else ()
+        return (*self.inlines, *company) if obj else ()
 
     # The list
 
@@ -83,7 +117,7 @@ class PeopleAdmin(UserAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="stored MB", ordering=STORED)
     def stored(self, person: Any) -> str:
-        return f"{(person.stored_bytes or 0) / MB:,.1f}"
+        return f"{int(person.stored_bytes) / MB:,.1f}"
 
     @admin.display(description="may have: jobs, MB")
     def may_have(self, person: User) -> str:
@@ -111,8 +145,31 @@ class PeopleAdmin(UserAdmin):  # type: ignore[type-arg]
         kept = [sentence for person in objs if (sentence := why_kept(person))]
         return ([], {}, set(), kept) if kept else super().get_deleted_objects(objs, request)
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        return {name: act for name, act in super().get_actions(request).items() if name != "delete_selected"}
+    def get_actions(self, request: HttpRequest, *place: Any, **named: Any) -> dict[str, Any]:
+        actions = super().get_actions(request, *place, **named)
+        found = {name: act for name, act in actions.items() if name != "delete_selected"}
+        return found if request.user.is_superuser else {}
+
+    @admin.action(description="Let them try to sign in again at once")
+    def unlock(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        for person in people:
+            throttling.forgive(person.get_username())
+            events.note(SecurityEvent.Kind.UNLOCKED, person.get_username(), person=person)
+        self.message_user(request, "They may try to sign in again.")
+
+    @admin.action(description="Remove their second factors")
+    def remove_second_factors(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        """For who lost all of them; whether they must set up a new one the settings say."""
+        for factor in Authenticator.objects.filter(user__in=people):
+            factor.delete()
+        self.message_user(request, "Their second factors are removed.")
+
+    @admin.action(description="Sign them out everywhere")
+    def end_sessions(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        for person in people:
+            if ended := events.end_sessions(person, but=request.session.session_key):
+                events.note(SecurityEvent.Kind.SESSION_ENDED, person.get_username(), f"{ended} ended", person=person)
+        self.message_user(request, "They are signed out.")
 
 
 def why_kept(person: User) -> str:

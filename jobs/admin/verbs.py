@@ -15,6 +15,7 @@ from django.urls import reverse
 
 from jobs import dispatch, numbers
 from jobs.admin.base import Looking
+from jobs.digits import number
 from jobs.limits import counted, items
 from jobs.models import Cause, Job
 from jobs.models.job import VERBS, JobQuerySet, Refused
@@ -142,8 +143,8 @@ def say(place: Looking, request: HttpRequest, outcomes: Sequence[tuple[Job, str,
 
 def back(request: HttpRequest, verb: Verb) -> HttpResponse | None:
     """To the job's page where the button was there; else the admin goes back to its list."""
-    page = request.POST.get("page", "")
-    if verb is DELETE or not page.isdecimal():
+    page = number(request.POST.get("page", ""))
+    if verb is DELETE or page is None:
         return None
     return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[page]))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from jobs.engine import context, failures
 from jobs.engine.context import Refusal, Ticket
+from jobs.engine.redaction import NOTHING, Redactor, redactor_of
 from jobs.engine.threads import Worker
 from jobs.engine.types import THROTTLED, RetryLater
 
@@ -18,6 +19,7 @@ class Here:
 
     def __init__(self, process: Callable[[Any], Any], surroundings: Context) -> None:
         context.listen()
+        surroundings.run(context.belong, process)
         self._process = process
         self._surroundings = surroundings
 
@@ -34,13 +36,18 @@ class Here:
             # A copy for each attempt (about 0.1 µs): what one item sets, the next does not see.
             return self._surroundings.copy().run(_call, self._process, ticket)
         except RetryLater as wait:
-            ticket.failure = Refusal(THROTTLED, str(wait), "", wait.seconds, wait.alone)
+            ticket.failure = Refusal(THROTTLED, self.redactor.redact(str(wait)), "", wait.seconds, wait.alone)
         except BaseException as error:
-            ticket.failure = failures.describe(error)
+            ticket.failure = failures.describe(error, self.redactor)
         finally:
             if ticket.log:
                 ticket.log = ticket.log.text
         return None
+
+    @property
+    def redactor(self) -> Redactor:
+        """What the texts of an attempt go through."""
+        return redactor_of(self._process)
 
     def reclaim(self, worker: Worker) -> bool:
         """A thread cannot be stopped from outside."""
@@ -65,6 +72,11 @@ class Unpickling:
     def __call__(self, payload: bytes) -> Any:
         """Call the function with the payload."""
         return self.load()(pickle.loads(payload))  # noqa: S301
+
+    @property
+    def redactor(self) -> Redactor:
+        """That of the function, as soon as there is one."""
+        return NOTHING if self._process is None else redactor_of(self._process)
 
     def load(self) -> Callable[[Any], Any]:
         """The function, imported now if it was not before."""

@@ -19,21 +19,25 @@ from contextlib import suppress
 from types import ModuleType
 from typing import Any, BinaryIO
 
-from jobs.engine import calls, context, wire
+from jobs.engine import calls, context, redaction, wire
 from jobs.engine.context import Ticket
 from jobs.engine.failures import describe
 from jobs.engine.threads import Worker
 
 # How long a child whose parent is gone may take to notice by itself.
 GRACE = 0.5
+# What computes leaves the processor to those who answer, its parent among them.
+NICE = 5
 
 
 def main(requests: int, answers: int) -> None:
     """Serve attempts until the parent closes the pipe."""
+    os.nice(NICE)
     # Programs that the user's code starts must not keep the pipes open after this process.
     os.set_inheritable(requests, False)
     os.set_inheritable(answers, False)
     threading.Thread(target=_die_with_parent, args=(requests,), daemon=True).start()
+    redaction.guard_output()
     with open(requests, "rb") as inlet, open(answers, "wb") as outlet:
         try:
             caller = calls.Here(_become(wire.receive(inlet)), contextvars.copy_context())
@@ -58,7 +62,7 @@ def _answer(outlet: BinaryIO, caller: calls.Here, request: tuple[int, int, bytes
             return
         except BaseException as error:
             # A result that cannot be pickled is the item's failure.
-            ticket.failure = describe(error)
+            ticket.failure = describe(error, caller.redactor)
     wire.send(outlet, ("failure", ticket.failure, ticket.log))
 
 

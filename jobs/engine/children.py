@@ -20,6 +20,7 @@ from typing import Any
 
 from jobs.engine import context, failures, wire
 from jobs.engine.context import Ticket
+from jobs.engine.redaction import redactor_of
 from jobs.engine.threads import Worker
 from jobs.engine.types import WORKER_DIED
 
@@ -149,6 +150,7 @@ class InChild:
             pickled = pickle.dumps(process, pickle.HIGHEST_PROTOCOL)
         except Exception as error:
             raise TypeError(f"For processes the function must be importable from a module: {error}") from error
+        self._process = process
         self._setup = {
             "path": list(sys.path),
             "pythonpath": os.environ.get("PYTHONPATH"),
@@ -177,7 +179,7 @@ class InChild:
                 return pickle.loads(answer)  # noqa: S301
             ticket.failure = answer
         except BaseException as error:
-            ticket.failure = failures.describe(error)
+            ticket.failure = failures.describe(error, redactor_of(self._process))
         return None
 
     def reclaim(self, worker: Worker) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import FrozenInstanceError, dataclass
 from typing import Any
 
 from jobs.engine.failures import clip
+from jobs.engine.redaction import redactor_of
 from jobs.engine.types import Attempt, Failure
 
 LOG_BYTES = 16_000
@@ -19,23 +20,24 @@ OWN = "jobs.engine.attempt"
 class AttemptContext:
     """The attempt that runs: whatever is logged through `logger` becomes the attempt's log."""
 
-    __slots__ = ("_ticket", "number", "position")
+    __slots__ = ("_process", "_ticket", "number", "position")
 
-    def __init__(self, ticket: Ticket) -> None:
+    def __init__(self, ticket: Ticket, process: Any = None) -> None:
         self._ticket = ticket
+        self._process = process
         self.position = ticket.position
         self.number = ticket.number
 
     @property
     def logger(self) -> logging.Logger:
         """Most items never log, so the logger is made when it is asked for."""
-        return _logger_of(self._ticket)
+        return _logger_of(self._ticket, self._process)
 
 
-def _logger_of(ticket: Ticket) -> AttemptLogger:
+def _logger_of(ticket: Ticket, process: Any) -> AttemptLogger:
     logger = ticket.log
     if not isinstance(logger, AttemptLogger):
-        logger = AttemptLogger()
+        logger = AttemptLogger(process)
         # Code that outlives its attempt may go on logging, but nobody hears it.
         with suppress(FrozenInstanceError):
             ticket.log = logger
@@ -49,10 +51,11 @@ def said(ticket: Ticket) -> str:
 
 
 class AttemptLogger(logging.Logger):
-    """Keeps what is logged as text, up to 16 kB; it needs no handler and passes nothing on."""
+    """Keeps what is logged as text, without secrets, up to 16 kB; it needs no handler and passes nothing on."""
 
-    def __init__(self) -> None:
+    def __init__(self, process: Any = None) -> None:
         super().__init__(OWN)
+        self._process = process
         self._lines: list[str] = []
         self._size = 0
         self._last: logging.LogRecord | None = None
@@ -62,7 +65,7 @@ class AttemptLogger(logging.Logger):
         if self._size > LOG_BYTES or record is self._last:
             return
         self._last = record
-        line = clip(_line(record), LOG_BYTES)
+        line = clip(redactor_of(self._process).cut(_line(record), LOG_BYTES), LOG_BYTES)
         self._size += len(line.encode()) + 1
         self._lines.append(line)
 
@@ -77,7 +80,7 @@ def _line(record: logging.LogRecord) -> str:
         return (_own if record.name == OWN else _named).format(record)
     except Exception:
         # A wrong number of arguments is the log line's trouble, not the item's.
-        return f"{record.levelname} {record.msg!r:.2000}"
+        return f"{record.levelname} {record.msg!r}"
     finally:
         # Others format it after this, each in their own way.
         record.exc_text = None
@@ -129,12 +132,15 @@ class Ticket:
 
 
 _running: ContextVar[Ticket] = ContextVar("jobs.engine.attempt")
+# What runs in the attempts: it knows the secrets that no text of theirs may hold.
+_process: ContextVar[Any] = ContextVar("jobs.engine.process", default=None)
 enter = _running.set
+belong = _process.set
 
 
 def current() -> AttemptContext:
     """The attempt that this code runs in; LookupError outside of one."""
-    return AttemptContext(_running.get())
+    return AttemptContext(_running.get(), _process.get())
 
 
 class Listener:
@@ -153,7 +159,7 @@ class Listener:
         ticket = _running.get(None)
         if ticket is not None and name != OWN and isinstance(level, int) and level >= logging.INFO:
             with suppress(Exception):
-                _logger_of(ticket).handle(record)
+                _logger_of(ticket, _process.get()).handle(record)
         return record
 
 

@@ -164,6 +164,9 @@ class Coordinator:
     # One turn: everything that depends on the clock.
 
     def _turn(self) -> None:
+        if self.pool.broken is not None:
+            # Its item will never come back, and whoever waits for it would wait for ever.
+            raise RuntimeError("A thread of the batch has died.") from self.pool.broken
         now = monotonic()
         if now >= self.beat_at:
             self._beat(now)

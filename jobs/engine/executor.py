@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from queue import Empty
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import Any
 
 # Threads are made only for calls that were submitted, so the executor's own limit can be out of the way.
 UNLIMITED = 1_000_000
@@ -17,14 +21,17 @@ class Executor(ThreadPoolExecutor):
     on a busy machine: 200 threads on 5,000 items of 10 ms reach 0.77 of the possible speed so, whatever they do. Here
     `start` comes after it, and each new thread starts the next one before its own call: they reach 0.80 to 0.88, as
     plain threads do that only sleep (0.80 to 0.89). They are daemons, because a call may hang for ever in the user's
-    code, and must not keep the interpreter from exiting.
+    code, and must not keep the interpreter from exiting; the standard ones are joined there.
     """
 
-    def __init__(self, name: str) -> None:
-        super().__init__(UNLIMITED)
+    def __init__(self, name: str, died: Callable[[BaseException], object]) -> None:
+        """`died` is told, in the thread, what a call has raised. The calls are the engine's own: none ever should."""
+        super().__init__(UNLIMITED, name)
         self._name = name
+        self._calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._starting = threading.Lock()
         self._wanted = 0
+        self._died = died
         # Those that run, each after the one that started it.
         self._started: dict[threading.Thread, None] = {}
 
@@ -32,6 +39,14 @@ class Executor(ThreadPoolExecutor):
     def threads(self) -> list[threading.Thread]:
         """The threads that run now."""
         return list(self._started)
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """The future of a call, whose thread comes with one of the next `start`."""
+        future: Future[Any] = Future()
+        self._calls.append((future, partial(call, *args, **kwargs)))
+        with self._starting:
+            self._wanted += 1
+        return future
 
     def start(self) -> bool:
         """Start a thread if a call waits for one; False when the system lets none start for now."""
@@ -51,23 +66,31 @@ class Executor(ThreadPoolExecutor):
             return False
         return True
 
-    def close(self) -> None:
-        """Drop the calls that no thread has begun, and wait for nothing."""
-        with self._starting:
-            self._wanted = 0
-        self.shutdown(wait=False, cancel_futures=True)
-
-    def _adjust_thread_count(self) -> None:
-        # Called by `submit` under its locks.
-        with self._starting:
-            self._wanted += 1
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls; with `cancel_futures` drop those that no thread has begun."""
+        if cancel_futures:
+            with self._starting:
+                self._wanted = 0
+            with suppress(IndexError):
+                while True:
+                    self._calls.popleft()[0].cancel()
+        super().shutdown(wait=False)
+        if wait:
+            for thread in self.threads:
+                thread.join()
 
     def _serve(self) -> None:
-        try:
-            call = self._work_queue.get_nowait()
-        except Empty:
-            call = None
-        if call is not None:
+        with suppress(IndexError):
+            future, call = self._calls.popleft()
             self.start()
-            call.run()
+            self._run(future, call)
         del self._started[threading.current_thread()]
+
+    def _run(self, future: Future[Any], call: Callable[[], Any]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+            self._died(error)

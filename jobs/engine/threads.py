@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Protocol
@@ -77,7 +77,9 @@ class Pool:
         self._idle: deque[Worker] = deque()
         self._waking = False
         self._closed = False
-        self._executor = Executor("batch")
+        # What a thread died of, which none should.
+        self.broken: BaseException | None = None
+        self._executor = Executor("batch", self._break)
         # All whose threads run, lost and leaving ones too.
         self._crew: dict[Worker, None] = {}
 
@@ -156,7 +158,7 @@ class Pool:
     def close(self) -> None:
         """Tell all threads to stop, and wait a moment for those that can."""
         self._closed = True
-        self._executor.close()
+        self._executor.shutdown(wait=False, cancel_futures=True)
         self.recall()
         for worker in self.workers:
             worker.leaving = True
@@ -167,8 +169,10 @@ class Pool:
         limit = monotonic() + GRACE
         # Each was started by one before it, so none is still to be started when its turn comes.
         for thread in self._executor.threads:
-            if thread not in hanging:
-                thread.join(max(0.0, limit - monotonic()))
+            # A generator that nobody closed is closed by the interpreter's end, where newer Pythons join nothing.
+            with suppress(RuntimeError):
+                if thread not in hanging:
+                    thread.join(max(0.0, limit - monotonic()))
 
     def _dismiss(self, workers: list[Worker]) -> None:
         for worker in workers:
@@ -189,6 +193,10 @@ class Pool:
             self._wake()
         self._caller.release(worker)
         del self._crew[worker]
+
+    def _break(self, error: BaseException) -> None:
+        self.broken = error
+        self._bell.ring()
 
     def _work(self, worker: Worker) -> None:
         todo, done, idle, asleep = self.todo, self.done, self._idle, self._bell.asleep
@@ -272,6 +280,10 @@ class Running(Mapping[int, float]):
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._now())
+
+    def items(self) -> ItemsView[int, float]:
+        """All of it at one moment: between a position and its time an attempt may have ended."""
+        return self._now().items()
 
     def __len__(self) -> int:
         return len(self._now())

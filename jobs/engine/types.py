@@ -126,7 +126,7 @@ class Pulse:
 
     def kept(self) -> Pulse:
         """The same, with what runs at this moment."""
-        return replace(self, running=dict(self.running))
+        return replace(self, running=dict(self.running.items()))
 
     @property
     def in_flight(self) -> int:

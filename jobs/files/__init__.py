@@ -1,5 +1,6 @@
 """Rows in and rows out: recognises files, reads them row by row, and writes results. No Django."""
 
+from jobs.files.batching import batched
 from jobs.files.columntypes import column_types, guess_type
 from jobs.files.encoding import title as encoding_title
 from jobs.files.formula import guard, unguard
@@ -7,7 +8,7 @@ from jobs.files.lines import Readable
 from jobs.files.naming import KEY_COLUMNS, Name, naming
 from jobs.files.payload import Picker, cells, columns_of
 from jobs.files.pipe import Pipe
-from jobs.files.reading import Reader, open_rows, read, recognise, sheets
+from jobs.files.reading import Reader, Rows, open_rows, read, recognise, sheets
 from jobs.files.report import REFUSED, Check, Findings, Group, Preflight, Problem, Report, preflight
 from jobs.files.shape import LIMITS, Limits, Partial, Reason, Row, Shape, Unreadable
 from jobs.files.sheetwriter import COLUMNS, workbook
@@ -45,9 +46,11 @@ __all__ = [
     "Report",
     "Result",
     "Row",
+    "Rows",
     "Shape",
     "Table",
     "Unreadable",
+    "batched",
     "cells",
     "column_types",
     "columns_of",

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 TEXT = "text"
+JSON = "JSON"
+LOOKED_AT: Final = 300  # characters of a cell: of what is longer they say enough
 _DATE = r"(\d{4}-\d\d?-\d\d?|\d{4}/\d\d?/\d\d?|\d\d?\.\d\d?\.(\d{4}|\d\d)|\d\d?/\d\d?/(\d{4}|\d\d))"
 _TIME = r"\d\d?:\d\d(:\d\d([.,]\d+)?)?\s?([ap]m)?"
-_ADDRESS = r"\w[\w+.-]*://\S+|www\.\S+\.\S+|mailto:\S+|[^\s@]+@[^\s@]+\.[^\s@.]+"
-
-
-def _matcher(pattern: str) -> Callable[[str], object]:
-    return re.compile(pattern, re.IGNORECASE).fullmatch
+_ADDRESS = r"\w[\w+.-]*://\S+|www\.\S[^\s.]*+\.\S++|mailto:\S+|[^\s@]+@[^\s@]+\.[^\s@.]+"
 
 
 def _is_json(cell: str) -> bool:
@@ -27,13 +26,15 @@ def _is_json(cell: str) -> bool:
 
 
 # In this order: what is a whole number is a number too. A leading zero makes a postcode or a phone number: text.
-TYPES: Mapping[str, Callable[[str], object]] = {
-    "whole number": _matcher(r"[-+]?(0|[1-9]\d*|[1-9]\d{0,2}(,\d{3})+)"),
-    "number": _matcher(r"[-+]?((0|[1-9]\d*|[1-9]\d{0,2}(,\d{3})+)([.,]\d+|\.)?|\.\d+)(e[-+]?\d+)?\s?%?"),
-    "date": _matcher(rf"{_DATE}([T ]\s*{_TIME}(\s?(Z|UTC|[+-]\d\d:?\d\d))?)?|{_TIME}"),
-    "true/false": _matcher("true|false|yes|no"),
-    "address": _matcher(_ADDRESS),
-    "JSON": _is_json,
+TYPES: Final[Mapping[str, re.Pattern[str]]] = {
+    name: re.compile(pattern, re.IGNORECASE)
+    for name, pattern in {
+        "whole number": r"[-+]?(0|[1-9]\d*|[1-9]\d{0,2}(,\d{3})+)",
+        "number": r"[-+]?((0|[1-9]\d*|[1-9]\d{0,2}(,\d{3})+)([.,]\d+|\.)?|\.\d+)(e[-+]?\d+)?\s?%?",
+        "date": rf"{_DATE}([T ]\s*{_TIME}(\s?(Z|UTC|[+-]\d\d:?\d\d))?)?|{_TIME}",
+        "true/false": "true|false|yes|no",
+        "address": _ADDRESS,
+    }.items()
 }
 
 
@@ -46,5 +47,9 @@ def column_types(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
 def guess_type(cells: Iterable[str]) -> str:
     """The narrowest type that fits every cell that is not empty; text where none does, or there is no such cell."""
     filled = {cell.strip() for cell in cells} - {""}
-    fitting = (name for name, fits in TYPES.items() if filled and all(map(fits, filled)))
-    return next(fitting, TEXT)
+    if not filled:
+        return TEXT
+    for name in TYPES:
+        if all(TYPES[name].fullmatch(cell, 0, LOOKED_AT) for cell in filled):
+            return name
+    return JSON if all(map(_is_json, filled)) else TEXT

@@ -14,7 +14,7 @@ from io import BytesIO
 from itertools import islice
 from typing import Any
 
-from jobs.files.jsonlines import SPACE, Columns, bad, decoder, judged, over, row
+from jobs.files.jsonlines import SPACE, VALUES, Columns, bad, decoder, has_too_many, judged, over, row
 from jobs.files.lines import Lines
 from jobs.files.shape import LONG, SAMPLE, Limits, Reason, Row, Shape, Unreadable
 
@@ -26,7 +26,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _STRUCTURE = re.compile(r"""["\[\]{},]""")
 _INNER = re.compile(r"""["\[\]{}]""")
 _QUOTED = re.compile(r'["\\]')
-_BREAK = re.compile(r"[ \t]*[\r\n][ \t\r\n]*")  # outside of strings, for no string may hold one
+_BREAK = re.compile(r"(?<![ \t])[ \t]*+[\r\n][ \t\r\n]*+")  # outside of strings, for no string may hold one
 
 SEVERAL = "The JSON document holds more than one array of rows; save one of them as a file."
 
@@ -46,18 +46,37 @@ class Window:
         self.text = ""
         self.at = 0
         self._ended = False
+        self._back: list[tuple[str, int]] = []
 
     def grow(self) -> bool:
         """Makes the piece at least twice as long; False at the end, and where a value would get too long."""
         left = len(self.text) - self.at
         if self._ended or left > self._longest:
             return False
-        more = self._lines.read(max(PIECE, left))
+        more = self._read(max(PIECE, left))
         if not more:
             self._ended = True
             return False
         self.text, self.at = self.text[self.at :] + more, 0
         return True
+
+    def _read(self, size: int) -> str:
+        """The text that comes next, first of what was put back."""
+        if not self._back:
+            return self._lines.read(size)
+        text, at = self._back.pop()
+        if at + size < len(text):
+            self._back.append((text, at + size))
+        return text[at : at + size]
+
+    def settle(self) -> None:
+        """Puts back what was read for a long value and is not needed for short ones.
+
+        An error of the decoder counts the line breaks before it, so what stands before has to be short.
+        """
+        if len(self.text) > 2 * PIECE and self.at < len(self.text):
+            self._back.append((self.text[self.at :], 0))
+            self.text, self.at, self._ended = "", 0, False
 
     def peek(self) -> str:
         """The next character that is no space, and goes to it; empty at the end."""
@@ -74,8 +93,13 @@ class Window:
                 return self.text[at : at + 1]
 
     def decode(self) -> tuple[Any, int]:
-        """The value that begins here, and where it ends. Raises ValueError or RecursionError."""
+        """The value that begins here, and where it ends. Raises ValueError or RecursionError.
+
+        Also where it may hold too many values, as far as it is here: half of it would take memory, too.
+        """
         while True:
+            if has_too_many(self.text, self.at):
+                raise ValueError("too many values")
             try:
                 value, end = _scan(self.text, self.at)
             except json.JSONDecodeError as error:
@@ -140,6 +164,7 @@ class Document:
     def _values(self) -> Iterator[Row]:
         while True:
             self._number += 1
+            self._window.settle()
             self._window.peek()
             try:
                 yield self._row()
@@ -226,6 +251,8 @@ def find(text: str) -> str | None:
 
     None where this is no such document. Raises Unreadable where it holds several arrays of objects.
     """
+    if has_too_many(text):
+        text = text[:VALUES]  # that few characters hold no more
     at = _end_of_space(text, 0)
     if text[at : at + 1] == "[":
         return "" if _begins_array(text, at) else None

@@ -1,15 +1,18 @@
 """The guard of spreadsheet cells: a program that opens the file must not take a cell for a formula.
 
-The rule is the one of OWASP ASVS 1.2.10, made exactly invertible so that a corrected file comes back as it was.
+The rule is the one of OWASP ASVS 1.2.10, made exactly invertible so that a corrected file comes back as it was. Where
+people write full-width characters, programs take ＝ for =, and so the others that Unicode has for these.
 """
 
 from __future__ import annotations
 
 import re
 
-FIRST = frozenset("'=+-@\t\r\n\0")  # a cell that begins otherwise needs no look
+SIGNS = "=＝﹦⁼₌+＋﹢⁺₊﬩-－﹣@＠﹫"
+BEGINS = SIGNS + "\t\r\n\0"
+FIRST = frozenset("'" + BEGINS)  # a cell that begins otherwise needs no look
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n\0]")
+_FORMULA = re.compile(f"'*[{re.escape(BEGINS)}]")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 

@@ -14,14 +14,15 @@ COMMON = frozenset(
         *("website", "word"),
     ]
 )
+LOOKED_AT = 300  # characters of a cell: of what is longer they say enough
 _DATA = re.compile(
-    r"""\s*(
-        [-+]?[$€£]?\s?\d[\d\s.,:/%eE+-]*            # numbers, dates, times, percentages
-      | \w+://\S* | www\.\S+ | \S+@\S+\.\w+         # addresses
+    r"""
+        [-+]?[$€£]?\s?\d[\d\s.,:/%eE+-]*+           # numbers, dates, times, percentages
+      | \w++://\S*+ | www\.\S++ | \S[^\s@]*+@\S+\.\w+    # addresses
       | true | false | null | none | nan
       | [0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+          # UUIDs
       | [\[{].*                                     # JSON
-    )\s*""",
+    """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 _IDENTIFIER = re.compile(r"[^\W\d][\w.-]*")
@@ -31,10 +32,10 @@ def is_header(records: Sequence[Sequence[str]]) -> bool:
     """A guess from the first records: names are no data themselves, and short, unique and unlike what stands below."""
     first, body = records[0], records[1:]
     named = [cell for cell in first if cell.strip()]
-    if not named or any(map(_DATA.fullmatch, named)):
+    if not named or any(map(_is_data, named)):
         return False
     columns = [[row[at] for row in body if at < len(row) and row[at].strip()] for at in range(len(first))]
-    if len(first) > 1 and any(map(_is_data, columns)):
+    if len(first) > 1 and any(map(_holds_data, columns)):
         return True
     if len(set(named)) < len(first) or not all(map(_is_short, named)):
         return False
@@ -47,9 +48,10 @@ def column_names(cells: Sequence[str]) -> tuple[str, ...]:
     """The header's cells, made unique: an empty one becomes `column 3`, a second `name` becomes `name 2`."""
     taken = {cell for cell in cells if cell.strip()}
     names: dict[str, None] = {}
+    numbers: dict[str, int] = {}  # the last one that was given to a name, so that a thousand of it are no million looks
     for position, cell in enumerate(cells, 1):
-        fresh = cell if cell.strip() else _free(f"column {position}", taken)
-        name = _free(fresh, taken, 2) if fresh in names else fresh
+        fresh = cell if cell.strip() else _free(f"column {position}", taken, numbers)
+        name = _free(fresh, taken, numbers) if fresh in names else fresh
         taken.add(name)
         names[name] = None
     return tuple(names)
@@ -64,9 +66,13 @@ def _is_short(cell: str) -> bool:
     return len(cell.split()) <= 6 and len(cell) <= 60 and cell[-1] not in ".?!"
 
 
-def _is_data(column: Sequence[str]) -> bool:
-    """Whether a column holds mostly numbers, dates, addresses: what no name looks like."""
-    return sum(_DATA.fullmatch(cell) is not None for cell in column) * 5 > len(column) * 4
+def _is_data(cell: str) -> bool:
+    """Whether it is a number, a date, an address: what no name looks like."""
+    return _DATA.fullmatch(cell.strip(), 0, LOOKED_AT) is not None
+
+
+def _holds_data(column: Sequence[str]) -> bool:
+    return sum(map(_is_data, column)) * 5 > len(column) * 4
 
 
 def _names_one_column(cell: str, body: Sequence[str]) -> bool:
@@ -75,14 +81,15 @@ def _names_one_column(cell: str, body: Sequence[str]) -> bool:
         return True
     if not body or not _IDENTIFIER.fullmatch(cell):
         return False
-    unlike = sum(1 for item in body if _DATA.fullmatch(item) or len(item.split()) > 2)
+    unlike = sum(1 for item in body if _is_data(item) or len(item.split()) > 2)
     return unlike * 10 >= len(body) * 9
 
 
-def _free(name: str, taken: set[str], number: int = 1) -> str:
+def _free(name: str, taken: set[str], numbers: dict[str, int]) -> str:
     """The name itself, or with the first number that makes it new."""
-    candidate = name if number == 1 else f"{name} {number}"
+    candidate, number = name, numbers.get(name, 1)
     while candidate in taken:
         number += 1
         candidate = f"{name} {number}"
+    numbers[name] = number
     return candidate

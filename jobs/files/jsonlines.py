@@ -13,7 +13,10 @@ from jobs.files.payload import BARE, first_surrogate, quote, shortened
 from jobs.files.shape import BROKEN, DEEP, LIMITS, LONG, MANY, Limits, Reason, Row, Shape
 
 SPACE = " \t\r\n"
+LONGEST = 10_000  # characters of a key that becomes a column: all of them stay in memory
+VALUES = 300_000  # of one row: an empty list takes 30 times its text, and pages take apart no more
 
+_NESTING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+|[\[\]{}]', re.DOTALL)
 _LINE_ENDS = re.compile(r"[\r\n]+")
 
 
@@ -41,7 +44,12 @@ class Columns:
         if fields.keys() <= self._names.keys():
             return
         for name in fields:
-            if len(self._names) < self._limit and not first_surrogate(name) and "\0" not in name:
+            if (
+                len(self._names) < self._limit
+                and len(name) <= LONGEST
+                and not first_surrogate(name)
+                and "\0" not in name
+            ):
                 self._names.setdefault(name)
 
     def names(self) -> tuple[str, ...]:
@@ -84,9 +92,14 @@ def bad(text: str, reason: str) -> Row:
 
 def parse(text: str, limits: Limits) -> tuple[Any, str]:
     """The value of one line and an empty reason, or None and why it is not one."""
+    if has_too_many(text):
+        return None, _too_many()
     try:
         value = decoder.decode(text)
     except json.JSONDecodeError as error:
+        # How deep the decoder itself goes before it gives up depends on the version of Python.
+        if nests_deeper(text, limits.json_depth):
+            return None, _too_deep(limits)
         message = error.msg[:1].lower() + error.msg[1:].removesuffix(" at")
         return None, Reason(BROKEN, f"is not valid JSON: {message} at character {error.pos + 1}")
     except RecursionError:
@@ -98,6 +111,18 @@ def parse(text: str, limits: Limits) -> tuple[Any, str]:
     return value, over(text, value, limits)
 
 
+def nests_deeper(text: str, most: int) -> bool:
+    """Whether brackets stand more than `most` deep in a text, broken or not; those in strings do not count."""
+    if text.count("[") + text.count("{") <= most:
+        return False
+    level = 0
+    for found in _NESTING.finditer(text):
+        level += (found[0] in "[{") - (found[0] in "]}")
+        if level > most:
+            return True
+    return False
+
+
 def spelled(text: str, limits: Limits = LIMITS) -> str:
     """The text as one line where it spells a JSON value, else nothing."""
     # Inside of strings JSON allows no line ends as they are.
@@ -106,6 +131,8 @@ def spelled(text: str, limits: Limits = LIMITS) -> str:
 
 def over(text: str, value: Any, limits: Limits) -> str:
     """Why a value goes over a limit, or nothing."""
+    if has_too_many(text):
+        return _too_many()
     # Counting brackets is far cheaper than walking the value, and nearly always enough.
     if text.count("[") + text.count("{") > limits.json_depth and depth(value) > limits.json_depth:
         return _too_deep(limits)
@@ -121,8 +148,19 @@ def over(text: str, value: Any, limits: Limits) -> str:
 def _long_string(value: dict[str, Any], limits: Limits) -> str:
     for key, item in value.items():
         if isinstance(item, str) and len(item) > limits.cell_chars:
-            return Reason(LONG, f"has {len(item):,} characters in column {key}, the limit is {limits.cell_chars:,}")
+            return Reason(
+                LONG, f"has {len(item):,} characters in column {key[:80]}, the limit is {limits.cell_chars:,}"
+            )
     return ""
+
+
+def has_too_many(text: str, start: int = 0) -> bool:
+    """Whether a text may hold more values than memory has room for; commas in its strings count, too."""
+    return len(text) - start > VALUES and sum(text.count(mark, start) for mark in ",[{") > VALUES
+
+
+def _too_many() -> str:
+    return Reason(MANY, f"holds more than {VALUES:,} values")
 
 
 def _too_deep(limits: Limits) -> str:

@@ -22,6 +22,7 @@ _space = re.compile(r"[ \t\r\n]*").match
 class _Number(float):
     """A float that remembers how it was written, so that 10.50 stays 10.50 in a result."""
 
+    __slots__ = ("text",)
     text: str
 
 

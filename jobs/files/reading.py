@@ -13,13 +13,27 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from io import BytesIO
-from typing import IO, Unpack, cast
+from typing import IO, Protocol, Unpack, cast
 
 from jobs.files import documents, jsonlines, plaintext, sheetrows, tabular, unpacking, workbook
 from jobs.files.encoding import guess, title
 from jobs.files.lines import CHUNK, Lines, Readable, Replay, take_head
 from jobs.files.shape import LIMITS, Given, Limits, Row, Shape, Unreadable
 from jobs.files.sniffing import sniff
+
+
+class Rows(Protocol):
+    """The rows of a file, once, and what is known of it by then."""
+
+    shape: Shape
+    rows: int
+    blank: int
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those of the shape, and those that came up later."""
+
+    def __iter__(self) -> Iterator[Row]: ...
 
 
 class Reader(Iterator[Row]):

@@ -14,7 +14,7 @@ from jobs.files.duplicates import Seen
 from jobs.files.lines import Readable
 from jobs.files.naming import KEY_COLUMNS, naming
 from jobs.files.payload import cells
-from jobs.files.reading import Reader, open_rows
+from jobs.files.reading import Rows, open_rows
 from jobs.files.shape import LIMITS, SAMPLE, Given, Limits, Reason, Row
 
 SHOWN = 1_000  # bad rows that a report lists
@@ -131,7 +131,7 @@ class Findings:
             self._bad.append((problem.row, problem.reason))
         return (problem,)
 
-    def report(self, reader: Reader) -> Report:
+    def report(self, reader: Rows) -> Report:
         """What was met up to now of the reader's file."""
         shape, columns = reader.shape, reader.columns
         duplicates = self._groups.get(DUPLICATE, Group(DUPLICATE)).count
@@ -161,7 +161,7 @@ class Preflight(Iterator[Problem]):
     the end or before.
     """
 
-    def __init__(self, reader: Reader, keys: Sequence[str] = KEY_COLUMNS, check: Check | None = None) -> None:
+    def __init__(self, reader: Rows, keys: Sequence[str] = KEY_COLUMNS, check: Check | None = None) -> None:
         self.reader = reader
         self._name = naming(reader.shape, "", keys)
         self._findings = Findings(check)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypedDict
 FORMATS = ("csv", "tsv", "jsonl", "json", "xlsx", "text")
 TABULAR = ("csv", "tsv", "xlsx", "text")
 SAMPLE = 200  # rows that guesses are made from
+ROOM = 4_000_000  # characters of these rows, where they are large
 
 
 class Unreadable(Exception):
@@ -47,7 +48,7 @@ class Limits:
     """How much of a file is accepted. Going over one of them is a bad row, or Unreadable where no row can be named.
 
     `unpacked_bytes` counts what gzip or a workbook holds, `ratio` is how many times larger than the file that may be
-    (looked at from `RATIO_FROM` bytes on), `shared_bytes` the parts of a workbook that are no rows and stay in memory.
+    (looked at from `RATIO_FROM` bytes on), `shared_bytes` the texts that a workbook's cells share: they stay in memory.
     """
 
     columns: int = 2_000

@@ -12,21 +12,22 @@ from functools import lru_cache
 from typing import NamedTuple
 from xml.parsers import expat
 
+from jobs.files.memory import Growth
 from jobs.files.shape import Limits, Unreadable
 from jobs.files.styles import Styles, number_text
-from jobs.files.xmlparts import MAIN, PIECE, parse, parser_of
+from jobs.files.texts import SOUND, TEXT, Texts, unescaped
+from jobs.files.unpacking import check_size
+from jobs.files.xmlparts import MAIN, PIECE, parser_of
 
 ROWS = 1_048_576  # of a sheet, says the format
 DAMAGED = (
     zipfile.BadZipFile, zlib.error, expat.ExpatError, EOFError, NotImplementedError, RuntimeError, ValueError
 )  # fmt: skip
 
-_ROW, _CELL, _VALUE, _TEXT = (MAIN + name for name in ("row", "c", "v", "t"))
-_ITEM, _SOUND = (MAIN + name for name in ("si", "rPh"))
-_OPENS = {_VALUE: True, _TEXT: True, _SOUND: False}  # whether the text in an element is the cell's
+_ROW, _CELL, _VALUE = (MAIN + name for name in ("row", "c", "v"))
+_OPENS = {_VALUE: True, TEXT: True, SOUND: False}  # whether the text in an element is the cell's
 _COLUMN = re.compile("[A-Za-z]{1,3}")
 _DIGITS = "0123456789"
-_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
 class Record(NamedTuple):
@@ -45,7 +46,7 @@ class _Cells:
     """What expat says of the sheet, gathered until a row is whole."""
 
     styles: Styles
-    texts: list[str]
+    texts: Texts
     limits: Limits
     done: list[Record | None] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)
@@ -59,6 +60,7 @@ class _Cells:
     text: list[str] = field(default_factory=list)
     size: int = 0
     quiet: int = 0
+    shared: int = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self.quiet = 0
@@ -70,7 +72,7 @@ class _Cells:
 
     def end(self, name: str) -> None:
         self.quiet = 0
-        if name in (_VALUE, _TEXT):
+        if name in (_VALUE, TEXT):
             self.open = False
         elif name == _CELL:
             if self.text:
@@ -93,7 +95,8 @@ class _Cells:
         self.cells = []
 
     def _begin_cell(self, attributes: dict[str, str]) -> None:
-        self.column = _number(attributes.get("r", "").rstrip(_DIGITS)) or self.column + 1
+        letters = attributes.get("r", "").rstrip(_DIGITS)
+        self.column = (_number(letters) if len(letters) < 4 else 0) or self.column + 1
         self.kind = attributes.get("t", "n")
         style = attributes.get("s", "0")
         self.style = int(style) if style.isdecimal() else 0
@@ -103,7 +106,11 @@ class _Cells:
         shown = self._shown(text)
         self.text = []
         # A text that many cells share is long in each of them.
-        if not shown or (self.kind == "s" and self._is_too_long(len(shown))):
+        if self.kind == "s":
+            self.shared += len(shown)
+            if self._is_too_long(len(shown)):
+                return
+        if not shown:
             return
         column = self.column
         if column > self.width:
@@ -131,14 +138,20 @@ class _Cells:
             return self.texts[at]
         if self.kind == "b":
             return "TRUE" if text.strip() == "1" else "FALSE"
-        return _unescaped(text)
+        return unescaped(text)
 
 
 class Sheet:
-    """The rows of a sheet, None for each blank one between two that are filled. `read` counts bytes of its XML."""
+    """The rows of a sheet, None for each blank one between two that are filled. `read` counts bytes of its XML.
 
-    def __init__(self, archive: zipfile.ZipFile, path: str, styles: Styles, texts: list[str], limits: Limits) -> None:
+    `packed` are the bytes of the whole workbook, of which only so much may come.
+    """
+
+    def __init__(
+        self, archive: zipfile.ZipFile, path: str, styles: Styles, texts: Texts, limits: Limits, packed: int
+    ) -> None:
         self._archive = archive
+        self._packed = packed
         self._path = path
         self._limits = limits
         self._cells = _Cells(styles, texts, limits)
@@ -147,15 +160,18 @@ class Sheet:
     def rows(self, most: float = math.inf) -> Iterator[Record | None]:
         """Those in the first `most` bytes of the sheet, all unless told. Raises Unreadable where it is damaged."""
         cells = self._cells
-        parser = parser_of(cells)
+        parser, growth = parser_of(cells), Growth()
         for piece in self._pieces():
             self.read += len(piece)
             if self.read > most:
                 return
             cells.quiet += len(piece)
             self._parse(parser, piece)
+            growth.check()
             if cells.quiet > self._limits.row_bytes:
                 raise Unreadable(f"The sheet is damaged near row {cells.row:,}.")
+            # What cells share is small in the file and comes out once for each of them.
+            check_size(self.read + cells.shared, self._packed, self._limits)
             yield from cells.done
             cells.done.clear()
 
@@ -175,38 +191,6 @@ class Sheet:
         yield b""
 
 
-class _Texts:
-    """The texts that cells refer to by number; what says how they are pronounced is left out."""
-
-    def __init__(self) -> None:
-        self.found: list[str] = []
-        self._runs: list[str] = []
-        self._wanted = self._sound = False
-
-    def start(self, name: str, _: dict[str, str]) -> None:
-        self._wanted = name == _TEXT and not self._sound
-        self._sound = self._sound or name == _SOUND
-
-    def end(self, name: str) -> None:
-        self._wanted = False
-        if name == _SOUND:
-            self._sound = False
-        elif name == _ITEM:
-            self.found.append(_unescaped("".join(self._runs)))
-            self._runs.clear()
-
-    def data(self, text: str) -> None:
-        if self._wanted:
-            self._runs.append(text)
-
-
-def shared_strings(archive: zipfile.ZipFile, path: str) -> list[str]:
-    """All texts of a workbook that are kept apart from its sheets."""
-    texts = _Texts()
-    parse(archive, path, texts)
-    return texts.found
-
-
 @lru_cache(1 << 15)
 def _number(letters: str) -> int:
     """A column's number, from 1; 0 where the letters are none."""
@@ -216,8 +200,3 @@ def _number(letters: str) -> int:
     for letter in letters.upper():
         number = number * 26 + ord(letter) - 64
     return number
-
-
-def _unescaped(text: str) -> str:
-    """XML cannot hold control characters: Excel writes _x000D_ for one."""
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import IO
 
+from jobs.files.batching import batched
 from jobs.files.header import column_names, is_header, numbered
-from jobs.files.payload import array_text, shortened
-from jobs.files.shape import SAMPLE, Limits, Row, Shape, Unreadable
+from jobs.files.payload import array_text, harmless, shortened
+from jobs.files.shape import ROOM, SAMPLE, Limits, Row, Shape, Unreadable
 from jobs.files.sheet import Record
 from jobs.files.tabular import checked, too_long, wrong_width
 from jobs.files.workbook import Workbook
@@ -29,11 +29,15 @@ def shape_of(stream: IO[bytes], limits: Limits, sheet: str = "", header: bool | 
     left = LOOKED_AT
     for name in [sheet] if sheet else shown:
         found = book.sheet(name)
-        records = list(islice(filter(None, found.rows(left)), SAMPLE))
+        records = next(batched(filter(None, found.rows(left)), SAMPLE, ROOM, _size), [])
         if records:
             return _shape(name, records, limits, header)
         left -= found.read
     raise Unreadable(f"The sheet {sheet!r} is empty." if sheet else "The workbook is empty.")
+
+
+def _size(record: Record) -> int:
+    return sum(map(len, record.cells))
 
 
 def _shape(name: str, records: list[Record], limits: Limits, header: bool | None) -> Shape:
@@ -44,7 +48,7 @@ def _shape(name: str, records: list[Record], limits: Limits, header: bool | None
     named = is_header(tables) if header is None else header
     if named and len(records) == 1:
         raise Unreadable("The sheet has a header but no rows.")
-    columns = column_names(tables[0]) if named else numbered(width)
+    columns = column_names(list(map(harmless, tables[0]))) if named else numbered(width)
     return Shape("xlsx", "utf-8", header=named, columns=columns, sheet=name)
 
 

@@ -15,6 +15,9 @@ from openpyxl.utils.datetime import from_excel
 from jobs.files.xmlparts import MAIN, parse
 
 STYLES = "xl/styles.xml"
+LONGEST = 255  # characters of a format, says Excel; openpyxl looks at each more than once
+FORMATS = 5_000
+MOST = 70_000  # styles of cells; Excel has 65,490
 EXACT = 10**15  # whole numbers below are exact in a float, and shown without an exponent
 
 _FORMAT, _LIST, _STYLE = (MAIN + name for name in ("numFmt", "cellXfs", "xf"))
@@ -37,12 +40,13 @@ class _Formats:
         self._listed = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        if name == _FORMAT:
-            self.codes[attributes.get("numFmtId", "")] = attributes.get("formatCode", "")
+        if name == _FORMAT and len(self.codes) < FORMATS:
+            code = attributes.get("formatCode", "")
+            self.codes[attributes.get("numFmtId", "")[:LONGEST]] = code if len(code) <= LONGEST else ""
         elif name == _LIST:
             self._listed = True
-        elif name == _STYLE and self._listed:
-            self.styles.append(attributes.get("numFmtId", "0"))
+        elif name == _STYLE and self._listed and len(self.styles) < MOST:
+            self.styles.append(attributes.get("numFmtId", "0")[:LONGEST])
 
     def end(self, name: str) -> None:
         if name == _LIST:
@@ -51,7 +55,7 @@ class _Formats:
     def data(self, text: str) -> None: ...
 
     def code(self, number: str) -> str:
-        if number in self.codes or not number.isdecimal():
+        if number in self.codes or not number.isdecimal() or len(number) > 9:
             return self.codes.get(number, "")
         return builtin_format_code(int(number)) or ""
 
@@ -62,12 +66,15 @@ def styles_of(archive: zipfile.ZipFile, epoch: datetime) -> Styles:
     if STYLES in archive.namelist():
         parse(archive, STYLES, formats)
     codes = [formats.code(number) for number in formats.styles]
-    dates = frozenset(at for at, code in enumerate(codes) if is_date_format(code))
+    known = {code for code in set(codes) if is_date_format(code)}
+    dates = frozenset(at for at, code in enumerate(codes) if code in known)
     return Styles(epoch, dates, frozenset(at for at in dates if is_timedelta_format(codes[at])))
 
 
 def number_text(text: str, style: int, styles: Styles) -> str:
     """A number as people write it: a date where its style makes it one, and no digits that only binary has."""
+    if len(text) > LONGEST:
+        return text
     if style in styles.dates:
         return _date_text(text, style in styles.lengths, styles.epoch)
     if text.isdecimal():

@@ -11,6 +11,7 @@ from jobs.files.payload import SHOWN, array_text, first_surrogate, plain_array, 
 from jobs.files.shape import BYTES, FEW, LONG, MANY, Limits, Reason, Row, Shape
 
 NAMED = 8  # columns that a reason names
+LONGEST = 80  # characters of each
 
 
 class OpenQuote(Exception):
@@ -103,15 +104,22 @@ def _reason(record: list[str], shape: Shape, limits: Limits) -> str:
         return wrong_width(len(record), shape.columns)
     for column, cell in zip(shape.columns, record, strict=True):
         if first_surrogate(cell):
-            return Reason(BYTES, f"{undecodable(cell, shape.encoding)} in column {column}")
+            return Reason(BYTES, f"{undecodable(cell, shape.encoding)} in column {short(column)}")
         if len(cell) > limits.cell_chars:
-            return Reason(LONG, f"has {len(cell):,} characters in column {column}, the limit is {limits.cell_chars:,}")
+            return Reason(
+                LONG, f"has {len(cell):,} characters in column {short(column)}, the limit is {limits.cell_chars:,}"
+            )
     return ""
+
+
+def short(column: str) -> str:
+    """A column's name in a sentence: there is one for each bad row."""
+    return column if len(column) <= LONGEST else column[:LONGEST] + "…"
 
 
 def wrong_width(found: int, columns: Sequence[str]) -> str:
     """Why a row of so many cells does not fit these columns."""
-    names = ", ".join(columns[:NAMED]) + (", …" if len(columns) > NAMED else "")
+    names = ", ".join(map(short, columns[:NAMED])) + (", …" if len(columns) > NAMED else "")
     word = "column" if len(columns) == 1 else "columns"
     text = f"has {found:,} cell{'' if found == 1 else 's'}, expected {len(columns):,} ({word} {names})"
     return Reason(FEW if found < len(columns) else MANY, text)

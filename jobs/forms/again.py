@@ -4,35 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs import files, sources
+from django.contrib.auth.models import User
+
+from jobs import files, inspection, parameters
 from jobs.forms.job import NAMES, chosen_one
 from jobs.forms.source import DELIMITERS, OTHER
 from jobs.models import Job, Upload
 
 
-def filled_in(job: Job) -> dict[str, Any]:
-    """The fields of a form that describe this job. Secrets stay where they are."""
+def filled_in(job: Job, person: User) -> dict[str, Any]:
+    """The fields of a form for this person that describe this job. Secrets stay where they are."""
     processor = chosen_one(job.processor)
-    shown = {one.name for one in processor.parameters if not one.secret}
+    shown = {one.name for one in processor.parameters}
     fields = {name: getattr(job, name) for name in ("name", *NAMES)} | job.dials
-    fields |= {f"param_{name}": value for name, value in job.parameters.items() if name in shown}
+    public = parameters.public(job.processor, job.parameters)
+    fields |= {f"param_{name}": value for name, value in public.items() if name in shown}
     if processor.name == job.processor:
         fields |= {f"map_{one.name}": job.mapping.get(one.name, "") for one in processor.inputs}
-    return fields | options(job)
+    return fields | options(job, person)
 
 
-def secrets_of(job: Job, processor: str) -> dict[str, Any]:
-    """The secret parameters that the job has, if it stays with its processor."""
-    names = (
-        {one.name for one in chosen_one(job.processor).parameters if one.secret} if processor == job.processor else ()
-    )
-    return {name: value for name, value in job.parameters.items() if name in names and value}
-
-
-def options(job: Job) -> dict[str, str]:
+def options(job: Job, person: User) -> dict[str, str]:
     """The options under which the job's file is read as it was; those that would be guessed so are left to that."""
     shape = job.file_shape
-    found = automatic(job.upload)
+    found = automatic(job.upload, person)
     said = {"encoding": shape.encoding, "sheet": shape.sheet} | ({"format": shape.format} if shape.format else {})
     if shape.format in ("csv", "xlsx"):
         said["header"] = "yes" if shape.header else "no"
@@ -53,10 +48,10 @@ def spelled(said: dict[str, str]) -> dict[str, str]:
     return fields
 
 
-def automatic(upload: Upload) -> files.Shape | None:
+def automatic(upload: Upload, person: User) -> files.Shape | None:
     """How the file is read when nothing is said about it."""
     try:
-        with upload.file.open("rb") as stored:
-            return sources.recognise(stored, upload.name)
+        with upload.opened() as stored:
+            return inspection.of_file(stored, upload.name, {}, upload.size, person.pk).shape
     except (files.Unreadable, OSError, ValueError):
         return None

@@ -11,6 +11,7 @@ from typing import Any, Final
 from django import forms
 
 from jobs import files
+from jobs.files.jsonlines import has_too_many
 from jobs.models import Item
 
 CELL: Final = "cell_"
@@ -97,7 +98,9 @@ def shown(item: Item, mapped: set[str]) -> list[str]:
 
 
 def fields_of(item: Item) -> set[str]:
-    """The names in a JSON payload; none where it is not JSON."""
+    """The names in a JSON payload; none where it is not JSON, or too large to be taken apart."""
+    if not item.job.file_shape.tabular and has_too_many(item.payload):
+        return set()
     try:
         return set(files.columns_of(item.payload, item.job.file_shape))
     except ValueError:

@@ -16,7 +16,7 @@ from jobs.forms.policy import PolicyFields, defaults, filled
 from jobs.forms.source import FileFields
 from jobs.limits import SAMPLE
 from jobs.models import Job, Upload
-from jobs.processors import Parameter, ParameterError, Processor
+from jobs.processors import Amended, Parameter, ParameterError, Processor
 
 NAMES: Final = ("label_column", "key_column")
 LONGEST: Final = 200  # characters of a column's name that a job can remember as label or key
@@ -42,18 +42,22 @@ def parameter_field(parameter: Parameter) -> forms.Field:
 
 
 class JobForm(PolicyFields, FileFields):
-    """File, processor, mapping, parameters, policy. The file comes with the form or was kept from an earlier try."""
+    """File, processor, mapping, parameters, policy. The file comes with the form or was kept from an earlier try.
+
+    `before` is the job that is to be changed, whose secrets are kept where nobody types them again.
+    """
 
     name = forms.CharField(max_length=200, required=False, help_text="The file's name unless you give another.")
     processor = forms.ChoiceField(widget=forms.RadioSelect)
 
     def __init__(
         self, data: Any = None, uploaded: Any = None, *, owner: User, columns: Sequence[str] = (), chosen: str = "",
-        initial: Mapping[str, Any] | None = None, secrets: Mapping[str, Any] | None = None,
+        initial: Mapping[str, Any] | None = None, before: Job | None = None,
     ) -> None:  # fmt: skip
         self.owner = owner
-        self.secrets = secrets or {}
         self.chosen = chosen_one(chosen or (data or {}).get("processor", ""))
+        self.before = before
+        self.secrets = before.secrets_for(self.chosen.name) if before else {}
         self.usual = usual = {"processor": self.chosen.name, **defaults(self.chosen)}
         super().__init__(None if data is None else filled(data, usual), uploaded, initial=usual | dict(initial or {}))
         self.fit_policy(self.chosen)
@@ -130,7 +134,19 @@ class JobForm(PolicyFields, FileFields):
         else:
             self._forget_columns()
         data["parameters"] = self._parameters(data)
+        if self.before and self.shape and data["parameters"]:
+            self._ask_for_secrets(self.before, data)
         return data
+
+    def _ask_for_secrets(self, before: Job, data: Mapping[str, Any]) -> None:
+        """Says which secrets must be typed again, since they might be sent elsewhere."""
+        shape = cast(files.Shape, self.shape).to_dict()
+        fields = {
+            "processor": self.chosen.name, "parameters": data["parameters"], "mapping": data["mapping"],
+            "shape": shape, "columns": list(self.columns), "upload": None if self.sent else self.kept,
+        }  # fmt: skip
+        for name, sentence in before.to_type_again(self.owner, fields).items():
+            self.add_error(f"param_{name}", sentence)
 
     def _forget_columns(self) -> None:
         """Nothing is wrong with a column of a file that is not there."""
@@ -158,7 +174,7 @@ class JobForm(PolicyFields, FileFields):
         }
         kept = {p.name: self.secrets[p.name] for p in self.chosen.parameters if p.secret and p.name in self.secrets}
         try:
-            return self.chosen.clean(kept | given)
+            return self.chosen.clean(Amended(kept | given, self.before.parameters if self.before else {}))
         except ParameterError as error:
             self.add_error(f"param_{error.name}" if f"param_{error.name}" in self.fields else None, str(error))
             return {}

@@ -54,7 +54,7 @@ def filled(data: Any, usual: Mapping[str, Any]) -> Any:
 class PolicyFields(forms.Form):
     """Policy and failure limit."""
 
-    workers = forms.IntegerField(min_value=1, label="Items at a time")
+    workers = forms.IntegerField(min_value=1, max_value=2**31 - 1, label="Items at a time")
     attempts = forms.IntegerField(
         min_value=1, max_value=20, label="Attempts", help_text="How often an item is tried before it counts as failed."
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import cached_property
 from typing import Any, Final, cast
 
@@ -13,7 +13,8 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile, File
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from jobs import files, sources
+from jobs import files, inspection
+from jobs.digits import number
 from jobs.files.shape import Given
 from jobs.models import Job, Upload
 from jobs.quotas import OverQuota
@@ -41,7 +42,7 @@ def readable_uploads(person: User) -> QuerySet[Upload]:
 
 def upload_for(person: User, key: str) -> Upload | None:
     """The file with this primary key, if this person may look into it. It is kept for another hour."""
-    found = readable_uploads(person).filter(pk=int(key)) if key.isdecimal() and len(key) < 19 else Upload.objects.none()
+    found = readable_uploads(person).filter(pk=number(key) or 0)
     Upload.objects.filter(pk__in=found.values("pk")).use()
     return found.first()
 
@@ -62,24 +63,6 @@ def given_by(data: Mapping[str, Any]) -> Given:
     if options["header"] in ("yes", "no"):
         given["header"] = options["header"] == "yes"
     return cast(Given, given)
-
-
-def understood(look: Callable[[Given], files.Shape], given: Given) -> tuple[files.Shape, dict[str, str]]:
-    """The shape under what is given, but for an option that cannot be, which comes with the sentence that says why.
-
-    Raises Unreadable where no option is to blame.
-    """
-    try:
-        return look(given), {}
-    except files.Partial:
-        raise
-    except files.Unreadable as error:
-        sentence = str(error)
-    for name in given:
-        rest = {option: value for option, value in given.items() if option != name}
-        with suppress(files.Unreadable):
-            return look(cast(Given, rest)), {name: sentence}
-    return look({}), {next(iter(given), "format"): sentence}
 
 
 def pasted_file(text: str) -> File[bytes]:
@@ -174,30 +157,21 @@ class FileFields(forms.Form):
 
     def _recognise(self) -> None:
         if self.sent:
-            self.look(self.sent, str(self.sent.name), self.data)
+            self._look(self.sent, str(self.sent.name), self.sent.size)
         elif self.kept:
-            with closing(self.kept.file.open("rb")) as stored:
-                self.look(stored, self.kept.name, self.data)
+            with closing(self.kept.opened()) as stored:
+                self._look(stored, self.kept.name, self.kept.size)
         else:
             self.trouble = GONE if self.data.get("upload") else "Choose a file."
 
-    def look(self, stream: Any, name: str, data: Mapping[str, Any]) -> None:
-        """Takes the shape of a whole file under the options in `data`. Raises Unreadable."""
-        shape, wrong = understood(lambda given: sources.recognise(stream, name, **given), given_by(data))
-        self.take(shape, wrong, stream)
+    def _look(self, stream: Any, name: str, size: int) -> None:
+        self.take(inspection.of_file(stream, name, given_by(self.data), size, self.owner.pk))
 
-    def take(self, shape: files.Shape, wrong: Mapping[str, str], stream: Any) -> None:
+    def take(self, found: inspection.Found) -> None:
         """Remembers how the file is read, and what can be chosen in it."""
-        self.shape = shape
-        self.blame(wrong)
-        self.offer_sheets(stream)
-
-    def offer_sheets(self, stream: Any) -> None:
-        """Those of a workbook."""
-        if self.shape and self.shape.format == "xlsx":
-            stream.seek(0)
-            self.offer("sheet", sources.sheets(stream))
-            stream.seek(0)
+        self.shape = found.shape
+        self.blame(found.wrong)
+        self.offer("sheet", found.sheets)
 
     def clean_file(self) -> File[bytes] | None:
         file: File[bytes] | None = self.cleaned_data.get("file")

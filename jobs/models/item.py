@@ -4,12 +4,14 @@ from typing import Final
 
 from django.db import models
 from django.db.models import Case, F, Value, When
-from django.db.models.functions import Left
+from django.db.models.functions import Left, Length
 
 from jobs.models.states import ItemState
 
 LONG: Final = ("payload", "result", "fallback", "error")  # texts of up to millions of characters,
 BRIEF: Final = 10_000  # of which a table needs no more
+WHOLE: Final = 1_000_000  # characters of an item that a page shows whole, and of others
+BEGINNING: Final = 100_000  # so many of each of its texts
 FAILED: Final = models.Q(state=ItemState.FAILED)
 UNLABELLED: Final = Case(When(label="", then=F("payload")), default=Value("", models.TextField()))
 
@@ -31,6 +33,23 @@ class ItemQuerySet(models.QuerySet["Item"]):
             for name in LONG:
                 setattr(item, name, getattr(item, f"{name}_cut"))
         return found
+
+    def for_page(self) -> Item | None:
+        """The one item, or none. What would fill a web server is `cut`: not to be saved, and not to be compared."""
+        texts, is_short = LONG[:3], models.Q(characters__lte=WHOLE)
+        cut = {
+            f"{name}_cut": Case(
+                When(is_short, then=F(name)), default=Left(name, BEGINNING), output_field=models.TextField()
+            )
+            for name in texts
+        }
+        characters = Length("payload") + Length("result") + Length("fallback")
+        item = self.defer(*texts).annotate(characters=characters).annotate(**cut).first()
+        for name in texts if item else ():
+            setattr(item, name, getattr(item, f"{name}_cut"))
+        if item:
+            item.cut = vars(item)["characters"] > WHOLE
+        return item
 
     def named(self) -> list[Item]:
         """The items with their positions and what says which they are, and nothing else: not to be saved."""
@@ -76,6 +95,8 @@ class Item(models.Model):
         "jobs.Cause", null=True, on_delete=models.DO_NOTHING, related_name="items", db_index=False, db_constraint=False
     )
     accepted = models.DateTimeField(null=True, help_text="Since then somebody knows of the failure and lets it be.")
+
+    cut = False  # whether these are but the beginnings of its texts
 
     objects = ItemQuerySet.as_manager()
 

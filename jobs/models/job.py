@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 
-from jobs import dials, events, processors
+from jobs import dials, events, parameters, processors
 from jobs.engine import Policy
 from jobs.files import Shape, flattening
 from jobs.limits import SAMPLE, End, Limit, Tally, items
@@ -26,6 +26,8 @@ from jobs.models.run import Run
 from jobs.models.states import ARROWS, ENDED, UNFINISHED, WORKABLE, ItemState, JobState, sources
 from jobs.models.states import Refused as Refused
 from jobs.models.upload import Upload
+from jobs.models.worker import ANY
+from jobs.processors.values import is_encrypted
 
 # Without 0, 1, l and o, which people misread.
 ALPHABET: Final = "23456789abcdefghijkmnpqrstuvwxyz"
@@ -37,8 +39,9 @@ NEW_ROUND: Final[dict[str, Any]] = {"limit_round": F("limit_round") + 1, "limit_
 FIRST_ROUND: Final[dict[str, Any]] = {"limit_round": 0, "limit_tally": "", "started": None, "spent": 0.0}
 # As if the file had not been read yet.
 UNREAD: Final[dict[str, Any]] = {
-    "total": 0, "report": {}, "result_keys": [], "run": None, "reason": "", "finished": None, "pruned": None,
-    "readings": F("readings") + 1, "load_token": "", "load_expires": None, **FIRST_ROUND,
+    "total": 0, "stored": 0, "report": {}, "result_keys": [], "run": None, "reason": "", "finished": None,
+    "pruned": None, "readings": F("readings") + 1, "load_token": "", "load_expires": None, "load_tries": 0,
+    **FIRST_ROUND,
 }  # fmt: skip
 
 # Which verb is possible in which state; the sentence says why not in the others.
@@ -105,6 +108,11 @@ class Job(models.Model):
     reason = models.CharField(max_length=500, blank=True)
     autostart = models.BooleanField(default=False, help_text="Go on to the queue once the file is read.")
     total = models.PositiveIntegerField(default=0)
+    stored = models.BigIntegerField(
+        default=0,
+        db_default=0,
+        help_text="Bytes of its rows: inputs, results, fallbacks, what attempts left, inputs from before corrections.",
+    )
     seq = models.PositiveIntegerField(default=0, help_text="Number of the newest batch.")
     run = models.ForeignKey(Run, null=True, on_delete=models.SET_NULL, related_name="+")
 
@@ -126,6 +134,9 @@ class Job(models.Model):
     load_expires = models.DateTimeField(null=True)
     load_worker = models.CharField(max_length=200, blank=True, default="", db_default="", help_text="Reads its file.")
     load_process = models.PositiveIntegerField(default=0, db_default=0, help_text="The reader's process id there.")
+    load_tries = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Readers that began since rows were stored last."
+    )
 
     objects = JobQuerySet.as_manager()
 
@@ -187,6 +198,10 @@ class Job(models.Model):
     unshare = ownership.unshare
     rename = ownership.rename
     give = ownership.give
+    offer_to = ownership.offer
+    withdraw = ownership.withdraw
+    take = ownership.take
+    decline = ownership.decline
 
     @cached_property
     def latest(self) -> list[Activity]:
@@ -222,22 +237,23 @@ class Job(models.Model):
         """Over how many tasks it is split at most: one up to 50 workers, and with a rate always one."""
         return 1 if self.rate else max(1, -(-self.workers // WORKERS_PER_TASK))
 
-    def room(self, used: int, tasks: int) -> int:
+    def room(self, used: int, tasks: int, most: int = ANY) -> int:
         """How many workers one more task begins with, beside `tasks` that have `used` of them; 0 if it must not begin.
 
-        No more than it would have if all came.
+        No more than it would have if all came. `most` is how many tasks its owner may have at all.
         """
-        if tasks >= self.most_tasks:
+        come = min(self.most_tasks, most)
+        if tasks >= come:
             return 0
-        return max(0, min(-(-self.workers // self.most_tasks), self.spare(used, tasks + 1)))
+        return max(0, min(-(-self.workers // come), self.spare(used, tasks + 1, most)))
 
-    def spare(self, used: int, tasks: int) -> int:
+    def spare(self, used: int, tasks: int, most: int = ANY) -> int:
         """How many workers nobody uses, but for one that is left for each task that may yet come."""
-        return self.workers - used - max(0, self.most_tasks - tasks)
+        return self.workers - used - max(0, min(self.most_tasks, most) - tasks)
 
-    def fair_share(self, tasks: int) -> int:
+    def fair_share(self, tasks: int, most: int = ANY) -> int:
         """What each of `tasks` tasks may have."""
-        return max(1, self.spare(0, tasks) // tasks)
+        return max(1, self.spare(0, tasks, most) // tasks)
 
     def workers_leased(self) -> tuple[int, int]:
         """How many of its workers living leases use, and how many tasks these are."""
@@ -307,7 +323,7 @@ class Job(models.Model):
         number = self.runs.count() + 1
         policy = {name: getattr(self, name) for name in dials.POLICY}
         return Run.objects.create(
-            job=self, number=number, kind=kind, items=items, by=by, parameters=self.parameters, policy=policy, **more
+            job=self, number=number, kind=kind, items=items, by=by, parameters=self.protect(), policy=policy, **more
         )
 
     @transaction.atomic
@@ -334,6 +350,7 @@ class Job(models.Model):
         removes them.
         """
         self.refuse_unless("change")
+        fields["parameters"] = self.with_secrets(by, {"parameters": self.protect()} | fields)
         Upload.objects.filter(pk=self.upload_id).use()
         Attempt.objects.filter(job=self).delete()
         self.causes.all().delete()
@@ -361,12 +378,67 @@ class Job(models.Model):
             self.note("adjust", text, by)
         return told
 
+    # Its secrets
+
+    def protect(self) -> dict[str, Any]:
+        """Its parameters, with every secret encrypted; one that an earlier version stored as it was typed is now."""
+        if self._encrypted() != self.parameters:
+            with transaction.atomic():
+                if self.pk:
+                    self.lock()
+                self.parameters = self._encrypted()
+                Job.objects.filter(pk=self.pk).update(parameters=self.parameters)
+        values: dict[str, Any] = self.parameters
+        return values
+
+    def _encrypted(self) -> dict[str, Any]:
+        return parameters.stored(self.code, self.processor, self.parameters, self.parameters, self.owner_id)
+
+    def secrets_for(self, processor: str) -> dict[str, Any]:
+        """Its secrets as they are stored, if it stays with its processor."""
+        if processor != self.processor or processor not in processors.names():
+            return {}
+        return {name: value for name, value in self.protect().items() if is_encrypted(value)}
+
+    def with_secrets(self, by: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters among other `fields` of the job as they are to be stored; what `by` typed is encrypted.
+
+        Raises Refused where a secret must be typed again.
+        """
+        if again := self.to_type_again(by, fields):
+            raise Refused(" ".join(again.values()))
+        processor, person = fields.get("processor", self.processor), self.owner_id if by is None else by.pk
+        return parameters.stored(self.code, processor, fields["parameters"], self.parameters, person)
+
+    def to_type_again(self, by: Any, fields: Mapping[str, Any]) -> dict[str, str]:
+        """Which of its secrets must be typed again before these fields are other ones, each with a sentence.
+
+        Wants it protected.
+        """
+        processor = fields.get("processor", self.processor)
+        if processor not in processors.names():
+            return {}
+        values = fields.get("parameters", self.parameters)
+        sent = [name for name in parameters.SENT if name in fields and fields[name] != getattr(self, name)]
+        return parameters.to_type_again(
+            processors.get(processor), self.parameters, values, None if by is None else by.pk, sent
+        )
+
+    def refuse_rows_of(self, by: Any) -> None:
+        """Raises Refused where this person may not put other values into its rows: a secret goes along with them."""
+        theirs = parameters.of_others(self.protect(), None if by is None else by.pk)
+        if theirs:
+            raise Refused(
+                f"Somebody else typed “{theirs[0]}”, which is sent along with the rows, so you cannot change these. "
+                "Retry with that parameter typed again first."
+            )
+
     def set_up(self, by: Any, changed: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
         """Gives a job that is locked other dials, and one that has ended other parameters of its processor."""
         texts = dials.told(self.dials, {**self.dials, **changed})
         fields = dict(changed)
         if parameters:
-            fields["parameters"] = self._other_parameters(parameters)
+            fields["parameters"] = self._other_parameters(by, parameters)
             texts.append(f"Changed the parameters {', '.join(sorted(parameters))}")
         if fields:
             Job.objects.filter(pk=self.pk).update(**fields)
@@ -381,13 +453,14 @@ class Job(models.Model):
             return "Parameters can be changed once the job has ended: items that wait would run with them, too."
         return ""
 
-    def _other_parameters(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def _other_parameters(self, by: Any, changed: Mapping[str, Any]) -> dict[str, Any]:
         if sentence := self.fixed:
             raise Refused(sentence)
         try:
-            return processors.get(self.processor).clean({**self.parameters, **parameters})
+            values = parameters.amended(self.processor, self.protect(), changed)
         except processors.ParameterError as error:
             raise Refused(str(error)) from error
+        return self.with_secrets(by, {"parameters": values})
 
     @transaction.atomic
     def begin(self) -> None:

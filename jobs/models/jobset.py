@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from datetime import UTC, datetime
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Count, Exists, Max, OuterRef, Q, Sum
+from django.db.models.functions import Now
 
 from jobs.models.shard import Shard
 from jobs.models.share import Share
 from jobs.models.states import UNFINISHED, WORKABLE, JobState
 from jobs.models.upload import Upload
+from jobs.models.worker import Worker
 
 if TYPE_CHECKING:
     from jobs.models.job import Job
@@ -54,23 +57,51 @@ class JobQuerySet(models.QuerySet["Job"]):
         """Each job with the sums of its shards as `sum_<count>`: one query for a whole page."""
         return self.annotate(**{f"sum_{name}": Sum(f"shards__{name}", default=0) for name in COUNTS})
 
-    def in_turn(self) -> list[Job]:
+    def in_turn(self, leaving: int | None = None) -> list[Job]:
         """Jobs that one more worker could work on now, whose turn it is first.
 
         The owner with the fewest workers at work comes first, then who was served longest ago, then so their jobs.
+        `leaving` is the owner of a task that asks whether to make room: it does not count.
         """
         jobs = list(self.filter(Exists(Shard.objects.claimable().filter(job=OuterRef("pk")))))
         leased = Shard.objects.leased().filter(share__gt=0).values_list("job", "job__owner")
         used: dict[int, tuple[int, int]] = {}
         busy: dict[int, int] = defaultdict(int)
-        for key, owner, workers, tasks in leased.annotate(workers=Sum("share"), tasks=Count("pk")):
+        held = Counter({leaving: -1})
+        alive = Count("pk", filter=Q(worker__in=Worker.objects.alive()))
+        for key, owner, workers, tasks, living in leased.annotate(workers=Sum("share"), tasks=Count("pk"), alive=alive):
             used[key] = workers, tasks
             busy[owner] += workers
-        owners = self.model.objects.filter(owner__in={job.owner_id for job in jobs})
-        served: dict[int, datetime | None] = dict(owners.values_list("owner").annotate(Max("served")))
+            held[owner] += living
+        most = Worker.objects.of("work").for_one()
+        jobs = [job for job in jobs if held[job.owner_id] < most and job.room(*used.get(job.pk, (0, 0)), most)]
+        served = self._served({job.owner_id for job in jobs})
 
         def turn(job: Job) -> tuple[Any, ...]:
-            last = served[job.owner_id] or LONG_AGO
+            last = served.get(job.owner_id) or LONG_AGO
             return busy[job.owner_id], last, used.get(job.pk, (0, 0)), job.served or LONG_AGO, job.pk
 
-        return sorted((job for job in jobs if job.room(*used.get(job.pk, (0, 0)))), key=turn)
+        return sorted(jobs, key=turn)
+
+    def reading(self) -> JobQuerySet:
+        """Jobs whose file somebody reads now.
+
+        A reader may be silent for long over a few rows, while its worker is not.
+        """
+        silent = Worker.objects.silent(timedelta(seconds=settings.JOBS_LEASE_SECONDS))
+        held = self.filter(state=JobState.LOADING, load_expires__gt=Now())
+        return held.exclude(load_worker__in=silent.values("name"))
+
+    def unread(self) -> list[Job]:
+        """Jobs whose file somebody could read now, whose turn it is first: of whom the fewest files are read."""
+        reading = self.model.objects.reading()
+        held = Counter(reading.values_list("owner", flat=True))
+        most = Worker.objects.of("load").for_one()
+        found = self.present().filter(state=JobState.LOADING).exclude(pk__in=reading.values("pk"))
+        jobs = [job for job in found.order_by("created", "pk") if held[job.owner_id] < most]
+        return sorted(jobs, key=lambda job: held[job.owner_id])
+
+    def _served(self, owners: set[int]) -> dict[int, datetime | None]:
+        """When these people were served last; of one alone it makes no difference."""
+        jobs = self.model.objects.filter(owner__in=owners)
+        return dict(jobs.values_list("owner").annotate(Max("served"))) if len(owners) > 1 else {}

@@ -1,4 +1,8 @@
-"""Whose a job is, and who else may look at it or act on it: the verbs of `Job` that change that."""
+"""Whose a job is, and who else may look at it or act on it: the verbs of `Job` that change that.
+
+Each leaves a line in the activity, for which the owner must have room; to take something back needs none, which cannot
+happen more often.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
+from django.db.models import Q
 
 from jobs import events, quotas
+from jobs.models.offer import Offer
 from jobs.models.quota import Quota
 from jobs.models.share import Share
 from jobs.models.states import UNFINISHED, JobState, Refused
-from jobs.models.upload import Upload
 
 if TYPE_CHECKING:
     from jobs.models.job import Job
 
+OFFERED: Final = 20  # jobs that one person may offer to another and that wait for an answer
 SHARED: Final = 100  # people with whom one job can be shared
 LONGEST: Final = 200  # characters of a job's name
 ACT: Final = "jobs.change_job"  # the permission that staff needs to act; the others may look only
@@ -30,6 +36,11 @@ def may_act(job: Job, user: Any) -> bool:
 def may_give(job: Job, user: Any) -> bool:
     """Whether this person may share the job, give it to somebody else and delete it."""
     return bool(job.owner_id == user.pk or (user.is_staff and user.has_perm(ACT)))
+
+
+def may_move(user: Any) -> bool:
+    """Whether this person may give jobs to people who were not asked: staff that may act."""
+    return bool(user.is_staff and user.has_perm(ACT))
 
 
 @transaction.atomic
@@ -46,6 +57,7 @@ def share(job: Job, person: Any, may_act: bool = False, by: Any = None) -> bool:
     Share.objects.update_or_create(job=job, person=person, defaults={"may_act": may_act, "by": by})
     job.announce()
     job.note("share", f"Shared with {person}, who may {'act' if may_act else 'look'}", by)
+    Quota.refuse_beyond(job.owner)
     return True
 
 
@@ -75,6 +87,7 @@ def rename(job: Job, name: str, by: Any = None) -> bool:
     type(job).objects.filter(pk=job.pk).update(name=name)
     job.announce()
     job.note("rename", f"Renamed from {before} to {name}", by)
+    Quota.refuse_beyond(job.owner)
     return True
 
 
@@ -91,17 +104,79 @@ def give(job: Job, owner: Any, by: Any = None) -> bool:
     _room(job, owner)
     before = _stored(owner)
     job.shares.filter(person=owner).delete()
+    Offer.objects.filter(job=job).delete()
     type(job).objects.filter(pk=job.pk).update(owner=owner)
     follow(job)
     _room_for_files(owner, before)
     job.refresh_from_db()
     # Both lists are other ones now, and the former owner's page of the job closes before it is told of more.
     for person in (former, owner):
-        transaction.on_commit(partial(events.tell, events.person_group(person.pk), {"type": "wake.person"}))
+        _tell(person)
     job.announce()
     whose = "" if by == former else f" of {former}"
     job.note("give", f"Gave the job{whose} to {owner}", by)
     return True
+
+
+@transaction.atomic
+def offer(job: Job, person: Any, by: Any) -> bool:
+    """Offers the job to somebody, whose it is once they take it; whether that is new.
+
+    What is given takes room from whom it is given to, so nobody gets anything unasked.
+    """
+    _lock(job)
+    if person.pk == job.owner_id:
+        return False
+    known = Offer.objects.filter(job=job).select_related("person").first()
+    if known and known.person_id == person.pk:
+        return False
+    if Offer.objects.filter(person=person, by=by).count() >= OFFERED:
+        raise Refused(f"{OFFERED} jobs that you offered wait for an answer of {person} already.")
+    Offer.objects.update_or_create(job=job, defaults={"person": person, "by": by})
+    _tell(person)
+    job.note("offer", f"Offered the job to {person}", by)
+    Quota.refuse_beyond(job.owner)
+    return True
+
+
+@transaction.atomic
+def withdraw(job: Job, by: Any) -> bool:
+    """Takes an offer of the job back; whether there was one."""
+    _lock(job)
+    found = Offer.objects.filter(job=job).select_related("person").first()
+    if found is None:
+        return False
+    found.delete()
+    _tell(found.person)
+    job.note("offer", f"No longer offers the job to {found.person}", by)
+    return True
+
+
+@transaction.atomic
+def take(job: Job, person: Any) -> None:
+    """Makes the job the person's to whom it was offered. Raises Refused, also where they have no room for it."""
+    job.give(person, _answered(job, person).by)
+    job.note("offer", f"{person} took the job", person)
+
+
+@transaction.atomic
+def decline(job: Job, person: Any) -> None:
+    """The person to whom the job was offered does not want it. Raises Refused where it is offered no more."""
+    _answered(job, person).delete()
+    job.note("offer", f"{person} declined the job", person)
+
+
+def _answered(job: Job, person: Any) -> Offer:
+    _lock(job)
+    found = Offer.objects.filter(job=job, person=person).select_related("by").first()
+    if found is None:
+        raise Refused("The job is not offered to you any more.")
+    return found
+
+
+def _tell(person: Any) -> None:
+    """What the person's list shows is another thing once the transaction commits."""
+    transaction.on_commit(partial(events.tell, events.person_group(person.pk), {"type": "wake.person"}))
 
 
 def follow(job: Job) -> None:
@@ -116,8 +191,9 @@ def person_called(name: str) -> Any:
     """The person with this user name or e-mail address. Raises Refused where nobody who may sign in has it."""
     people = get_user_model().objects.filter(is_active=True)
     name = name.replace("\0", "").strip()
-    # Two people may have the same address: that says neither of them.
-    found = list(people.filter(username=name)) or (list(people.filter(email__iexact=name)[:2]) if "@" in name else [])
+    # Two people may have the same address, or one the other's as a user name: that says neither of them.
+    called = Q(username=name) | Q(email__iexact=name) if "@" in name else Q(username=name)
+    found = list(people.filter(called)[:2])
     if not name:
         raise Refused("Say who: a user name or an e-mail address.")
     if len(found) != 1:
@@ -142,16 +218,16 @@ def _room(job: Job, owner: Any) -> None:
 
 
 def _stored(owner: Any) -> int:
-    """How many bytes of files the person has; nobody else changes that before the end of the transaction."""
-    quotas.one_at_a_time(owner)
-    return Upload.objects.filter(owner=owner).stored()
+    """How many bytes the person has here; nobody else changes that before the end of the transaction."""
+    quotas.one_at_a_time(owner.pk)
+    return Quota.used(owner)
 
 
 def _room_for_files(owner: Any, before: int) -> None:
-    """Raises Refused where the person has too many bytes of files now, if these were fewer `before`."""
+    """Raises Refused where the person has too many bytes here now, if these were fewer `before`."""
     now, most = _stored(owner), Quota.of(owner).megabytes.most * quotas.MB
     if most and now > max(before, most):
         raise Refused(
-            f"{owner} has no room for the files of this job: with them it would be {quotas.mb(now)}, "
+            f"{owner} has no room for this job: with it it would be {quotas.mb(now)}, "
             f"and {quotas.mb(most)} are allowed."
         )

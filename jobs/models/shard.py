@@ -7,6 +7,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from jobs.models.worker import Worker
+
 # When that is due which waits for a person, while other rows are tried.
 HELD_BACK: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -16,6 +18,10 @@ class ShardQuerySet(models.QuerySet["Shard"]):
 
     def leased(self) -> ShardQuerySet:
         return self.exclude(token="")
+
+    def tasks_of(self, owner: int) -> int:
+        """How many tasks of living workers are at this person's jobs: each notes its share on one of its leases."""
+        return self.leased().filter(share__gt=0, job__owner=owner, worker__in=Worker.objects.alive()).count()
 
     def expired(self) -> ShardQuerySet:
         """Leases whose holder has not been heard of in time, by the database's clock."""

@@ -35,11 +35,6 @@ class UploadQuerySet(models.QuerySet["Upload"]):
         """Notes that somebody still wants them."""
         return self.update(used=timezone.now())
 
-    def stored(self) -> int:
-        """How many bytes the files of these take, as far as they are still there."""
-        total: int | None = self.exclude(file="").aggregate(bytes=models.Sum("size"))["bytes"]
-        return total or 0
-
     def discard(self) -> int:
         """Removes rows and files. A row that a job took meanwhile stays, and so does its file."""
         return sum(upload.discard() for upload in self)
@@ -95,6 +90,11 @@ class Upload(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def opened(self) -> File[bytes]:
+        """The stored file, at its beginning. Raises FileNotFoundError where it is gone."""
+        # Not `file.open`, which would open again what it had opened before, and is lost where that was removed.
+        return self.file.storage.open(str(self.file.name), "rb")
+
     def discard(self) -> bool:
         """Removes the row, and with it the file; False where a job refers to it after all."""
         try:
@@ -118,7 +118,7 @@ class Upload(models.Model):
     def keep(cls, file: File[bytes], name: str, owner: Any) -> Upload:
         """Stores `file` under a path of our own; `name` is kept only to be shown.
 
-        Raises OverQuota where it is too much beside what the person has stored already.
+        Raises OverQuota where it is too much beside what the person has stored already, and NoRoom.
         """
         digest = hashlib.sha256()
         size = 0
@@ -126,17 +126,17 @@ class Upload(models.Model):
             digest.update(chunk)
             size += len(chunk)
         file.seek(0)
-        own = cls.objects.filter(owner=owner)
         allowed = Quota.of(owner).megabytes
-        quotas.room_for_file(own.stored(), size, allowed)
+        quotas.room_for_file(Quota.used(owner), size, allowed)
+        quotas.room_on_disk(0)
         upload = cls(owner=owner, name=clean_name(name), size=size, sha256=digest.hexdigest())
         path = stored_path(upload, name)
         try:
             upload.file.name = upload.file.storage.save(path, file)
             with transaction.atomic():
                 # Another file may have come meanwhile.
-                quotas.one_at_a_time(owner)
-                quotas.room_for_file(own.stored(), size, allowed)
+                quotas.one_at_a_time(owner.pk)
+                quotas.room_for_file(Quota.used(owner), size, allowed)
                 upload.save()
         except BaseException:
             # Where the disk is full, what did fit on it is there.

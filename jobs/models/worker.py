@@ -4,9 +4,11 @@ from datetime import timedelta
 from typing import Final
 
 from django.db import models
+from django.db.models import Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
+ANY: Final = 1_000_000  # processes, where nobody has to be kept from the last one
 # Three beats of five seconds may be missed before a worker counts as gone.
 SEEN_WITHIN: Final = timedelta(seconds=15)
 
@@ -20,6 +22,24 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
 
     def alive(self, within: timedelta = SEEN_WITHIN) -> WorkerQuerySet:
         return self.filter(seen__gte=Now() - within, stopping=False)
+
+    def silent(self, for_long: timedelta) -> WorkerQuerySet:
+        """Those that nobody has heard of for so long."""
+        return self.filter(seen__lt=Now() - for_long)
+
+    def processes(self) -> int:
+        """How many processes those have that live."""
+        found: int = self.alive().aggregate(sum=Sum("processes", default=0))["sum"]
+        return found
+
+    def for_one(self) -> int:
+        """How many of these processes one person may keep at work: all but one, which stays free for the others.
+
+        It stays free also while nobody else is there: an item may take as long as it likes, and whoever came then
+        would wait for it. Of a single process there is nothing to keep free: people have it in turns.
+        """
+        processes = self.processes()
+        return processes - 1 if processes > 1 else ANY
 
 
 class Worker(models.Model):

@@ -1,6 +1,6 @@
 """What is done to one item: the contract, the registry, the built-in processors."""
 
-from jobs.processors.base import Context, Failed, Input, InvalidInput, Parameter, ParameterError, Processor
+from jobs.processors.base import Amended, Context, Failed, Input, InvalidInput, Parameter, ParameterError, Processor
 from jobs.processors.call import Call, Task
 from jobs.processors.fetch_url import FetchUrl
 from jobs.processors.registry import UnknownProcessor, all_processors, get, load, names, processor, register
@@ -9,6 +9,7 @@ from jobs.processors.simulate import Simulate
 from jobs.processors.storable import NotStorable
 
 __all__ = [
+    "Amended",
     "Call",
     "Context",
     "Failed",

@@ -11,9 +11,14 @@ from typing import Any, Literal, TypeAlias
 
 from jobs.engine import Failure, Policy
 from jobs.engine.context import AttemptContext
-from jobs.processors.values import NAMES, Kind, blank, convert, shown
+from jobs.processors.values import ENCRYPTED, NAMES, Kind, blank, convert, is_encrypted, shown
 
 FIELD = re.compile(r"[a-z][a-z0-9_]{0,49}")
+# Characters that may be given: a private key of 4,096 bits has 3,300 as PEM, a long prompt some 20,000. Each run keeps
+# a copy of all of them, each worker has them in memory, and whatever it logs is searched for the secrets.
+LONGEST_SECRET = 4_000
+LONGEST_TEXT = 100_000
+LONGEST_TOGETHER = 200_000
 Logger: TypeAlias = logging.Logger | logging.LoggerAdapter[Any]
 
 
@@ -27,6 +32,14 @@ class ParameterError(ValueError):
 
     def __str__(self) -> str:
         return self.sentence
+
+
+class Amended(dict[str, Any]):
+    """Parameters of which those that are as they were `before` were given earlier: they stay, however long they are."""
+
+    def __init__(self, values: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.before = before
 
 
 class InvalidInput(ValueError):
@@ -85,7 +98,11 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One setting of a run, the same for all its items."""
+    """One setting of a run, the same for all its items.
+
+    One that is `secret` is stored encrypted and shown nowhere. When another one changes it has to be typed again, for
+    it may be sent elsewhere then; but for those that say to be `harmless`.
+    """
 
     name: str
     _: KW_ONLY
@@ -97,6 +114,7 @@ class Parameter:
     label: str = ""
     help: str = ""
     secret: bool = False
+    harmless: bool = False
 
     def __post_init__(self) -> None:
         _check_field(self.name, self.type)
@@ -109,10 +127,20 @@ class Parameter:
         """What a form calls it."""
         return self.label or self.name.replace("_", " ").capitalize()
 
+    @property
+    def longest(self) -> int:
+        """How many characters a text of it may have that somebody gives."""
+        return LONGEST_SECRET if self.secret else LONGEST_TEXT
+
     def clean(self, value: Any) -> Any:
-        """`value` typed and checked, the default for a blank one; raises ParameterError."""
+        """`value` typed and checked, the default for a blank one; raises ParameterError.
+
+        A secret that is stored already stays as it is, encrypted: pages do not read it.
+        """
         if blank(value):
             return self.default
+        if self.secret and is_encrypted(value):
+            return value
         try:
             typed = convert(value, self.type)
         except ValueError:
@@ -221,12 +249,17 @@ class Processor:
         return {declared.name: declared.read(inputs.get(declared.name)) for declared in self.inputs}
 
     def clean(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """All parameters, typed and with defaults filled in; raises ParameterError for the first that is wrong."""
+        """All parameters, typed, with defaults filled in; raises ParameterError for the first that is wrong or long.
+
+        A page that changes other parameters gives a stored secret as it is stored: a mapping instead of its text.
+        """
         known = {parameter.name for parameter in self.parameters}
         for name in parameters:
             if name not in known:
                 raise ParameterError(name, f"{self.name} has no parameter {shown(name)}.")
-        return {parameter.name: parameter.clean(parameters.get(parameter.name)) for parameter in self.parameters}
+        values = {parameter.name: parameter.clean(parameters.get(parameter.name)) for parameter in self.parameters}
+        _check_lengths(self.parameters, values, parameters.before if isinstance(parameters, Amended) else {})
+        return values
 
 
 def call_fallback(
@@ -243,3 +276,34 @@ def _check_field(name: str, kind: Kind) -> None:
         raise ValueError(f"{shown(name)} is no name: use small letters, digits and _, starting with a letter.")
     if kind not in NAMES:
         raise TypeError(f"“{name}” cannot be a {kind.__name__}: use str, int, float, bool or object.")
+
+
+def _check_lengths(known: tuple[Parameter, ...], values: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """Raises ParameterError for a text that is longer than may be given, or where all of them are."""
+    for one in known:
+        value = values[one.name]
+        if isinstance(value, str) and value not in (one.default, before.get(one.name)) and len(value) > one.longest:
+            what = "a secret" if one.secret else "a parameter"
+            raise ParameterError(
+                one.name, f"“{one.name}” has {len(value):,} characters; {what} may have {one.longest:,} at most."
+            )
+    sizes = _sizes(known, values)
+    total = sum(sizes.values())
+    if total > max(LONGEST_TOGETHER, sum(_sizes(known, before).values())):
+        name = max(sizes, key=lambda name: sizes[name])
+        raise ParameterError(
+            name,
+            f"The parameters have {total:,} characters together, “{name}” alone {sizes[name]:,}; "
+            f"all of them may have {LONGEST_TOGETHER:,} at most.",
+        )
+
+
+def _sizes(known: tuple[Parameter, ...], values: Mapping[str, Any]) -> dict[str, int]:
+    """The characters of the texts that somebody gave, secrets as they are stored; too long ones count as allowed."""
+    given = [one for one in known if values.get(one.name) != one.default]
+    return {one.name: min(_length(values.get(one.name)), one.longest) for one in given}
+
+
+def _length(value: Any) -> int:
+    text = value[ENCRYPTED] if is_encrypted(value) else value
+    return len(text) if isinstance(text, str) else 0

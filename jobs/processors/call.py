@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
 from jobs.engine import Failure
 from jobs.engine.context import current
+from jobs.engine.redaction import Redactor, redactor
 from jobs.files.flattening import Key
 from jobs.processors import registry
-from jobs.processors.base import Context, InvalidInput, Processor
+from jobs.processors.base import Amended, Context, InvalidInput, Processor
 from jobs.processors.storable import LIMIT, encode
 
 logger = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class Call:
         self.modules = tuple(modules)
         self.limit = limit
         self._ready: tuple[Processor, Mapping[str, Any]] | None = None
+        self._redactor: Redactor | None = None
         self._lock = threading.Lock()
         self._local = threading.local()
         self._opened: list[Any] = []
@@ -91,7 +94,12 @@ class Call:
             with self._lock:
                 registry.load(self.modules)
                 processor = registry.get(self.processor_name)
-                self._ready = processor, MappingProxyType(processor.clean(self.parameters))
+                cleaned = processor.clean(Amended(self.parameters, self.parameters))  # stored ones stay
+                names = [one.name for one in processor.parameters if one.secret]
+                # As typed and as understood.
+                both = [[values.get(name) for name in names] for values in (self.parameters, cleaned)]
+                self._redactor = redactor(texts(both))
+                self._ready = processor, MappingProxyType(cleaned)
         return self._ready
 
     def fallback(self, task: Task, failure: Failure) -> Stored | None:
@@ -105,15 +113,13 @@ class Call:
             logger.warning("The fallback of %s failed.", self.processor_name, exc_info=True)
             return None
 
-    def redact(self, text: str) -> str:
-        """`text` with the values of secret parameters blotted out; for failures and logs."""
-        if not text:
-            return text
-        processor, parameters = self.prepare()
-        secrets = {str(parameters[one.name]) for one in processor.parameters if one.secret and parameters[one.name]}
-        for secret in sorted(secrets, key=len, reverse=True):
-            text = text.replace(secret, "•••")
-        return text
+    @property
+    def redactor(self) -> Redactor:
+        """What the engine lets each text of an attempt go through, so that no secret parameter stands in it.
+
+        Where the processor cannot be had nobody knows which of the parameters are secret: all of them are.
+        """
+        return self._redactor or redactor(texts(self.parameters))
 
     def close(self) -> None:
         """Closes every client that was opened; never raises. Calls that come later open new ones."""
@@ -139,6 +145,16 @@ class Call:
             self.prepare()[0].close(client)
         except Exception:
             logger.warning("A client of %s could not be closed.", self.processor_name, exc_info=True)
+
+
+def texts(value: Any) -> Iterator[str]:
+    """All that a value holds, as the texts that it is written as."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        yield from chain.from_iterable(map(texts, value))
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
 
 
 def _call(processor_name: str, parameters: Mapping[str, Any], modules: tuple[str, ...], limit: int) -> Call:

@@ -20,7 +20,7 @@ PASSING = ("server error", "connection failed", "timed out", "unusable answer")
 WAIT = 1.0
 LONGEST_WAIT = 3600.0
 TIMEOUT = httpx.Timeout(55.0, connect=10.0)
-THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
+THOUGHT, THOUGHT_OUT = "<think>", "</think>"
 PERMANENT = {
     400: ("bad request", "The language model refused the request"),
     401: ("not authorised", "The language model service does not accept LLM_API_KEY."),
@@ -119,12 +119,19 @@ def _error(response: httpx.Response) -> dict[str, Any]:
     return error if isinstance(error, dict) else {"message": error}
 
 
+def without_thoughts(text: str) -> str:
+    """What some models say aloud before they answer is left out; a thought without an end is none."""
+    *parts, rest = text.split(THOUGHT_OUT)
+    said = (part.partition(THOUGHT) for part in parts)
+    return "".join(before + (" " if begins else THOUGHT_OUT) for before, begins, _ in said) + rest
+
+
 def _answer(response: httpx.Response) -> str:
     try:
         content = response.json()["choices"][0]["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         content = None
-    text = " ".join(THOUGHTS.sub(" ", content).split()) if isinstance(content, str) else ""
+    text = " ".join(without_thoughts(content).split()) if isinstance(content, str) else ""
     if len(text) > 1 and text[0] + text[-1] in ('""', "''", "“”", "``") and text.count(text[0]) <= 2:
         text = text[1:-1].strip()
     if not text:

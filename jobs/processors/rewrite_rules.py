@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 SWAPS = tuple(
     (re.compile(rf"(?<!\w)(?:{pattern})(?!\w)", re.IGNORECASE), text)
@@ -35,26 +36,30 @@ SWAPS = tuple(
     )
 )
 ARTICLES = re.compile(r"(?<!\w)(the|an|a)(?= \w)")
-QUOTED = re.compile(r"(\"[^\"]+\"|“[^”]+”)")
+QUOTED = re.compile(r"(\"[^\"]+\"|“[^“”]+”)")
 YEAR = re.compile(r"(?<![\w.])(?:1[5-9]|20)\d\d(?![\w.]*\d)")
 VERSION = re.compile(r"\b[A-Za-z][\w+#]{0,30} v?\d+(?:\.\d+)*\b")
 ENTITY = re.compile(r"(?<!^)(?<![.?!] )\b[A-Z][\w'’-]{0,40}(?: [A-Z][\w'’-]{0,40})+")
 DOMAIN = re.compile(r"\b(?:[a-z0-9-]{1,63}\.){1,4}(?:com|org|net|edu|gov|io|dev|info|de|fr|uk|eu)\b", re.IGNORECASE)
 SITES = {"wikipedia": "wikipedia.org", "reddit": "reddit.com", "github": "github.com", "youtube": "youtube.com"}
 FILES = {"pdf": "pdf", "spreadsheet": "xlsx", "excel": "xlsx", "slides": "pptx", "powerpoint": "pptx", "csv": "csv"}
+QUALIFIERS = 20  # that a query is narrowed by at most
 COMMON = """
     a an and are as at be been best between but by can could did do does for from had has have how i if in into is
     it its many me much my not now of on or our should so than that the their then there these they this those to us
     was we were what when where which who whom whose why will with would you your
 """
 STOPWORDS = frozenset(COMMON.split())
-GENERAL = (
-    (r"^how (best )?to\b", "What general methods are there to {}?"),
-    (r"^why\b", "What usually leads to {}?"),
-    (r"^when\b", "What is the history of {}?"),
-    (r"^where\b", "Where is {} usually found?"),
-    (r"^who\b", "What is known about the people behind {}?"),
-    (r"^how (much|many|long|far|often)\b", "What determines the amount of {}?"),
+GENERAL = tuple(
+    (re.compile(pattern, re.IGNORECASE), question)
+    for pattern, question in (
+        (r"^how (best )?to\b", "What general methods are there to {}?"),
+        (r"^why\b", "What usually leads to {}?"),
+        (r"^when\b", "What is the history of {}?"),
+        (r"^where\b", "Where is {} usually found?"),
+        (r"^who\b", "What is known about the people behind {}?"),
+        (r"^how (much|many|long|far|often)\b", "What determines the amount of {}?"),
+    )
 )
 
 
@@ -72,7 +77,7 @@ def specificity(query: str) -> str:
     """The query narrowed by what it names itself: phrases, years, versions, sites, file types."""
     query = " ".join(query.split())
     base = conciseness(query)
-    added = [qualifier for qualifier in dict.fromkeys(_qualifiers(query)) if qualifier not in base]
+    added = [qualifier for qualifier in islice(dict.fromkeys(_qualifiers(query)), QUALIFIERS) if qualifier not in base]
     if not added and (terms := _terms(base)):
         # It names nothing: at least the heaviest word must stand in the title.
         added = [f"intitle:{max(terms, key=len)}"]
@@ -88,7 +93,7 @@ def stepback(query: str) -> str:
     # One word left over from a question about a name is not its topic.
     topic = " ".join(general if len(general) > 1 else terms) or base
     for pattern, question in GENERAL:
-        if re.match(pattern, base, re.IGNORECASE):
+        if pattern.match(base):
             return question.format(topic)
     return f"What are the basic concepts of {topic}?"
 
@@ -107,7 +112,7 @@ def _shorten(text: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    text = re.sub(r"\s+([,.;:!?])", r"\1", " ".join(text.split()))
+    text = re.sub(r" ([,.;:!?])", r"\1", " ".join(text.split()))
     text = re.sub(r"([,.;:!?])[,.;:!?]+", r"\1", text)
     return text.strip(" ,.;:!?")
 

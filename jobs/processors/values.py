@@ -18,6 +18,7 @@ NAMES: dict[Kind, str] = {
 }
 YES = frozenset({"1", "true", "yes", "on"})
 NO = frozenset({"0", "false", "no", "off"})
+ENCRYPTED, BY = "encrypted", "by"
 WHOLE = re.compile(r"[+-]?[0-9]{1,18}(\.0+)?")
 
 
@@ -31,6 +32,11 @@ def convert(value: Any, kind: Kind) -> Any:
 def blank(value: Any) -> bool:
     """Whether a cell or field holds nothing."""
     return value is None or (isinstance(value, str) and (not value or value.isspace()))
+
+
+def is_encrypted(value: Any) -> bool:
+    """Whether it is a secret as it is stored: encrypted, with the key of who typed it."""
+    return isinstance(value, dict) and value.keys() == {ENCRYPTED, BY}
 
 
 def shown(value: Any) -> str:

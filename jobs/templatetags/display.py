@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import Any, Final, Literal
 
 from django import template
+from django.conf import settings
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -49,6 +50,12 @@ def compact(value: int | None) -> str:
         if value >= size:
             return f"{value * 10 // size / 10:g}{letter}"
     return number(value)
+
+
+@register.simple_tag
+def contact() -> str:
+    """Whom to ask, as part of a sentence."""
+    return str(settings.CONTACT)
 
 
 @register.simple_tag

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 
 from jobs.models import Item, Job
@@ -39,6 +39,12 @@ def job_to_give(request: HttpRequest, code: str) -> Job:
     return job
 
 
+def job_offered(request: HttpRequest, code: str) -> Job:
+    """The job, if it is offered to this person, who may not see more of it before they take it; 404 otherwise."""
+    offered = Job.objects.present().filter(offer__person=person(request)).select_related("owner")
+    return get_object_or_404(offered, code=code)
+
+
 def for_viewer(frame: dict[str, Any], may_act: bool) -> dict[str, Any]:
     """A frame, which is the same for all viewers, with the verbs of this one."""
     return frame if may_act else frame | {"actions": []}
@@ -51,7 +57,10 @@ def item_to_act_on(request: HttpRequest, code: str, row: int) -> Item:
 
 
 def item_for(request: HttpRequest, code: str, row: int) -> Item:
+    """The item, cut where it is too long for a page; 404 where there is none, or the job may not be seen."""
     job = job_for(request, code)
-    item = get_object_or_404(job.read_items().select_related("worker"), position=row - 1)
+    item = job.read_items().select_related("worker").filter(position=row - 1).for_page()
+    if item is None:
+        raise Http404("There is no such row.")
     item.job = job
     return item

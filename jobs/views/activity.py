@@ -11,9 +11,11 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from batchweb.concurrency import downloads, limited
+from jobs.digits import number
 from jobs.models import Upload
+from jobs.streaming import attachment
 from jobs.views.access import job_for
-from jobs.views.downloads import attachment
 
 PAGE: Final = 50
 CHUNK: Final = 256 * 1024  # bytes
@@ -23,8 +25,7 @@ CHUNK: Final = 256 * 1024  # bytes
 def activity(request: HttpRequest, code: str) -> HttpResponseBase:
     """A page of all that was done to the job, the newest first; with `?before=KEY` what was done before that."""
     job = job_for(request, code)
-    before = request.GET.get("before", "")
-    wanted = int(before) if before.isdecimal() and len(before) < 19 else None
+    wanted = number(request.GET.get("before", ""))
     found = list(job.activities.told(wanted)[: PAGE + 1])
     context = {"job": job, "activities": found[:PAGE], "first": wanted is None}
     context["older"] = found[PAGE - 1].pk if len(found) > PAGE else None
@@ -32,6 +33,7 @@ def activity(request: HttpRequest, code: str) -> HttpResponseBase:
 
 
 @require_safe
+@limited(downloads)
 def correction_file(request: HttpRequest, code: str, number: int) -> HttpResponseBase:
     """The file of corrections that a run was ordered with, as it was sent."""
     job = job_for(request, code)
@@ -40,13 +42,13 @@ def correction_file(request: HttpRequest, code: str, number: int) -> HttpRespons
         return render(request, "jobs/pruned.html", {"job": job}, status=410)
     if not upload.file.storage.exists(str(upload.file.name)):
         raise Http404("The file is not here any more.")
-    answer = attachment(request, sent(upload), "application/octet-stream", upload.name)
+    answer = attachment(request, sent(upload), "application/octet-stream", upload.name, job)
     answer["Content-Length"] = str(upload.size)
     return answer
 
 
 def sent(upload: Upload) -> Iterator[bytes]:
     """The bytes of the file; it is closed at the end, and when nobody listens any more."""
-    with closing(upload.file.open("rb")) as stored:
+    with closing(upload.opened()) as stored:
         while chunk := stored.read(CHUNK):
             yield chunk

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 
 from jobs import dispatch, numbers
 from jobs.aims import Aim, reach
+from jobs.digits import number
 from jobs.forms import RetryForm
 from jobs.limits import counted
 from jobs.models import Job
@@ -26,13 +27,14 @@ def retry(request: HttpRequest, code: str) -> HttpResponse:
     job, sent = job_to_act_on(request, code), sent_by(request)
     try:
         aim = Aim.of(sent, job)
-        form = RetryForm(job, sent if request.method == "POST" else None)
+        form = RetryForm(job, sent if request.method == "POST" else None, person(request))
         if not form.is_bound or not form.is_valid():
             return asked(request, job, aim, "retry", form)
         told = form.told  # what differs from the job as it is now
         count = dispatch.retry(
-            job, person(request), aim.key, positions=aim.positions, dials=form.dials, parameters=form.parameters
-        )
+            job, person(request), aim.key, positions=aim.positions,
+            dials=form.dials, parameters=form.parameters, seen=form.seen,
+        )  # fmt: skip
         messages.success(request, " ".join([numbers.queued_again(count), *told]))
     except Refused as refusal:
         messages.error(request, str(refusal))
@@ -63,9 +65,9 @@ def sent_by(request: HttpRequest) -> QueryDict:
 
 def way_back(job: Job, sent: QueryDict) -> str:
     """The page of the item where the button was, else of the job."""
-    row = sent.get("item", "")
-    if row.isascii() and row.isdecimal() and len(row) < 10 and 1 <= int(row) <= job.total:
-        return reverse("jobs:item", args=[job.code, int(row)])
+    row = number(sent.get("item", "")) or 0
+    if 1 <= row <= job.total:
+        return reverse("jobs:item", args=[job.code, row])
     return job.get_absolute_url()
 
 

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from jobs import causes as why
-from jobs import numbers, sql
+from jobs import digits, numbers, sql
 from jobs.views.access import job_for
 
 PAGE: Final = 50
@@ -23,7 +23,7 @@ def causes(request: HttpRequest, code: str) -> HttpResponse:
         job = job_for(request, code)
         counts, number = numbers.summary(job), why.total(job)
         pages = max(1, -(-number // PAGE))
-        page = min(max(1, int(asked)), pages) if asked.isascii() and asked.isdecimal() and len(asked) < 10 else 1
+        page = min(max(1, digits.number(asked) or 1), pages)
         found = why.listed(job, (page - 1) * PAGE, PAGE)
         frame = {"counts": counts, "actions": numbers.actions(job, counts)}
     context = {"job": job, "frame": frame, "causes": found, "number": number, "page": page, "pages": pages}

@@ -7,11 +7,14 @@ from typing import Any
 from django.contrib import messages
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
+from batchweb import concurrency
 from jobs import dispatch, files, mending
+from jobs.digits import number
 from jobs.limits import items
 from jobs.models import Job, Upload
 from jobs.models.job import Refused
@@ -22,7 +25,7 @@ GONE = "The file is not here any more: nobody looked at it for an hour. Send it 
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def corrections(request: HttpRequest, code: str) -> HttpResponse:
+def corrections(request: HttpRequest, code: str) -> HttpResponseBase:
     """The page that takes a file of mended rows, and shows what one that was sent would change."""
     job = job_to_act_on(request, code)
     if request.method == "POST":
@@ -33,16 +36,17 @@ def corrections(request: HttpRequest, code: str) -> HttpResponse:
         return redirect(f"{reverse('jobs:corrections', args=[code])}?file={upload.pk}")
     if "file" not in request.GET:
         return page(request, job, {})
-    return compared(request, job, sent(request, job, request.GET["file"]))
+    stored = sent(request, job, request.GET["file"])
+    return concurrency.answer(concurrency.comparisons, request, lambda: compared(request, job, stored))
 
 
-def compared(request: HttpRequest, job: Job, upload: Upload | None) -> HttpResponse:
+def compared(request: HttpRequest, job: Job, upload: Upload | None) -> HttpResponseBase:
     """What the file would change, or why it cannot be one of corrections."""
     if upload is None:
         return page(request, job, {"error": GONE}, 410)
     Upload.objects.filter(pk=upload.pk).use()
     try:
-        with mending.opened(job, upload) as rows:
+        with mending.opened(job, upload, person(request).pk) as rows:
             return page(request, job, {"upload": upload, "found": rows.compare()})
     except (files.Unreadable, mending.Useless) as error:
         return page(request, job, {"error": str(error), "name": upload.name}, 422)
@@ -56,7 +60,7 @@ def page(request: HttpRequest, job: Job, context: dict[str, Any], status: int = 
 
 def sent(request: HttpRequest, job: Job, key: str) -> Upload | None:
     """The file that this person sent; once it corrects the job, it is the job's owner's."""
-    if not (key.isascii() and key.isdecimal() and len(key) < 19):
+    if number(key) is None:
         return None
     mine = Q(owner=person(request)) | Q(runs__job=job, runs__by=person(request))
     return Upload.objects.filter(mine, pk=key).first()

@@ -7,26 +7,32 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.cache import get_conditional_response
-from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
+from batchweb import concurrency
+from batchweb.concurrency import downloads, limited
+from batchweb.refusals import refusal
 from jobs import problems as found
 from jobs import results, streaming
 from jobs.choice import Choice, Wrong
+from jobs.collecting import Changed
 from jobs.models import Job, JobState
 from jobs.results import Via
 from jobs.sql import postgres
 from jobs.views.access import job_for
 
 UNREAD: Final = (JobState.LOADING, JobState.INVALID)
+LARGE: Final = 500_000  # bytes of a row, on the average of a job
+WIDE: Final = 200  # columns of a workbook, of each cell of which much is in memory
 FEW: Final = 1_000  # rows of a job that are made at once
 
 
 @require_safe
+@limited(downloads)
 def result(request: HttpRequest, code: str, format: str) -> HttpResponseBase:
     """Every row of the input in its order, or the chosen ones, at any moment."""
     if format not in results.FORMATS:
@@ -43,6 +49,7 @@ def result(request: HttpRequest, code: str, format: str) -> HttpResponseBase:
 
 
 @require_safe
+@limited(downloads)
 def failed(request: HttpRequest, code: str) -> HttpResponseBase:
     """Exactly the failed rows, or those of a cause or a selection, to be mended."""
     job = job_for(request, code)
@@ -61,15 +68,14 @@ def failed(request: HttpRequest, code: str) -> HttpResponseBase:
 
 
 @require_safe
+@limited(downloads)
 def problems(request: HttpRequest, code: str) -> HttpResponseBase:
     """Everything that is wrong with the file, found by reading it again."""
     job = job_for(request, code)
     if not job.upload.file:
         return render(request, "jobs/pruned.html", {"job": job}, status=410)
-    pieces = results.encoded(found.chunks(job))
-    answer = attachment(request, pieces, results.FORMATS["csv"], results.file_name(job, "-problems.csv"))
-    answer["Cache-Control"] = "no-store"
-    return answer
+    pieces = results.encoded(found.chunks(job, request.user.pk))
+    return streaming.attachment(request, pieces, results.FORMATS["csv"], results.file_name(job, "-problems.csv"), job)
 
 
 def asked(request: HttpRequest) -> dict[str, str]:
@@ -93,18 +99,24 @@ def fresh(
     tag = results.tag(job, name, choice)
     answer: HttpResponseBase | None = get_conditional_response(request, etag=tag)
     if answer is None:
-        # Another process looks up the rows meanwhile, unless it is SQLite.
-        via = streaming.ahead if postgres() else iter
-        pieces, length = streaming.begun(make(iter)) if job.total <= FEW else (make(via), None)
-        answer = attachment(request, pieces, results.FORMATS[format], name)
-        if length is not None:
-            answer["Content-Length"] = str(length)
+        making = partial(made, request, job, format, name, make)
+        try:
+            is_large = job.stored > LARGE * job.total or (format == "xlsx" and len(job.columns) > WIDE)
+            answer = concurrency.answer(concurrency.large_downloads, request, making) if is_large else making()
+        except Changed as changed:
+            return refusal(request, 410, str(changed))
     answer["ETag"], answer["Cache-Control"] = tag, "private, no-cache"
     return answer
 
 
-def attachment(request: HttpRequest, pieces: Iterator[bytes], content_type: str, name: str) -> StreamingHttpResponse:
-    """A file to be kept. Whoever asks for its headers alone gets no more."""
-    disposition = content_disposition_header(as_attachment=True, filename=name) or "attachment"
-    content = streaming.streamed(iter(()) if request.method == "HEAD" else pieces)
-    return StreamingHttpResponse(content, content_type=content_type, headers={"Content-Disposition": disposition})
+def made(
+    request: HttpRequest, job: Job, format: str, name: str, make: Callable[[Via], Iterator[bytes]]
+) -> HttpResponseBase:
+    """The file as it is made while it is sent. Raises Changed."""
+    # Another process looks up the rows meanwhile, unless it is SQLite.
+    via = streaming.ahead if postgres() else iter
+    pieces, length = streaming.begun(make(iter)) if job.total <= FEW else (make(via), None)
+    answer = streaming.attachment(request, pieces, results.FORMATS[format], name, job)
+    if length is not None:
+        answer["Content-Length"] = str(length)
+    return answer

@@ -52,7 +52,8 @@ def fixed(item: Item) -> str:
         return VERBS["retry"][1]
     if "edit" not in verbs(item.job, state_of(item, item.job)):
         return f"Row {item.row:,} has succeeded, or waits or runs: only a row that failed can be edited."
-    return TOO_LARGE if len(item.payload.encode("utf-8", "replace")) > LARGEST else ""
+    large = item.cut or len(item.payload.encode("utf-8", "replace")) > LARGEST or mending.too_many(item.job, item)
+    return TOO_LARGE if large else ""
 
 
 def mended(request: HttpRequest, form: EditForm, why_not: str) -> bool:

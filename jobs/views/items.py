@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,7 +11,8 @@ from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from jobs import files, history, numbers, places, sql
+from batchweb.concurrency import limited, searches
+from jobs import history, numbers, payloads, places, sql
 from jobs.finding import PAGE as PAGE
 from jobs.finding import SORTABLE, Found, find
 from jobs.forms import EditForm
@@ -161,7 +161,14 @@ def segments(wanted: Wanted, newest: bool) -> list[dict[str, Any]]:
     return made
 
 
+def searching(request: HttpRequest) -> bool:
+    """Whether the page asked for is found by reading many rows."""
+    wanted = Wanted.of(request.GET.dict())
+    return wanted.searches or wanted.sort.removeprefix("-") != "row"
+
+
 @require_safe
+@limited(searches, when=searching)
 def items(request: HttpRequest, code: str) -> HttpResponse:
     """The table by itself, for the page that is open already. Its address is that of the page."""
     job = job_for(request, code)
@@ -197,11 +204,11 @@ def told(item: Item) -> dict[str, Any]:
     entries = history.timeline(item, job, row["state"])
     return {
         "shown": row,
-        "may": verbs(job, row["state"]),
-        "cells": list(zip(job.columns, cells(item, job), strict=False)),
+        "may": verbs(job, row["state"]) - ({"edit"} if item.cut else set()),
+        "cells": [] if item.cut else list(zip(job.columns, cells(item, job), strict=False)),
         "mapped": set(job.mapping.values()),
-        "result": pretty(item.result),
-        "fallback": pretty(item.fallback),
+        "result": payloads.pretty(item.result),
+        "fallback": payloads.pretty(item.fallback),
         "timeline": entries,
         "trace": next((entry.trace for entry in reversed(entries) if isinstance(entry, history.Try)), ""),
         "alike": Cause.objects.filter(job=job, pk=item.cause_id).first() if item.cause_id else None,
@@ -232,14 +239,6 @@ def around(item: Item) -> dict[str, int | None]:
 
 def cells(item: Item, job: Job) -> list[str]:
     try:
-        return files.cells(item.payload, job.file_shape, job.columns)
+        return payloads.cells(item.payload, job.file_shape, job.columns)
     except (ValueError, TypeError):
         return [item.payload]
-
-
-def pretty(text: str) -> str:
-    """JSON text indented for reading, as it is where it cannot be."""
-    try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False) if text else ""
-    except (ValueError, RecursionError):
-        return text

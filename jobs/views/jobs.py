@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from batchweb.concurrency import limited, searches
 from jobs import dispatch, numbers, series, sql
 from jobs.forms import DialsForm
 from jobs.models import Job, Share
@@ -17,7 +18,7 @@ from jobs.models.job import Refused
 from jobs.models.states import ENDED, WORKABLE
 from jobs.views import setup
 from jobs.views.access import for_viewer, job_for, job_to_act_on, job_to_give
-from jobs.views.items import page_of_items, shows_newest
+from jobs.views.items import page_of_items, searching, shows_newest
 from jobs.wanted import Wanted
 
 DONE: Final = {
@@ -30,10 +31,11 @@ DONE: Final = {
 
 
 @require_safe
+@limited(searches, when=searching)
 def detail(request: HttpRequest, code: str) -> HttpResponse:
     """The job's page, with the numbers of this moment in it."""
     with sql.one_moment():
-        job = job_for(request, code, "series")
+        job = job_for(request, code, "series", "offer__person")
         newest = shows_newest(Wanted.of(request.GET.dict()), job)
         frame = numbers.stats(job, rows=None if newest else [])
     return job_page(request, job, frame)

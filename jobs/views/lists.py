@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
@@ -12,9 +12,11 @@ from django.views.decorators.http import require_safe
 
 from jobs import live, numbers, overview, samples
 from jobs.facts import processor_label
-from jobs.models import Job
+from jobs.models import Job, Offer
 from jobs.models.job import JobQuerySet
 from jobs.waiting import Around
+
+OFFERS: Final = 50  # on a page
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "processors": [(name, processor_label(name)) for name in used],
         "sorts": overview.SORTS.items(),
         "samples": samples.SAMPLES,
+        "offers": Offer.objects.filter(person=request.user.pk, job__deleting=None).select_related("job", "by")[:OFFERS],
     }
     return render(request, "jobs/list.html", context)
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any, cast
 
-from django.core.files.base import ContentFile
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_POST, require_safe
 
-from jobs import files, sources
-from jobs import preview as previews
-from jobs.forms import GONE, JobForm, given_by, options_of, understood, upload_for
+from jobs import files, inspection, sources
+from jobs.digits import number
+from jobs.forms import GONE, JobForm, given_by, options_of, upload_for
 from jobs.preview import HEAD, Preview
 from jobs.views.access import person
 
@@ -25,11 +24,12 @@ def shown(form: JobForm) -> Preview | None:
     if not form.kept or not form.shape:
         return None
     try:
-        with closing(form.kept.file.open("rb")) as stream:
-            form.offer_sheets(stream)
-            return previews.of_file(stream, form.shape, form.kept.size)
+        with closing(form.kept.opened()) as stream:
+            found = inspection.of_shape(stream, form.kept.name, form.shape, form.kept.size, form.owner.pk)
     except (files.Unreadable, FileNotFoundError):
         return None
+    form.offer("sheet", found.sheets)
+    return found.preview
 
 
 @require_POST
@@ -61,13 +61,9 @@ def of_head(request: HttpRequest, form: JobForm) -> Preview:
     head = request.FILES.get("head")
     data = head.read(HEAD) if head else b""
     name, said = request.POST.get("name", "")[:255], request.POST.get("size", "")
-    size = int(said) if said.isdecimal() and len(said) < 20 else len(data) + 1
-    complete = size <= len(data)
-    shape, wrong = understood(
-        lambda given: sources.sniff(data, name, complete=complete, **given), given_by(request.POST)
-    )
-    form.take(shape, wrong, ContentFile(data))
-    return previews.of_head(data, shape, size)
+    known = number(said)
+    size = len(data) + 1 if known is None else known
+    return taken(form, inspection.of_head(data, name, given_by(request.POST), size, form.owner.pk))
 
 
 def of_upload(request: HttpRequest, form: JobForm) -> Preview:
@@ -75,9 +71,14 @@ def of_upload(request: HttpRequest, form: JobForm) -> Preview:
     found = upload_for(person(request), request.POST["upload"])
     if found is None:
         raise Http404("There is no such file.")
-    with closing(found.file.open("rb")) as stream:
-        form.look(stream, found.name, request.POST)
-        return previews.of_file(stream, cast(files.Shape, form.shape), found.size)
+    with closing(found.opened()) as stream:
+        given = given_by(request.POST)
+        return taken(form, inspection.of_file(stream, found.name, given, found.size, form.owner.pk, rows=True))
+
+
+def taken(form: JobForm, found: inspection.Found) -> Preview:
+    form.take(found)
+    return cast(Preview, found.preview)
 
 
 @require_safe

@@ -11,8 +11,8 @@ from django.views.decorators.http import require_POST
 
 from jobs.models import Job, Share
 from jobs.models.job import Refused
-from jobs.models.ownership import person_called
-from jobs.views.access import job_for, job_to_act_on, job_to_give, person
+from jobs.models.ownership import may_move, person_called
+from jobs.views.access import job_for, job_offered, job_to_act_on, job_to_give, person
 
 NOTHING = "Nothing was changed."
 
@@ -55,12 +55,46 @@ def unshare(request: HttpRequest, code: str, key: int) -> HttpResponse:
 
 @require_POST
 def give(request: HttpRequest, code: str) -> HttpResponse:
-    """Wants `person`, the new owner."""
+    """Wants `person`, the new owner, who is asked first unless an administrator gives it."""
     job = job_to_give(request, code)
 
     def verb() -> str:
         found = person_called(request.POST.get("person", ""))
-        return f"{job.name} belongs to {found} now." if job.give(found, person(request)) else ""
+        if may_move(request.user):
+            return f"{job.name} belongs to {found} now." if job.give(found, person(request)) else ""
+        offered = job.offer_to(found, person(request))
+        return f"{job.name} is offered to {found}, whose it is once they take it." if offered else ""
+
+    return told(request, job, verb)
+
+
+@require_POST
+def withdraw(request: HttpRequest, code: str) -> HttpResponse:
+    """Takes an offer back."""
+    job = job_to_give(request, code)
+    return told(request, job, lambda: "The job is offered to nobody any more." if job.withdraw(person(request)) else "")
+
+
+@require_POST
+def take(request: HttpRequest, code: str) -> HttpResponse:
+    """The job becomes the person's to whom it was offered."""
+    job = job_offered(request, code)
+
+    def verb() -> str:
+        job.take(person(request))
+        return f"{job.name} is yours now."
+
+    return told(request, job, verb)
+
+
+@require_POST
+def decline(request: HttpRequest, code: str) -> HttpResponse:
+    """Nor does it, where they do not want it."""
+    job = job_offered(request, code)
+
+    def verb() -> str:
+        job.decline(person(request))
+        return f"{job.name} stays with {job.owner}."
 
     return told(request, job, verb)
 

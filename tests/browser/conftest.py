@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.services import Missing, skip_or_fail
 from tests.services.chromium import chromium
@@ -11,6 +11,8 @@ from tests.system import System
 
 # What a strict content security policy reports, and every mistake of a script, ends in the console.
 Complaints = list[str]
+# Seconds become many on a busy machine; what does not come at all fails late instead of early.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")

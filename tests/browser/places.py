@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.repairs import STATES as STATES
+from tests.browser.accounts import STATES as STATES
 from tests.browser.stage import Stage, rows
 from tests.browser.states import flawed, good, state
 
@@ -22,6 +22,7 @@ PLAIN: Final = {
     "admin, causes": ("/admin/jobs/cause/", "Unknown address"),
     "admin, workers": ("/admin/jobs/worker/", "Alive"),
     "admin, activity": ("/admin/jobs/activity/", "Created from"),
+    "admin, security events": ("/admin/jobs/securityevent/", "Signed in"),
     "admin, people": ("/admin/auth/user/", "vera"),
     "admin, a person": ("/admin/auth/user/1/change/", "Quota"),
 }
@@ -77,13 +78,6 @@ def item(stage: Stage) -> Iterator[Page]:
     with shown(stage, f"{ITEMS}?job={flawed(stage)}&state=failed", "By cause") as page:
         page.locator("#result_list tbody th a").first.click()
         expect(page.get_by_role("heading", name="Payload")).to_be_visible()
-        yield page
-
-
-@state("admin, sign-in")
-def sign_in(stage: Stage) -> Iterator[Page]:
-    with stage.tab("/admin/login/", person=None) as page:
-        expect(page.get_by_role("button", name="Log in")).to_be_visible()
         yield page
 
 

@@ -21,9 +21,11 @@ LOOKED_AT: Final = (
     "no jobs match", "new job with a file", "item", "item beside the page", "causes, some accepted",
     "history of an item", "all causes", "corrections", "corrections, empty", "retry with settings", "rows chosen",
     "edit an item", "shared", "shared with you", "activity",
-    "keys", "question", "sign-in refused",
+    "keys", "question", "sign-in refused", "sign-in, too many tries", "sign-in, second factor", "second factor, none",
+    "second factor, who is it", "second factor, app", "second factor, recovery codes", "second factor, set up",
+    "second factor, a passkey", "sessions", "reset a password",
     "404", "admin", "admin, jobs", "admin, a job", "admin, a question", "admin, items", "admin, no job chosen",
-    "admin, an item", "admin, causes", "admin, workers", "admin, activity", "admin, people", "admin, sign-in",
+    "admin, an item", "admin, causes", "admin, workers", "admin, activity", "admin, people", "admin, security events",
 )  # fmt: skip
 WIDTHS: Final = (1440, 390)
 THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")

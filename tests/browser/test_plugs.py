@@ -81,7 +81,7 @@ def test_it_opens_while_valkey_stands_still(page: Page, own_system: System, code
 def test_it_says_that_the_line_is_lost_until_the_web_server_is_back(page: Page, own_system: System, code: str) -> None:
     def gone() -> bool:
         """A server that is back within two seconds is not worth a word, so each that comes is killed until then."""
-        for process in own_system.processes("uvicorn"):
+        for process in own_system.processes("batchweb.server"):
             process.kill()
         return page.locator("#lost").is_visible()
 

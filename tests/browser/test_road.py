@@ -100,7 +100,7 @@ def test_it_reconnects_and_catches_up(page: Page, system: System, complaints: Co
 
     def gone() -> bool:
         """A server that is back within two seconds is not worth a word, so each that comes is killed until then."""
-        for process in system.processes("uvicorn"):
+        for process in system.processes("batchweb.server"):
             process.kill()
         return page.locator("#lost").is_visible()
 

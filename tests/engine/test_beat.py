@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from jobs.engine import STOP, Policy, Pulse, RetryLater, run
+from jobs.engine.context import Ticket
 from jobs.engine.coordinator import NOT_YET
+from jobs.engine.threads import Running
 
 
 def after(beats: int, answer: Any) -> Callable[[Pulse], Any]:
@@ -24,12 +26,33 @@ def after(beats: int, answer: Any) -> Callable[[Pulse], Any]:
     return beat
 
 
+class Emptying:
+    """A pool in which an attempt ends whenever somebody looks."""
+
+    def __init__(self, positions: int) -> None:
+        self.left = [Ticket(n, n) for n in range(positions)]
+        for ticket in self.left:
+            ticket.started = 1.0
+
+    def running(self) -> list[tuple[Any, Ticket]]:
+        now = [(None, ticket) for ticket in self.left]
+        self.left.pop()
+        return now
+
+
+def test_it_keeps_what_ran_at_one_moment() -> None:
+    pool: Any = Emptying(5)
+    assert Pulse(Running(pool, 10.0), 0, None, 0).kept().running == dict.fromkeys(range(5), 11.0)
+    assert len(pool.left) == 4
+
+
 def test_it_beats_four_times_a_second_while_nothing_finishes() -> None:
     times: list[float] = []
-    list(run([(0, 0.85)], time.sleep, Policy(), beat=lambda pulse: times.append(time.monotonic())))
+    list(run([(0, 1.1)], time.sleep, Policy(), beat=lambda pulse: times.append(time.monotonic())))
     gaps = [later - sooner for sooner, later in pairwise(times)][:-1]
-    assert len(times) == 4
-    assert gaps == pytest.approx([0.25] * 2, abs=0.1)
+    # A busy machine may miss one, and none comes too soon; the last one is that of the end.
+    assert 3 <= len(times) <= 5
+    assert min(gaps) >= 0.24
 
 
 def test_it_beats_while_much_finishes() -> None:
@@ -38,7 +61,7 @@ def test_it_beats_while_much_finishes() -> None:
     items = iter(lambda: (0, 0) if time.monotonic() < begun + 0.6 else None, None)
     for _ in run(items, abs, Policy(), beat=pulses.append):
         pass
-    assert 3 <= len(pulses) <= 2 + (time.monotonic() - begun) / 0.25
+    assert 2 <= len(pulses) <= 2 + (time.monotonic() - begun) / 0.25
 
 
 def test_it_beats_in_the_callers_thread() -> None:
@@ -63,17 +86,25 @@ def test_it_tells_what_runs_and_what_waits() -> None:
 
 def test_it_tells_what_runs_when_it_is_asked() -> None:
     pulses: list[Pulse] = []
+    gates = [threading.Event() for _ in range(3)]
     running = []
-    for attempt in run(enumerate([0.1, 0.4, 0.5]), time.sleep, Policy(workers=3), beat=pulses.append):
-        running.append((attempt.position, sorted(pulses[-1].running) if pulses else None))
-    assert running == [(0, None), (1, [2]), (2, [])]
+
+    def beat(pulse: Pulse) -> None:
+        pulses.append(pulse)
+        gates[0].set()  # the first one ends once there is a pulse to ask
+
+    for attempt in run(enumerate(gates), lambda gate: gate.wait(60), Policy(workers=3), beat=beat):
+        running.append((attempt.position, sorted(pulses[0].running)))
+        for gate in gates[attempt.position + 1 :][:1]:
+            gate.set()
+    assert running == [(0, [1, 2]), (1, [2]), (2, [])]
 
 
 def test_it_tells_since_when_items_run() -> None:
     pulses: list[Pulse] = []
     begun = time.time()
     list(run([(7, 0.3)], time.sleep, Policy(), beat=lambda pulse: pulses.append(pulse.kept())))
-    assert pulses[0].running == {7: pytest.approx(begun, abs=0.25)}
+    assert begun - 0.01 <= pulses[0].running[7] <= time.time()
 
 
 def test_it_stops_without_starting_more() -> None:
@@ -99,10 +130,9 @@ def test_it_tries_nothing_again_when_stopped() -> None:
         raise ValueError
 
     policy = Policy(attempts=5, backoff=60, retry_on=("*",))
-    begun = time.monotonic()
     (attempt,) = run([(0, 0)], process, policy, beat=after(1, STOP))
     assert attempt.retry_at is not None
-    assert time.monotonic() - begun < 1
+    assert attempt.retry_at > time.time()
 
 
 def test_it_grows_within_a_beat() -> None:

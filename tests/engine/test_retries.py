@@ -66,29 +66,29 @@ def test_it_waits_before_it_tries_again() -> None:
     flaky = Flaky(2)
     list(run([(0, "a")], flaky, Policy(attempts=3, backoff=0.2, retry_on=("*",))))
     first, second, third = flaky.calls["a"]
-    assert 0.1 <= second - first < 0.45
-    assert 0.2 <= third - second < 0.65
+    assert second - first >= 0.1
+    assert third - second >= 0.2
 
 
 def test_it_tells_when_it_tries_again() -> None:
     first, second = run([(0, "a")], Flaky(1), Policy(attempts=2, backoff=0.1, retry_on=("*",)))
     assert first.retry_at is not None
-    assert second.started == pytest.approx(first.retry_at, abs=0.1)
+    assert second.started >= first.retry_at - 0.01
 
 
 def test_it_holds_no_thread_while_it_waits() -> None:
     flaky = Flaky(1)
     policy = Policy(workers=1, attempts=2, backoff=0.3, retry_on=("*",))
-    begun = time.monotonic()
     assert len(list(run(enumerate("abcdefgh"), flaky, policy))) == 16
-    assert time.monotonic() - begun < 0.8
+    # The only thread went on with the next item while the first one waited.
+    assert flaky.calls["b"][0] < flaky.calls["a"][1]
 
 
 def test_it_leaves_long_waits_to_the_caller() -> None:
     flaky = Flaky(9)
     (attempt,) = run([(0, "a")], flaky, Policy(attempts=3, backoff=30, retry_on=("*",)), hold=5)
     assert attempt.retry_at is not None
-    assert 14 < attempt.retry_at - time.time() <= 30
+    assert attempt.started + 14.9 < attempt.retry_at <= time.time() + 30
     assert len(flaky.calls["a"]) == 1
 
 

@@ -23,10 +23,11 @@ def hang() -> Iterator[threading.Event]:
 def test_it_fails_a_hung_item_at_its_deadline(hang: threading.Event) -> None:
     begun = time.monotonic()
     (attempt,) = run([(0, None)], hang.wait, Policy(timeout=0.3))
-    assert 0.3 <= time.monotonic() - begun < 0.55
+    assert time.monotonic() - begun >= 0.3
+    assert not hang.is_set()
     assert attempt.failure is not None
     assert (attempt.failure.kind, attempt.failure.message) == ("timeout", "Took longer than 0.3 seconds.")
-    assert attempt.seconds == pytest.approx(0.3, abs=0.25)
+    assert 0.3 <= attempt.seconds <= time.monotonic() - begun
 
 
 def test_it_finishes_the_others(hang: threading.Event) -> None:
@@ -41,7 +42,7 @@ def test_it_finishes_the_others(hang: threading.Event) -> None:
 
 
 def test_it_counts_each_attempt_from_its_own_start() -> None:
-    attempts = run(enumerate([0.1] * 6), time.sleep, Policy(workers=1, timeout=0.4))
+    attempts = run(enumerate([0.3] * 5), time.sleep, Policy(workers=1, timeout=1.2))
     assert all(attempt.failure is None for attempt in attempts)
 
 
@@ -61,14 +62,14 @@ def test_it_fails_what_took_too_long_while_the_caller_was_busy() -> None:
 
 
 def test_it_keeps_its_width_after_losing_threads(hang: threading.Event) -> None:
-    barrier = threading.Barrier(4, timeout=5)
+    barrier = threading.Barrier(4, timeout=60)
 
     def process(payload: int) -> None:
         if payload < 4:
             hang.wait()
         barrier.wait()
 
-    attempts = list(run(enumerate(range(12)), process, Policy(workers=4, timeout=0.5)))
+    attempts = list(run(enumerate(range(12)), process, Policy(workers=4, timeout=1.5)))
     assert sum(attempt.failure is None for attempt in attempts) == 8
 
 
@@ -76,7 +77,9 @@ def test_it_fails_each_of_many_hung_items_at_its_deadline(hang: threading.Event)
     begun = time.monotonic()
     for attempt in run(enumerate(range(150)), lambda payload: hang.wait(), Policy(workers=50, timeout=0.4)):
         assert attempt.failure is not None
-        assert time.monotonic() - begun == pytest.approx(0.4 * (attempt.position // 50 + 1), abs=0.25)
+        assert time.monotonic() - begun >= 0.4 * (attempt.position // 50 + 1)
+    # Three times 0.4 s, and not 150 times: to wait for one after the other would take a minute.
+    assert time.monotonic() - begun < 150 * 0.4 / 2
 
 
 def test_it_counts_lost_threads(hang: threading.Event) -> None:
@@ -136,10 +139,9 @@ def kinds(attempts: Iterator[Attempt]) -> set[str]:
 
 
 def test_it_obeys_a_timeout_that_the_beat_sets(hang: threading.Event) -> None:
-    begun = time.monotonic()
     attempts = run([(0, 0)], lambda payload: hang.wait(), Policy(), beat=lambda pulse: Policy(timeout=0.1))
     assert kinds(attempts) == {"timeout"}
-    assert time.monotonic() - begun < 0.7
+    assert not hang.is_set()
 
 
 def test_it_tells_why_it_ended_even_when_threads_come_back(hang: threading.Event) -> None:

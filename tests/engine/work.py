@@ -29,6 +29,10 @@ def whoami(payload: Any) -> int:
     return os.getpid()
 
 
+def niceness(payload: Any) -> int:
+    return os.nice(0)
+
+
 def act(order: str) -> Any:
     """Do what the payload says: the ways in which an item can hurt its worker."""
     name, _, value = order.partition(":")
@@ -108,15 +112,18 @@ _ACTS: dict[str, Callable[[str], Any]] = {
 
 
 class SlowToLoad:
-    """A function that takes half a second to load in another process."""
+    """A function that takes half a second to load in another process, and returns when that was done."""
+
+    def __init__(self, loaded: float = 0.0) -> None:
+        self._loaded = loaded
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _slowly, ()
 
-    def __call__(self, payload: object) -> object:
-        return payload
+    def __call__(self, payload: object) -> float:
+        return self._loaded
 
 
 def _slowly() -> SlowToLoad:
     time.sleep(0.5)
-    return SlowToLoad()
+    return SlowToLoad(time.time())

@@ -117,10 +117,12 @@ def watch(connection: Any, **kwargs: Any) -> None:
 
 
 def statement(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-    """The disk is full when items are to be stored; or the process stands still with its locks held."""
+    """The disk is full when items are to be stored; or there is a defect; or all stands still with its locks held."""
     storing = sql.lstrip().startswith("UPDATE jobs_item SET state")
     if storing and armed("full-database"):
         raise OperationalError(f"could not extend file: {NO_SPACE} (arranged)")
+    if storing and here("defect"):
+        raise KeyError("arranged")
     found = execute(sql, params, many, context)
     if storing and here("freeze-in-transaction"):
         os.kill(os.getpid(), signal.SIGSTOP)

@@ -16,8 +16,8 @@ import httpx
 import psycopg
 from celery import Celery
 
-from batchweb import probe
-from batchweb.child import die_with_parent
+from batchweb import probe, web
+from batchweb.kernel import die_with_parent
 from jobs.management.commands import up
 from tests.faults.programs import Program, send
 from tests.faults.servers import Postgres, Valkey
@@ -185,7 +185,7 @@ class Rig(Watched):
             up.worker("worker2", "work", 2, unseen),
             up.worker("loader", "load", 1, unseen),
             up.keeper(),
-            up.web(self.listener),
+            web.service(self.listener),
         ]
         self.programs = {service.name: Program(service, self.env, logs) for service in services}
         self.workers = [self.programs["worker1"], self.programs["worker2"]]

@@ -16,7 +16,7 @@ import psycopg
 import redis
 
 from batchweb import embedded
-from batchweb.child import die_with_parent
+from batchweb.kernel import die_with_parent
 from tests.services.postgres import FAST, as_nobody, binaries, free_port, initdb
 from tests.system import until
 

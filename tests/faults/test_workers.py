@@ -6,6 +6,7 @@ import signal
 import time
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.faults.case import Case, processes
@@ -26,6 +27,24 @@ def test_it_survives_a_killed_child(case: Case) -> None:
     case.moment()
     again = case.kill(processes(case.at_work()[:1]))
     case.recovers(SEEN, again)
+    case.expect()
+
+
+@pytest.mark.fast
+def test_it_survives_a_defect(case: Case) -> None:
+    """An error that nobody foresaw in a worker"""
+    case.begin()
+    case.moment()
+    working = case.at_work()
+    case.system.arm("defect", case.worker_of(working[0]).name)
+    dead, since = until(lambda: [pid for pid in working if not psutil.pid_exists(pid)], 20)[0], time.monotonic()
+
+    def taken_back() -> float | None:
+        held = case.system.of_job(case.code, "id", "shard", f"AND process = {dead}")
+        return None if held else time.monotonic() - since
+
+    case.recovers(SEEN, taken_back)
+    case.excuse_the_dead()
     case.expect()
 
 

@@ -174,3 +174,13 @@ def test_it_leaves_the_stream_open() -> None:
     list(read(stream, sniff(b"id,q\n1,a\n", "a.csv")))
 
     assert not stream.closed
+
+
+def test_it_names_a_long_column_briefly() -> None:
+    column = "c" * 5_000
+    limits = Limits(cell_chars=5_000)
+
+    assert reasons(f"a,{column}\n1,{'x' * 5_001}\n1\n", "a.csv", limits, header=True) == {
+        1: f"has 5,001 characters in column {'c' * 80}…, the limit is 5,000",
+        2: f"has 1 cell, expected 2 (columns a, {'c' * 80}…)",
+    }

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.files import guard, unguard
 
-RISKY = "=+-@\t\r\n\0"
+WIDE = [chr(code) for code in range(128, 0x110000) if unicodedata.normalize("NFKC", chr(code)) in tuple("=+-@")]
+RISKY = "=+-@\t\r\n\0" + "".join(WIDE)
 
 
 @pytest.mark.parametrize("first", RISKY)
@@ -15,12 +18,12 @@ def test_it_guards_a_formula(quotes: str, first: str) -> None:
     assert guard(f"{quotes}{first}cmd|' /C calc'!A0") == f"'{quotes}{first}cmd|' /C calc'!A0"
 
 
-@pytest.mark.parametrize("cell", ["", "a", "-5", "+1.5e3", "-.5", "+3.", "'", "'a", "it's = 1", " =1", "1+1"])
+@pytest.mark.parametrize("cell", ["", "a", "-5", "−5", "+1.5e3", "-.5", "+3.", "'", "'a", "it's = 1", " =1", "1+1"])
 def test_it_leaves_other_cells(cell: str) -> None:
     assert guard(cell) == cell
 
 
-@pytest.mark.parametrize("cell", ["-5+cmd", "--5", "-5\n", "-", "+e3", "'-5", "-٣", "-5=1"])
+@pytest.mark.parametrize("cell", ["-5+cmd", "--5", "-5\n", "-", "+e3", "'-5", "-٣", "-5=1", "＋5", "－1.5"])
 def test_it_does_not_take_everything_for_a_number(cell: str) -> None:
     assert guard(cell) == "'" + cell
 

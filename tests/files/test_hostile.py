@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from jobs.files import Limits, Unreadable, open_rows, preflight
+from jobs.files import Limits, Unreadable, memory, open_rows, preflight
 from tests.files.corpus import Endless, bomb, parts, zipped
 
 MB = 1_000_000
@@ -99,6 +99,11 @@ def test_it_stays_small_over_any_json(start: bytes, piece: bytes) -> None:
         preflight(Endless(start, piece, 160_000), "a.json", TINY)
 
 
+def test_it_stays_small_over_a_row_of_millions_of_values() -> None:
+    with peak_below(60), pytest.raises(Unreadable, match="ends in the middle, in row 2"):
+        preflight(Endless(b'[{"a": 1}, {"a": [', b"{},", 4 * MB), "a.json", Limits())
+
+
 def test_it_reads_lone_surrogates_of_json_as_bad_rows() -> None:
     report = preflight(
         io.BytesIO(b'[{"\xc3\xa4": 1},\n{"a": "\xed\xa0\x80"},\n"\xc3\xb6\xc3\xbc\\ud800",\n2]'), "a.json"
@@ -120,6 +125,22 @@ def test_it_stays_small_over_a_long_name_in_a_sheet() -> None:
 
     with peak_below(60), pytest.raises(Unreadable, match="damaged near row 1"):
         preflight(io.BytesIO(data), "a.xlsx", SMALL)
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        "".join(f"<t{at:x}/>" for at in range(400_000)),
+        "<t>" * 400_000,
+        "".join(f'<t a{at:x}=""/>' for at in range(400_000)),
+    ],
+    ids=["names", "levels", "attributes"],
+)
+def test_it_gives_up_what_makes_it_grow(xml: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MOST", 20 * MB)
+    row = '<row><c t="str"><v>a</v></c></row>'
+    with pytest.raises(Unreadable, match="too much memory"):
+        preflight(io.BytesIO(zipped(parts(row * 3 + xml + row))), "a.xlsx")
 
 
 def test_it_stays_small_over_a_bomb() -> None:

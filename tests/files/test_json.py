@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from jobs.files import Limits, Unreadable, preflight
+from jobs.files import Limits, Unreadable, documents, preflight
 from jobs.files.documents import PIECE
 from tests.files.corpus import Endless, opened, reasons, rows, values
 
@@ -69,7 +70,7 @@ def test_it_reads_a_value_that_is_cut_anywhere(size: int) -> None:
     ("value", "reason"),
     [
         ('{"a": }', "is not valid JSON: expecting value at character 7"),
-        ('{"a": 1, }', "is not valid JSON: expecting property name enclosed in double quotes at character 10"),
+        ('{"a": 1, b}', "is not valid JSON: expecting property name enclosed in double quotes at character 10"),
         ('{"a": "x\ty"}', "is not valid JSON: invalid control character at character 9"),
         ("nul", "is not valid JSON: expecting value at character 1"),
         ("{'a': 1}", "is not valid JSON: expecting property name enclosed in double quotes at character 2"),
@@ -144,3 +145,28 @@ def test_it_gives_up_on_a_value_whose_end_is_far() -> None:
 def test_it_gives_up_on_a_value_that_never_ends() -> None:
     with pytest.raises(Unreadable, match="ends in the middle, in row 2"):
         preflight(Endless(b'[{"a": 1}, {"a": "', b"x", 30_000_000), "a.json")
+
+
+def test_it_decodes_short_rows_in_short_pieces_after_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    real = documents._scan
+
+    def scan(text: str, at: int) -> Any:
+        looked.append(len(text))
+        return real(text, at)
+
+    monkeypatch.setattr(documents, "_scan", scan)
+    many = ["nope" if number % 2 else "{}" for number in range(200_000)]
+    data = f'[{{"a": "{"x" * 3_000_000}"}},\n{",".join(many)}, {{"a": "{"y" * 1_000_000}"}}, 1]'
+    found = list(opened(data, "a.json", Limits(cell_chars=4_000_000)))
+
+    assert [len(row.payload) for row in (found[0], found[-2], found[-1])] == [3_000_009, 1_000_009, 1]
+    assert (len(found), sum(bool(row.reason) for row in found)) == (200_003, 100_000)
+    # What errors look at is as much as they look at in a file without long rows.
+    assert sum(sorted(looked)[: len(many)]) <= 2 * documents.PIECE * len(many)
+
+
+def test_it_rejects_a_row_of_more_values_than_memory_has_room_for() -> None:
+    found = list(opened(f"[[{'[],' * 600_000}1], 2]", "a.json"))
+
+    assert [row.reason for row in found] == ["holds more than 300,000 values", ""]

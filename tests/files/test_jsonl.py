@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jobs.files import Limits
+from jobs.files import Limits, jsonlines
 from tests.files.corpus import ENCODINGS, NEWLINES, ODDITIES, opened, reasons, rows, values
 
 BATCH = (
@@ -116,3 +116,23 @@ def test_it_lists_no_more_columns_than_the_limit() -> None:
     reader = opened('{"a": 1}\n{"b": 1}\n{"c": 1}\n', "", Limits(columns=2))
 
     assert (reasons('{"a":1}\n{"b":1}\n{"c":1}', "", Limits(columns=2)), reader.columns) == ({}, ("a", "b"))
+
+
+def test_it_makes_no_column_of_a_key_that_is_far_too_long() -> None:
+    reader = opened(json.dumps({"a": 1, "k" * 10_000: 2, "l" * 10_001: 3}) + "\n", "a.jsonl")
+
+    assert next(reader).reason == ""
+    assert reader.columns == ("a", "k" * 10_000)
+
+
+def test_it_rejects_a_line_of_more_values_than_memory_has_room_for() -> None:
+    lines = ["[" + "0," * 1_000_000 + "0]", json.dumps(["a, " * 200_000]), "[1]"]
+
+    assert reasons("\n".join(lines), "a.jsonl") == {1: "holds more than 300,000 values"}
+
+
+@pytest.mark.parametrize(
+    ("text", "deep"), [("[[1]]", True), ('["[[[["]', False), ('{"a\\"[[": [1', True), ('"[[[', False), ("[[", True)]
+)
+def test_it_tells_how_deep_a_text_nests_also_a_broken_one(text: str, deep: bool) -> None:
+    assert jsonlines.nests_deeper(text, 1) == deep

@@ -115,10 +115,14 @@ def test_it_gives_150_sockets_the_same_end(system: System, tmp_path: Path) -> No
 
 def test_it_shows_progress_while_it_runs(system: System, tmp_path: Path) -> None:
     client = system.client()
-    code = system.submit(write(tmp_path / "rows.csv", csv_of(300)), "--param", "seconds=0.05")
+    code = system.submit(write(tmp_path / "rows.csv", csv_of(3000)), "--param", "seconds=0.05")
     page = Page(system, client, code)
-    page.follow()
-    assert page.frames >= 4
+    with system.socket(client, f"/ws/jobs/{code}/") as viewer:
+        viewer.send(json.dumps({"t": "hello", "after": page.frame["seq"]}))
+        while page.frames < 4:
+            page.take(viewer.recv(60.0))
+    assert page.frame["state"] == "running"
+    system.post(client, f"/jobs/{code}/cancel/", {})
 
 
 def test_it_reads_for_viewers_while_somebody_else_writes(own_system: System, tmp_path: Path) -> None:

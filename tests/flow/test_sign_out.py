@@ -1,18 +1,21 @@
-"""A sign-out is heard by sockets that other web processes hold."""
+"""A sign-out is heard by sockets that other web processes hold, and by downloads."""
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
+from jobs.streaming import LOOK
 from jobs.viewer import NOT_FOUND
 from tests.system import ROOT, System, free_port, until
 
@@ -61,3 +64,23 @@ def test_it_closes_sockets_of_other_web_processes(system: System) -> None:
             answer = other.post("/accounts/logout/", data={"csrfmiddlewaretoken": token}, headers={"Referer": url})
             assert answer.status_code == 302
         assert closed_with(viewer) == NOT_FOUND
+
+
+def test_it_cuts_a_download_off(system: System, tmp_path: Path) -> None:
+    client = system.client()
+    rows = "".join(f"{at},{'x' * 1000}\n" for at in range(20_000))
+    (tmp_path / "rows.csv").write_text("name,text\n" + rows)
+    code = system.submit(tmp_path / "rows.csv", "--param", "seconds=0")
+    system.ended(client, code)
+    with system.again(client).stream("GET", f"/jobs/{code}/results.csv") as answer:
+        pieces = answer.iter_raw()
+        taken = io.BytesIO()
+        taken.write(next(pieces))
+        assert system.post(client, "/accounts/logout/", {}).status_code == 302
+        # What is on its way while nobody reads is a megabyte or two; the next part is made after this.
+        time.sleep(LOOK + 0.1)
+        with pytest.raises(httpx.RemoteProtocolError):
+            taken.writelines(pieces)
+    assert taken.tell() < len(rows)
+    until(lambda: "A download was ended" in system.log(), 15, "the log says so")
+    assert "Traceback" not in system.log()

@@ -69,3 +69,12 @@ def test_it_has_nothing_to_retire_where_only_a_stale_socket_is(folder: Path) -> 
     embedded.retire(folder / "s")
     with server(folder / "s"):
         assert embedded.answers(folder / "s")
+
+
+def test_it_leaves_no_folder_that_only_held_the_socket(tmp_path: Path) -> None:
+    (data := tmp_path / "data").mkdir()
+    (short := tmp_path / "short").mkdir()
+    for folder in (short, data):
+        with embedded.socket_removed(folder / "s", data):
+            (folder / "s").touch()
+    assert [list(path.iterdir()) for path in tmp_path.iterdir()] == [[]]

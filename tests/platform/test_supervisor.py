@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from batchweb import lock
-from batchweb.child import Service
+from batchweb.child import FIRST_SIGN, HEARTBEAT, Service
 from batchweb.supervisor import NotReady, Supervisor
 from tests.services import ROOT
 
@@ -117,6 +118,127 @@ def test_it_forgets_a_service_that_is_dropped() -> None:
         supervisor.start(Service("two", ["sleep", "60"]))
         supervisor.drop("one")
         assert [child.service.name for child in supervisor.children] == ["two"]
+
+
+class Clock:
+    """Goes on when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Watched:
+    """A supervisor whose child gives signs of life, or none, while its clock is turned by hand."""
+
+    def __init__(self, script: str, **more: Any) -> None:
+        self.clock = Clock()
+        self.out = io.StringIO()
+        self.supervisor = Supervisor(out=self.out, clock=self.clock)
+        self.service = Service("web", ["sh", "-c", script], **more)
+
+    def __enter__(self) -> Watched:
+        self.supervisor.__enter__()
+        self.supervisor.start(self.service)
+        (self.child,) = self.supervisor.children
+        assert self.child.process
+        self.first = self.child.process
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.supervisor.__exit__(*error)
+
+    def turn(self, seconds: float, step: float = 1.0) -> None:
+        """Lets so much time pass, looking at the child each second."""
+        for _ in range(int(seconds / step)):
+            self.clock.now += step
+            self.supervisor.turn(0)
+
+    def heard(self) -> bool:
+        """Looks once more, and whether the child has given a sign of life by now."""
+        self.supervisor.turn(0.02)
+        return self.first.limit == self.service.silent_within
+
+    def ended(self) -> bool:
+        self.supervisor.turn(0.02)
+        return self.child.process is not self.first
+
+
+# Its number may have two digits, which not every shell takes behind >&.
+BEATS = f"printf . > /dev/fd/${HEARTBEAT}; exec sleep 60"
+
+
+def test_it_replaces_a_child_that_gives_no_more_sign_of_life() -> None:
+    with Watched(BEATS, silent_within=30) as watched:
+        wait(watched.heard, "a sign of life")
+        watched.turn(29)
+        assert not watched.first.deadline
+        watched.turn(3)
+        assert "web has given no sign of life for 31 s; it is replaced" in watched.out.getvalue()
+        wait(watched.ended, "its end")
+        watched.turn(2)
+        assert watched.child.running()
+
+
+def test_it_replaces_a_child_that_is_stopped() -> None:
+    with Watched(BEATS, silent_within=30) as watched:
+        wait(watched.heard, "a sign of life")
+        watched.first.popen.send_signal(signal.SIGSTOP)
+        watched.turn(32)
+        wait(watched.ended, "its end")
+
+
+def test_it_gives_a_child_time_until_its_first_sign_of_life() -> None:
+    with Watched("exec sleep 60", silent_within=30) as watched:
+        watched.turn(FIRST_SIGN)
+        assert watched.first.running()
+        watched.turn(2)
+        wait(watched.ended, "its end")
+
+
+def test_it_blames_no_child_when_the_machine_slept() -> None:
+    with Watched(BEATS, silent_within=30) as watched:
+        wait(watched.heard, "a sign of life")
+        watched.turn(3600, step=3600)
+        watched.turn(29)
+        assert watched.first.running()
+        assert watched.out.getvalue() == ""
+
+
+def test_it_lets_a_child_be_silent_that_gives_no_signs() -> None:
+    with Watched("exec sleep 60") as watched:
+        watched.turn(1000)
+        assert watched.first.running()
+
+
+def test_it_replaces_a_child_that_takes_too_much_memory() -> None:
+    script = f"exec {sys.executable} -c 'import time; x = bytearray(80_000_000); time.sleep(60)'"
+    with Watched(script, memory_mb=70, stop_within=5) as watched:
+        wait(watched.ended, "its end")
+        log = watched.out.getvalue()
+        assert "MB, more than 70 MB; it is replaced" in log
+        assert "web was ended by SIGTERM; it starts again in 1 s" in log
+
+
+def test_it_kills_a_child_that_takes_too_much_memory_and_does_not_stop() -> None:
+    large = "import signal, time; signal.signal(15, lambda *_: 0); x = bytearray(80_000_000)"
+    script = f"exec {sys.executable} -c '{large}; [time.sleep(1) for _ in range(60)]'"
+    with Watched(script, memory_mb=70, stop_within=5) as watched:
+        wait(lambda: watched.supervisor.turn(0.02) or watched.first.deadline, "that it is asked to end")  # type: ignore[func-returns-value]
+        watched.turn(5)
+        assert watched.first.running()
+        watched.turn(1)
+        wait(watched.ended, "its end")
+        assert "web was ended by SIGKILL" in watched.out.getvalue()
+
+
+def test_it_makes_files_of_children_private(tmp_path: Path) -> None:
+    with Supervisor(out=io.StringIO()) as supervisor:
+        supervisor.start(Service("one", ["sh", "-c", f"mkdir {tmp_path}/d; echo > {tmp_path}/f; exec sleep 60"]))
+        wait((tmp_path / "f").exists, "its file")
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in "df"] == [0o700, 0o600]
 
 
 def test_it_prefixes_the_lines_of_the_children(tmp_path: Path) -> None:

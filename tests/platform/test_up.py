@@ -21,7 +21,7 @@ from tests.services.postgres import free_port
 
 pytestmark = pytest.mark.flow
 OURS = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "PORT", "PRODUCTION", "ALLOWED_HOSTS")
-PARTS = {"valkey": "valkey", "worker": "worker@", "loader": "loader@", "keeper": "keep", "web": "uvicorn"}
+PARTS = {"valkey": "valkey", "worker": "worker@", "loader": "loader@", "keeper": "keep", "web": "batchweb.server"}
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -190,7 +190,13 @@ def test_it_has_no_fallback_where_there_is_none() -> None:
 
 
 def test_it_blots_out_secrets(probe: Probe) -> None:
-    assert Call("probe", {"token": "hunter2"}).redact("login hunter2 failed") == "login ••• failed"
+    call = Call("probe", {"token": "hunter2"})
+    call.prepare()
+    assert call.redactor.redact("login hunter2 failed after 1 try") == "login ••• failed after 1 try"
+
+
+def test_it_blots_out_everything_where_nobody_knows_what_is_secret() -> None:
+    assert Call("gone", {"list": ["hunter2"], "on": True}).redactor.redact("hunter2 True") == "••• True"
 
 
 def test_it_shows_no_parameters(probe: Probe) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jobs.processors import Input, Parameter, ParameterError, Processor
+from jobs.processors import Amended, Input, Parameter, ParameterError, Processor
 
 
 class Plain(Processor):
@@ -136,3 +136,51 @@ def test_it_hands_over_none_for_an_empty_input() -> None:
 def test_it_asks_for_a_process_of_its_own() -> None:
     with pytest.raises(NotImplementedError, match="Plain does not say how"):
         Plain().process({}, None)  # type: ignore[arg-type]
+
+
+class Wordy(Processor):
+    name = "wordy"
+    parameters = (
+        Parameter("text"), Parameter("more", type=object), Parameter("rest", default="r" * 150_000),
+        Parameter("token", secret=True),
+    )  # fmt: skip
+
+
+def refused(**values: Any) -> tuple[str, str]:
+    with pytest.raises(ParameterError) as caught:
+        Wordy().clean(values)
+    return caught.value.name, str(caught.value)
+
+
+def test_it_takes_the_longest_texts() -> None:
+    values = {"text": "t" * 100_000, "more": "m" * 96_000, "token": "s" * 4_000}
+    assert Wordy().clean(values) == values | {"rest": "r" * 150_000}
+
+
+@pytest.mark.parametrize("name", ["text", "more", "rest"])
+def test_it_refuses_a_longer_text(name: str) -> None:
+    sentence = f"“{name}” has 100,001 characters; a parameter may have 100,000 at most."
+    assert refused(**{name: "t" * 100_001}) == (name, sentence)
+
+
+def test_it_refuses_a_longer_secret() -> None:
+    sentence = "“token” has 1,000,000 characters; a secret may have 4,000 at most."
+    assert refused(token="s" * 1_000_000) == ("token", sentence)
+
+
+def test_it_refuses_texts_that_are_longer_together() -> None:
+    assert refused(text="t" * 100_000, more="m" * 98_000, token="s" * 2_001) == (
+        "text",
+        "The parameters have 200,001 characters together, “text” alone 100,000; all of them may have 200,000 at most.",
+    )
+
+
+def test_it_keeps_what_was_longer_before() -> None:
+    before = {"text": "t" * 300_000, "more": "m", "rest": "r" * 190_000, "token": "s" * 5_000}
+    assert Wordy().clean(Amended(before | {"text": "short"}, before))["text"] == "short"
+    with pytest.raises(ParameterError, match="together"):
+        Wordy().clean(Amended(before | {"more": "nn"}, before))
+    with pytest.raises(ParameterError, match="“token” has 5,001"):
+        Wordy().clean(Amended(before | {"token": "n" * 5_001}, before))
+    with pytest.raises(ParameterError, match="“text” has 300,000"):
+        Wordy().clean(before)

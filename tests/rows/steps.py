@@ -15,10 +15,12 @@ from jobs.models import Batch, Item, Job, Shard, Worker
 from jobs.models.states import CELL_FALLBACK, ItemState
 from jobs.recorder import Recorder
 
+PROCESSES = 9  # of each worker: enough for one person to take as many tasks as a story wants
+
 
 def recorder_for(job: Job, name: str = "host:1", stopping: Callable[[], bool] = lambda: False) -> Recorder:
     """A recorder that holds the job's first free shard, with its first items claimed."""
-    recorder = turns.claim_in(job, Worker.saw(name), stopping)
+    recorder = turns.claim_in(job, Worker.saw(name, PROCESSES), stopping)
     assert recorder is not None
     recorder.prepare()
     return recorder

@@ -50,14 +50,6 @@ def test_it_tells_apart_where_it_happened(alice: User) -> None:
     assert [cause["top_frame"] for cause in told(job)] == ["look_up in mend.py", "store in mend.py"]
 
 
-def test_it_redacts_where_it_happened(alice: User) -> None:
-    job = loaded(alice, csv_of(1))
-    taken = recorder_for(job)
-    taken.call.redact = lambda text: text.replace("hunter2", "•••")  # type: ignore[method-assign]
-    feed(taken, failing(0, "no", "hunter2"))
-    assert Cause.objects.get(job=job).top_frame == "••• in mend.py"
-
-
 def test_it_says_where_a_cause_begins_and_ends(alice: User) -> None:
     job = broken(alice, success(1), *(failing(at, "no") for at in (0, 2, 3, 7)))
     (cause,) = told(job)

@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from jobs import dispatch, files, mending, results, tasks
 from jobs.mending import Change, Comparison, Useless
-from jobs.models import Correction, Item, Job, Upload
+from jobs.models import Correction, Item, ItemState, Job, Upload
 from jobs.models.job import Refused
 from jobs.processors import Context, registry
 from jobs.processors.simulate import Simulate
 from tests.base import csv_of, loaded, states, worked
+from tests.files.test_hostile import peak_below
 from tests.rows.steps import part_done, row, wrong
 
 
@@ -47,7 +48,7 @@ def kept(job: Job, data: bytes, name: str = "failed.csv") -> Upload:
 
 
 def compared(job: Job, data: bytes, name: str = "failed.csv") -> Comparison:
-    with mending.opened(job, kept(job, data, name)) as rows:
+    with mending.opened(job, kept(job, data, name), job.owner_id) as rows:
         return rows.compare()
 
 
@@ -144,6 +145,53 @@ class TestMatching:
         job = worked(alice, "url\nhttp://127.0.0.1/\n", processor="fetch-url", attempts=1)
         found = compared(job, b"url,row\n,1\n")
         assert "has nothing in “url”" in found.first_problems[0].text
+
+
+class TestSizes:
+    """A few bytes of corrections may be about very large rows."""
+
+    @pytest.fixture
+    def heavy(self, alice: User) -> Job:
+        rows = [f"{'x' * 1_000_000},fail:Red\n" for _ in range(40)]
+        return worked(alice, "name,simulate\n" + "".join(rows))
+
+    def test_it_compares_large_rows_in_little_memory(self, heavy: Job) -> None:
+        data = b"simulate,row\n" + b"".join(b"ok,%d\n" % at for at in range(1, 41))
+        with peak_below(40):
+            found = compared(heavy, data)
+        assert found.changed == 40
+
+    def test_it_corrects_large_rows_in_little_memory(self, heavy: Job) -> None:
+        upload = kept(heavy, b"simulate,row\n" + b"".join(b"ok,%d\n" % at for at in range(1, 41)))
+        with peak_below(40):
+            assert dispatch.correct_from(heavy, upload, heavy.owner) == 40
+        assert payload(heavy, 39) == ["x" * 1_000_000, "ok"]
+        assert wrong(heavy) == []
+
+    def test_it_shows_little_of_large_cells(self, alice: User) -> None:
+        job = worked(alice, csv_of(2, lambda at: "fail:Red"))
+        found = compared(job, f"name,simulate,row\n{'x' * 100_000},ok,1\n".encode())
+        assert [len(new) for _, _, new in found.changes[0].cells] == [mending.LONG, 2]
+
+    def test_it_shows_some_of_many_cells(self, alice: User) -> None:
+        names = [f"c{at}" for at in range(100)]
+        job = worked(alice, f"simulate,{','.join(names)}\nfail:Red,{','.join('a' for _ in names)}\n")
+        found = compared(job, f"{','.join(names)},row\n{','.join('b' for _ in names)},1\n".encode())
+        assert (len(found.changes[0].cells), found.changes[0].more) == (mending.WIDE, 60)
+
+    def test_it_refuses_more_than_the_disk_is_for(self, heavy: Job, settings: Any) -> None:
+        settings.JOBS_MAX_UPLOAD_BYTES = 5_000_000
+        upload = kept(heavy, b"simulate,row\n" + b"".join(b"ok,%d\n" % at for at in range(1, 41)))
+        with pytest.raises(Refused, match="Send them in several files"):
+            dispatch.correct_from(heavy, upload, heavy.owner)
+
+    def test_it_finds_many_keys_in_little_memory(self, alice: User) -> None:
+        rows = "".join(f"key {at} {'k' * 150},fail:Red\n" for at in range(20_000))
+        job = loaded(alice, "id,simulate\n" + rows)
+        Item.objects.filter(job=job).update(state=ItemState.FAILED)
+        with peak_below(6):
+            found = compared(job, f"id,simulate\nkey 19999 {'k' * 150},ok\nkey 3,ok\n".encode())
+        assert (found.changed, found.problems) == (1, 1)
 
 
 class TestPayloads:

@@ -112,9 +112,7 @@ def test_it_gives_a_small_late_job_its_turn(alice: User, bob: User, settings: An
     taken = turns.claim(Worker.saw("host:1"), lambda: False)
     assert taken is not None
     small = loaded(bob, csv_of(3))
-    began = time.monotonic()
     tasks.take_turn(taken)
-    assert time.monotonic() - began < 3
     following = turns.claim(Worker.saw("host:1"), lambda: False)
     assert following is not None
     assert following.job == small

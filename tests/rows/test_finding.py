@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
@@ -11,11 +12,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.db.models import Q
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobs import engine, finding, histogram, numbers, places
+from batchweb.deadlines import TookTooLong
+from jobs import engine, finding, histogram, numbers, places, sql
 from jobs import wanted as wanted_items
 from jobs.finding import Found, find
 from jobs.models import Item, ItemState, Job, Shard
@@ -50,6 +53,14 @@ def made(alice: User, rows: int = ROWS, **settings: Any) -> Job:
 @pytest.fixture(autouse=True)
 def short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finding, "PAGE", PAGE)
+
+
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, a search of so few rows comes to its end."""
+    monkeypatch.setattr(finding, "MOST", 60.0)
+    monkeypatch.setattr(finding, "SECONDS", 60.0)
+    monkeypatch.setattr(finding, "SORTED_WITHIN", 60.0)
 
 
 @pytest.fixture
@@ -343,7 +354,8 @@ def test_it_takes_longer_steps_while_they_are_quick(job: Job, monkeypatch: pytes
     monkeypatch.setattr(finding, "FIRST", 10)
     with CaptureQueriesContext(connection) as queries:
         search(job, Wanted(text="nothing like it"), 1e-6)
-    assert len([query for query in queries if "LIKE" in query["sql"]]) == 3  # 10, 40 and 12 rows
+    steps = [query for query in queries if "INSTR(" in query["sql"] or "STRPOS(" in query["sql"]]
+    assert len(steps) == 3  # 10, 40 and 12 rows
 
 
 def test_it_takes_shorter_steps_where_rows_are_large(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,6 +363,82 @@ def test_it_takes_shorter_steps_where_rows_are_large(job: Job, monkeypatch: pyte
     hunt = finding.Hunt(job, Wanted(text="x"), iter([0.0, 0.1, 0.1, 0.2]).__next__)
     steps = hunt.steps()
     assert [next(steps)[1] for _ in range(2)] == [9, 14]
+
+
+@pytest.fixture
+def slow_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of more than three rows are interrupted."""
+    read = finding.Hunt.read
+
+    def interrupted(self: finding.Hunt, where: Q, limit: int) -> list[int]:
+        if Item.objects.filter(where, job=self.job).count() > 3:
+            raise TookTooLong
+        return read(self, where, limit)
+
+    monkeypatch.setattr(finding.Hunt, "read", interrupted)
+
+
+@pytest.mark.parametrize("sort", ["row", "-row"])
+@pytest.mark.parametrize("first", [1, 3, 250])
+def test_it_finds_all_of_it_where_steps_take_too_long(
+    job: Job, monkeypatch: pytest.MonkeyPatch, slow_rows: None, sort: str, first: int
+) -> None:
+    monkeypatch.setattr(finding, "FIRST", first)
+    expected = [at for at in range(ROWS) if f"item {at}".startswith("item 1")]
+    found = everything(job, Wanted(text="item 1", sort=sort))
+    assert found == (expected if sort == "row" else expected[::-1])
+
+
+def test_it_says_how_far_it_got_before_a_step_took_too_long(
+    job: Job, monkeypatch: pytest.MonkeyPatch, slow_rows: None
+) -> None:
+    monkeypatch.setattr(finding, "FIRST", 2)
+    found = search(job, Wanted(text="nothing like it"), 1e-6)
+    assert (found.searched, found.next) == ((1, 2), Mark(2))
+
+
+def test_it_gives_up_the_order_where_sorting_takes_too_long(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> Found:
+        raise TookTooLong
+
+    monkeypatch.setattr(finding.Hunt, "by_value", interrupted)
+    found = look(job, text="item 1", sort="-seconds")
+    assert (found.sorted, found.positions[:3]) == (False, [1, 10, 11])
+
+
+def test_it_interrupts_a_step(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = finding.Hunt.read
+    asked: list[int] = []
+
+    def slow(self: finding.Hunt, where: Q, limit: int) -> list[int]:
+        asked.append(limit)
+        if len(asked) == 1:
+            sql.execute("SELECT pg_sleep(600)" if sql.postgres() else ENDLESS)
+        return read(self, where, limit)
+
+    monkeypatch.setattr(finding, "MOST", 0.05)
+    monkeypatch.setattr(finding.Hunt, "read", slow)
+    found = look(job, text="item 0")
+    assert (found.positions, found.searched) == ([0], (1, 1))
+
+
+ENDLESS = """WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000000000)
+             SELECT COUNT(*) FROM numbers"""
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite works in this process, where work is counted")
+@pytest.mark.parametrize("text", ["a" * 199 + "b", "b" + "a" * 199, "a" * 100 + "b" + "a" * 99])
+def test_it_takes_little_longer_for_a_text_that_almost_fits(job: Job, text: str) -> None:
+    def work(text: str) -> float:
+        begun = time.process_time()
+        assert rows(job, text=text) == []
+        return time.process_time() - begun
+
+    Item.objects.filter(job=job).update(payload="a" * 200_000)
+    work(text)
+    plain, hard = (min(work(one) for _ in range(3)) for one in ("zz", text))
+    # With a pattern it was a thousand times as much.
+    assert hard < 50 * plain
 
 
 # What a person asks for

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from batchweb import celery_app
 from jobs import keeper, sending, sql
-from jobs.models import Batch, Upload, Worker
+from jobs.models import Batch, Job, Series, Upload, Worker
 from tests.base import csv_of, loaded, make_job
 from tests.rows.steps import recorder_for
 
@@ -54,6 +54,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def sweeps(monkeypatch: pytest.MonkeyPatch) -> Sweeps:
+    monkeypatch.setattr(keeper, "under_way", lambda: (False, 0))
     monkeypatch.setattr(keeper, "wake", lambda: False)
     monkeypatch.setattr(keeper, "sample", lambda: None)
     monkeypatch.setattr(keeper, "tidy", lambda: None)
@@ -166,6 +167,79 @@ def test_it_stops_when_it_is_told_to(sweeps: Sweeps) -> None:
     stopping.set()
     keeper.keep(stopping)
     assert sweeps.expired == []
+
+
+# Following, and resting
+
+
+class Followed:
+    """Counts the times that workers were woken and speeds noted; a test says what is under way."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+        self.state, self.done, self.clock = (False, 0), list[str](), clock
+        monkeypatch.setattr(keeper, "under_way", lambda: self.state)
+        monkeypatch.setattr(keeper, "wake", lambda: self.done.append("wake"))
+        monkeypatch.setattr(keeper, "sample", lambda: self.done.append("sample"))
+        self.kept = keeper.Keeper(clock)
+        self.pass_seconds(100)
+
+    def pass_seconds(self, seconds: int) -> list[str]:
+        """What is done within so many seconds."""
+        self.done.clear()
+        for _ in range(seconds):
+            self.clock.now += 1
+            self.kept.turn()
+        return self.done
+
+
+@pytest.fixture
+def followed(monkeypatch: pytest.MonkeyPatch, sweeps: Sweeps, clock: Clock) -> Followed:
+    return Followed(monkeypatch, clock)
+
+
+def test_it_looks_each_second_while_there_is_work(followed: Followed) -> None:
+    followed.state = (True, 0)
+    assert followed.pass_seconds(3) == ["wake", "sample"] * 3
+
+
+def test_it_rests_while_nothing_goes_on(followed: Followed) -> None:
+    assert followed.pass_seconds(100) == []
+
+
+def test_it_rests_a_minute_after_the_last_change(followed: Followed) -> None:
+    followed.state = (False, 7)
+    assert followed.pass_seconds(100) == ["wake", "sample"] * 60
+
+
+def test_it_tells_when_it_wants_to_go_on(followed: Followed) -> None:
+    assert followed.kept.turn() == 1.0
+    followed.clock.now += 0.75
+    assert followed.kept.turn() == 0.25
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("state", "busy"), [("loading", True), ("queued", True), ("running", True), ("ready", False), ("finished", False)]
+)
+def test_it_knows_the_states_with_work(alice: User, state: str, busy: bool) -> None:
+    Job.objects.filter(pk=make_job(alice, csv_of(1), start=False).pk).update(state=state)
+    assert keeper.under_way()[0] is busy
+
+
+@pytest.mark.django_db
+def test_it_goes_on_until_the_last_point_of_a_series(alice: User) -> None:
+    job = make_job(alice, csv_of(1), start=False)
+    Job.objects.filter(pk=job.pk).update(state="paused")
+    Series.objects.create(job=job, at=timezone.now(), due=timezone.now())
+    assert keeper.under_way()[0]
+
+
+@pytest.mark.django_db
+def test_it_notices_a_job_that_was_too_quick_to_be_seen(alice: User) -> None:
+    job = make_job(alice, csv_of(1), start=False)
+    before = keeper.under_way()[1]
+    job.announce()
+    assert keeper.under_way()[1] != before
 
 
 # Waking

@@ -267,7 +267,7 @@ def test_it_reads_by_the_clock_of_the_database(alice: User, monkeypatch: pytest.
     wrong_now = timezone.now() + timedelta(hours=1)
     monkeypatch.setattr("django.utils.timezone.now", lambda: wrong_now)
     assert loading.take(job)
-    soon = (Now() + timedelta(seconds=20), Now() + timedelta(seconds=40))
+    soon = (Now() + timedelta(seconds=260), Now() + timedelta(seconds=280))
     assert Job.objects.filter(pk=job.pk, load_expires__range=soon).exists()
 
 

@@ -10,7 +10,7 @@ from django.core.files.base import ContentFile
 from django.test import override_settings
 
 from jobs import dispatch, events, retention
-from jobs.models import Activity, Job, Quota, Run, Upload
+from jobs.models import Activity, Job, Offer, Quota, Run, Upload
 from jobs.models.job import Refused
 from jobs.models.ownership import person_called
 from tests.base import People, csv_of, loaded, make_job, worked
@@ -96,6 +96,19 @@ class SharingTests(People):
             person_called("team@example.org")
 
 
+class NamedLikeAnAddressTests(People):
+    def test_it_gives_nothing_to_who_is_called_like_somebody_s_address(self) -> None:
+        User.objects.filter(pk=self.bob.pk).update(email="bob@example.org")
+        User.objects.create_user("bob@example.org")
+        with self.assertRaisesMessage(Refused, "There is nobody called “bob@example.org” here."):
+            person_called("bob@example.org")
+        assert person_called("bob") == self.bob
+
+    def test_it_finds_who_is_called_like_their_own_address(self) -> None:
+        eve = User.objects.create_user("eve@example.org", email="Eve@example.org")
+        assert person_called("eve@example.org") == eve
+
+
 class NameTests(People):
     def setUp(self) -> None:
         self.job = loaded(self.alice, start=False)
@@ -173,9 +186,10 @@ class GivingTests(People):
 
     @override_settings(JOBS_MAX_STORED_MB=1)
     def test_it_brings_nobody_more_files_than_one_may_have(self) -> None:
-        job, small = worked(self.alice, LARGE), worked(self.alice)
+        with override_settings(JOBS_MAX_STORED_MB=9):
+            job, small = worked(self.alice, LARGE), worked(self.alice)
         Upload.keep(ContentFile(b"x" * 400_000), "own.csv", self.bob)
-        sentence = "bob has no room for the files of this job: with them it would be 1.1 MB, and 1 MB are allowed."
+        sentence = "bob has no room for this job: with it it would be 1.9 MB, and 1 MB are allowed."
         with self.assertRaisesMessage(Refused, sentence):
             self.give(job)
         assert job.owner == Job.objects.get(pk=job.pk).owner == self.alice
@@ -189,12 +203,14 @@ class GivingTests(People):
         sent = Upload.keep(ContentFile(b"x" * 900_000), "mended.csv", self.alice)
         Run.objects.create(job=job, number=2, kind=Run.Kind.CORRECTION, upload=sent)
         Upload.keep(ContentFile(b"x" * 200_000), "own.csv", self.bob)
-        with self.assertRaisesMessage(Refused, "bob has no room for the files of this job"):
+        with self.assertRaisesMessage(Refused, "bob has no room for this job"):
             self.give(job)
 
     @override_settings(JOBS_MAX_STORED_MB=1)
-    def test_it_asks_for_room_only_where_a_file_comes_along(self) -> None:
-        job = worked(self.alice, LARGE)
+    def test_it_asks_for_room_for_the_file_only_where_it_comes_along(self) -> None:
+        with override_settings(JOBS_MAX_STORED_MB=9):
+            job = worked(self.alice, LARGE)
+        Job.objects.filter(pk=job.pk).update(stored=0)
         Job.objects.create(owner=self.alice, upload=job.upload, processor="simulate")
         Upload.keep(ContentFile(b"x" * 900_000), "own.csv", self.bob)
         self.give(job)
@@ -242,6 +258,74 @@ class GivingTests(People):
             self.give(job)
         told = {call.args[0] for call in tell.call_args_list}
         assert told == {events.person_group(self.alice.pk), events.person_group(self.bob.pk)}
+
+
+class OfferTests(People):
+    def setUp(self) -> None:
+        self.job = worked(self.alice)
+
+    def told(self) -> list[str]:
+        return list(self.job.activities.filter(verb="offer").order_by("pk").values_list("text", flat=True))
+
+    def test_it_is_offered_once(self) -> None:
+        assert self.job.offer_to(self.bob, self.alice)
+        assert not self.job.offer_to(self.bob, self.alice)
+        assert not self.job.offer_to(self.alice, self.alice)
+        assert self.told() == ["Offered the job to bob"]
+
+    def test_it_takes_no_room_before_it_is_taken(self) -> None:
+        self.job.offer_to(self.bob, self.alice)
+        assert Quota.used(self.bob) == 0
+        self.job.take(self.bob)
+        assert Quota.used(self.bob) > 0
+        assert self.told() == ["Offered the job to bob", "bob took the job"]
+
+    def test_it_is_not_taken_by_whom_it_has_no_room_with(self) -> None:
+        Quota.objects.create(person=self.bob, stored_mb=1)
+        Job.objects.filter(pk=self.job.pk).update(stored=1_000_000)
+        self.job.offer_to(self.bob, self.alice)
+        with self.assertRaisesMessage(Refused, "bob has no room for this job"):
+            self.job.take(self.bob)
+        assert (Job.objects.get().owner, Offer.objects.count()) == (self.alice, 1)
+
+    def test_it_is_taken_by_nobody_else(self) -> None:
+        self.job.offer_to(self.bob, self.alice)
+        for verb in (self.job.take, self.job.decline):
+            with self.assertRaisesMessage(Refused, "The job is not offered to you any more."):
+                verb(self.sam)
+
+    def test_it_is_declined(self) -> None:
+        self.job.offer_to(self.bob, self.alice)
+        self.job.decline(self.bob)
+        assert self.told()[-1] == "bob declined the job"
+        with self.assertRaises(Refused):
+            self.job.take(self.bob)
+
+    def test_it_is_offered_to_somebody_else_instead(self) -> None:
+        self.job.offer_to(self.bob, self.alice)
+        self.job.offer_to(self.sam, self.alice)
+        with self.assertRaises(Refused):
+            self.job.take(self.bob)
+        self.job.take(self.sam)
+        assert not Offer.objects.exists()
+
+    def test_it_is_offered_no_more_once_it_was_given(self) -> None:
+        self.job.offer_to(self.bob, self.alice)
+        self.job.give(self.sam, self.sam)
+        with self.assertRaises(Refused):
+            self.job.take(self.bob)
+
+    def test_it_fills_nobody_s_list(self) -> None:
+        for _ in range(20):
+            other = Job.objects.create(owner=self.alice, upload=self.job.upload, processor="simulate")
+            other.offer_to(self.bob, self.alice)
+        with self.assertRaisesMessage(Refused, "20 jobs that you offered wait for an answer of bob already."):
+            self.job.offer_to(self.bob, self.alice)
+
+    def test_it_goes_with_the_job(self) -> None:
+        self.job.offer_to(self.bob, self.alice)
+        retention.prune(self.job, keep_results=False)
+        assert not Offer.objects.exists()
 
 
 class ActivityTests(People):

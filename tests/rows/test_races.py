@@ -18,11 +18,12 @@ from django.core.files.storage import FileSystemStorage
 from django.db import connection, transaction
 from django.test import Client
 
-from jobs import dispatch, keeper, loading, recovery, sql, store, tasks
+from jobs import dispatch, keeper, loading, recovery, sql, store, tasks, turns
 from jobs.models import Activity, Batch, Correction, Item, Job, JobState, Run, Shard, Upload, Worker
 from jobs.models.job import Refused
 from jobs.models.upload import stored_files
 from jobs.quotas import OverQuota
+from jobs.recorder import Recorder
 from jobs.requeue import Mended
 from tests.base import csv_of, loaded, make_job, states, worked
 from tests.rows.steps import expire, failure, feed, recorder_for, success, wrong
@@ -326,7 +327,7 @@ def test_it_reads_a_file_once_from_two_readers(alice: User) -> None:
     with transaction.atomic():
         Item.objects.filter(job=job).delete()
         job.shards.all().delete()
-        Job.objects.filter(pk=job.pk).update(state=JobState.LOADING, total=0)
+        Job.objects.filter(pk=job.pk).update(state=JobState.LOADING, total=0, stored=0)
     answers = at_once(*[lambda: loading.load(Job.objects.select_related("upload", "owner").get(pk=job.pk))] * 3)
     assert sorted(answers) == [False, False, True]
     assert (Item.objects.filter(job=job).count(), wrong(job)) == (10, [])
@@ -358,3 +359,20 @@ def test_it_stores_no_file_beyond_the_quota_of_one_who_sends_several_at_once(
     assert [type(answer) for answer in answers].count(OverQuota) == 3
     kept = set(Upload.objects.values_list("file", flat=True))
     assert (len(kept), kept) == (2, set(stored_files(storage)) - before)
+
+
+def test_it_leaves_the_last_process_free_when_all_claim_at_once(alice: User, bob: User) -> None:
+    for _ in range(6):
+        loaded(alice, csv_of(20))
+    worker = Worker.saw("host:1", 4)
+    found = at_once(*[lambda: turns.claim(worker, lambda: False)] * 6)
+    assert [type(one) for one in found if one] == [Recorder] * 3
+    loaded(bob, csv_of(20))
+    assert len([one for one in at_once(*[lambda: turns.claim(worker, lambda: False)] * 3) if one]) == 1
+
+
+def test_it_leaves_the_last_reader_free_when_all_begin_at_once(alice: User) -> None:
+    Worker.saw("loader:1", 3, queues="load")
+    jobs = [make_job(alice) for _ in range(5)]
+    taken = at_once(*[partial(loading.take, fresh(job)) for job in jobs])
+    assert len([token for token in taken if token]) == 2

@@ -156,6 +156,20 @@ def test_it_reads_less_ahead_when_rows_are_large(alice: User, monkeypatch: pytes
     assert len(claimed(job)) <= 3
 
 
+def test_it_holds_few_large_rows_however_many_may_run(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supply, "HELD", 15_000)
+    job = loaded(alice, "name\n" + ("x" * 5_000 + "\n") * 30, workers=20)
+    taken, most = recorder_for(job), 0
+    while not taken.ended and taken.prepare():
+        for position, _, _ in taken.feed():
+            most = max(most, len(claimed(job)))
+            taken.add(success(position))
+        taken.flush()
+    assert states(job) == ["succeeded"] * 30
+    # As many as fit, and the one that does not any more.
+    assert most <= 4
+
+
 # Leases
 
 
@@ -390,6 +404,19 @@ def test_it_hands_back_what_takes_too_long_at_a_stop(alice: User) -> None:
     taken.stopping = lambda: True
     taken.beat(pulse(in_flight=3))
     taken._last_call = time.monotonic() - recorder.LAST_CALL - 1
+    with pytest.raises(OutOfTime):
+        taken.beat(pulse(in_flight=3))
+    assert (job.shards.get().token, claimed(job), wrong(job)) == ("", set(), [])
+
+
+def test_it_gives_up_what_takes_too_long_of_a_cancelled_job(alice: User) -> None:
+    job = loaded(alice, csv_of(20))
+    taken = recorder_for(job)
+    job.cancel()
+    taken._looked = 0.0
+    assert taken.beat(pulse(in_flight=3)) is engine.STOP
+    taken.beat(pulse(in_flight=3))
+    taken._last_call = time.monotonic() - recorder.CANCELLED - 1
     with pytest.raises(OutOfTime):
         taken.beat(pulse(in_flight=3))
     assert (job.shards.get().token, claimed(job), wrong(job)) == ("", set(), [])

@@ -23,7 +23,7 @@ from typing import Any
 
 import psycopg
 
-from batchweb.child import die_with_parent
+from batchweb.kernel import die_with_parent
 from tests.services import Missing
 
 INITDB = ("--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C")

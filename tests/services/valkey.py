@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from batchweb import embedded
-from batchweb.child import die_with_parent
+from batchweb.kernel import die_with_parent
 from tests.services import Missing
 
 

@@ -11,7 +11,8 @@ from django.urls import reverse
 from jobs.models import Job
 from tests.base import People, csv_of, worked
 
-VERBS = ("start", "try", "adjust", "pause", "resume", "cancel", "retry", "delete", "share", "give", "rename")
+VERBS = ("start", "try", "adjust", "pause", "resume", "cancel", "retry", "delete", "share", "give", "rename",
+         "withdraw", "take", "decline")  # fmt: skip
 ASKED = ("correct",)  # acts on a job with something that was sent before
 OF_A_JOB = ("detail", "snapshot", "cells", "series", "items", "item", "results", "failed", "problems", "setup",
             "activity", "corrections", "causes")  # fmt: skip

@@ -39,7 +39,7 @@ class PeopleTests(AdminCase):
         worked(self.alice)
         loaded(self.alice)
         alice = self.row(self.alice)
-        assert (alice.unended_jobs, alice.stored_bytes) == (1, sum(job.upload.size for job in self.alice.jobs.all()))
+        assert (alice.unended_jobs, alice.stored_bytes) == (1, Quota.used(self.alice))
         assert self.row(self.bob).unended_jobs is None
 
     @override_settings(JOBS_MAX_RUNNING_JOBS=50, JOBS_MAX_STORED_MB=0)

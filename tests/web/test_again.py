@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from unittest.mock import patch
 
@@ -10,9 +11,10 @@ from django.db import IntegrityError
 from django.http import HttpResponse
 from django.utils import timezone
 
-from jobs import loading, retention
+from jobs import loading, parameters, retention
 from jobs.forms import filled_in
 from jobs.models import Item, Job, JobState, Upload
+from jobs.processors import registry
 from tests.base import loaded, make_job
 from tests.web.test_new_job import QUERIES, FormCase, Typed
 
@@ -72,7 +74,7 @@ class AgainTests(FilledInCase):
         assert (other.owner, other.upload) == (self.sam, job.upload)
 
     def test_it_never_repeats_a_secret(self) -> None:
-        with patch("jobs.processors.all_processors", return_value=[Typed()]):
+        with patch.dict(registry._processors, {"typed": Typed()}):
             job = make_job(self.alice, "text\na\n", processor="rewrite-query", mapping={})
             Job.objects.filter(pk=job.pk).update(processor="typed", parameters={"token": "hunter22", "count": 5})
             body = self.again(job)
@@ -93,7 +95,7 @@ class OptionsAgainTests(FilledInCase):
 
     def options(self, data: str | bytes, **fields: Any) -> dict[str, Any]:
         job = self.made(data, **fields)
-        return {name: value for name, value in filled_in(job).items() if name.startswith("file_")}
+        return {name: value for name, value in filled_in(job, self.alice).items() if name.startswith("file_")}
 
     def test_it_leaves_to_guessing_what_was_guessed(self) -> None:
         assert self.options(NOTES, map_query="question") == {}
@@ -112,7 +114,7 @@ class OptionsAgainTests(FilledInCase):
     def test_it_reads_the_file_as_before(self) -> None:
         said = {"file_header": "no", "file_encoding": "iso8859-1", "file_delimiter": ","}
         job = self.made(NOTES, map_query="column 1", **said)
-        again = {name: value for name, value in filled_in(job).items() if value is not None}
+        again = {name: value for name, value in filled_in(job, self.alice).items() if value is not None}
         assert self.made(None, **again | {"upload": job.upload.pk, "processor": job.processor}).shape == job.shape
 
 
@@ -175,13 +177,15 @@ class ChangeTests(FilledInCase):
         job = self.ready("text\na\n", mapping={})
         Job.objects.filter(pk=job.pk).update(processor="typed", parameters={"token": "hunter22", "count": 5})
         job.refresh_from_db()
-        with patch("jobs.processors.all_processors", return_value=[Typed()]):
+        with patch.dict(registry._processors, {"typed": Typed()}):
             body = self.client.get(f"/jobs/{job.code}/change/").content.decode()
             self.change(job, map_text="text", param_count="6")
         job.refresh_from_db()
         assert "Leave it empty to keep the present one." in body
         assert "hunter22" not in body
-        assert (job.parameters["token"], job.parameters["count"]) == ("hunter22", 6)
+        stored = parameters.opened(job.code, job.parameters)
+        assert (stored["token"], stored["count"]) == ("hunter22", 6)
+        assert "hunter22" not in json.dumps(job.parameters)
 
     def test_it_takes_a_column_that_comes_up_late(self) -> None:
         lines = '{"query": "a"}\n' * 3_000 + '{"query": "b", "late": 1}\n'

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -13,9 +17,12 @@ from asgiref.testing import ApplicationCommunicator
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client, TransactionTestCase, override_settings
+from django.utils import timezone
 
 from batchweb.asgi import application, django
-from batchweb.bodies import ENVELOPE, SMALL, LimitBodies
+from batchweb.bodies import ENVELOPE, OF_STRANGERS, SMALL, LimitBodies
+from jobs import keeper
+from jobs.models import Incoming
 from tests.base import People
 
 LIMIT = 3 * SMALL
@@ -53,6 +60,13 @@ def request(person: User | None, declared: int | None) -> dict[str, Any]:
             "query_string": b""}  # fmt: skip
 
 
+async def gone(line: ApplicationCommunicator) -> None:
+    """Nobody waits for the answer any more, and what that brings about has been done."""
+    line.future.cancel()
+    with suppress(asyncio.CancelledError):
+        await line.future
+
+
 @override_settings(JOBS_MAX_UPLOAD_BYTES=LIMIT)
 class BodyTests(People):
     def run(self, result: Any = None) -> Any:
@@ -74,14 +88,14 @@ class BodyTests(People):
         return taken
 
     async def test_it_passes_on_what_may_be_sent(self) -> None:
-        for size, person in ((0, None), (SMALL, None), (LIMIT + ENVELOPE, self.alice)):
+        for size, person in ((0, None), (OF_STRANGERS, None), (LIMIT + ENVELOPE, self.alice)):
             taken = await self.sent(size, person, size)
             assert taken.size == size
             assert "batchweb.too_large" not in taken.scope
 
     async def test_it_stops_who_is_not_signed_in_early(self) -> None:
         taken = await self.sent(2 * SMALL, None)
-        assert taken.size <= SMALL
+        assert taken.size <= OF_STRANGERS
         assert taken.scope["batchweb.too_large"]
 
     async def test_it_takes_nothing_of_a_body_that_is_too_large_by_its_own_account(self) -> None:
@@ -102,6 +116,120 @@ class BodyTests(People):
         await line.receive_output(5)
         assert taken.scope["batchweb.too_large"]
         line.stop(exceptions=False)
+
+
+@override_settings(JOBS_MAX_UPLOAD_BYTES=LIMIT, JOBS_MAX_STORED_MB=5, JOBS_UPLOADS_AT_A_TIME=3)
+class RoomTests(People):
+    """Room is kept for a file while it comes."""
+
+    def run(self, result: Any = None) -> Any:
+        with patch("batchweb.bodies.close_old_connections"):
+            return super().run(result)
+
+    async def begun(
+        self, declared: int | None, pieces: int = 1, person: User | None = None, clock: Any = lambda: 0.0
+    ) -> tuple[ApplicationCommunicator, Taken]:
+        """Somebody who has sent so many pieces, and sends more later."""
+        taken = Taken()
+        scope = await sync_to_async(request)(person or self.alice, declared)
+        line = ApplicationCommunicator(LimitBodies(taken, clock), scope)
+        for _ in range(pieces):
+            await line.send_input({"type": "http.request", "body": PIECE, "more_body": True})
+        await line.receive_nothing(0.2)
+        return line, taken
+
+    async def kept(self) -> list[int]:
+        return [size async for size in Incoming.objects.order_by("pk").values_list("size", flat=True)]
+
+    async def test_it_keeps_room_for_what_is_declared(self) -> None:
+        line, _ = await self.begun(2 * SMALL)
+        assert await self.kept() == [2 * SMALL]
+        await gone(line)
+
+    async def test_it_keeps_none_for_a_small_form(self) -> None:
+        line, _ = await self.begun(SMALL)
+        assert await self.kept() == []
+        await gone(line)
+
+    async def test_it_gives_the_room_back_at_the_end(self) -> None:
+        line, _ = await self.begun(2 * SMALL)
+        await line.send_input({"type": "http.request", "body": b"", "more_body": False})
+        await line.receive_output(5)
+        await line.receive_output(5)
+        await line.send_input({"type": "http.disconnect"})
+        await line.wait(5)
+        assert await self.kept() == []
+
+    async def test_it_gives_the_room_back_when_nobody_waits_any_more(self) -> None:
+        line, _ = await self.begun(2 * SMALL)
+        await gone(line)
+        assert await self.kept() == []
+
+    async def test_it_refuses_what_does_not_fit_beside_what_is_coming(self) -> None:
+        lines = [await self.begun(2 * SMALL) for _ in range(3)]
+        assert await self.kept() == [2 * SMALL] * 2
+        refused = lines[2][1]
+        status, sentence = refused.scope["batchweb.refused"]
+        assert (refused.size, status) == (0, 413)
+        assert sentence.startswith("This file has 2.1 MB and you have 4.2 MB stored here already or on their way;")
+        for line, _ in lines:
+            await gone(line)
+
+    async def test_it_keeps_room_for_each_person(self) -> None:
+        lines = [await self.begun(2 * SMALL, person=person) for person in (self.alice, self.alice, self.bob)]
+        assert await self.kept() == [2 * SMALL] * 3
+        for line, _ in lines:
+            await gone(line)
+
+    async def test_it_keeps_room_step_by_step_for_what_is_not_declared(self) -> None:
+        with override_settings(JOBS_MAX_STORED_MB=0), patch("batchweb.bodies.STEP", SMALL):
+            line, _ = await self.begun(None, 47)
+        # The first piece beyond a small form asks for a step more, and so does the first beyond that.
+        assert await self.kept() == [(SMALL + len(PIECE) + SMALL) + len(PIECE) + SMALL]
+        await gone(line)
+
+    async def test_it_stops_what_goes_on_beyond_the_room(self) -> None:
+        with override_settings(JOBS_MAX_STORED_MB=2), patch("batchweb.bodies.STEP", 0):
+            line, taken = await self.begun(None, 40)
+        assert taken.size < 2_000_000 < taken.size + 2 * len(PIECE)
+        assert taken.scope["batchweb.refused"].status == 413
+        await gone(line)
+
+    async def test_it_takes_so_many_at_a_time(self) -> None:
+        with override_settings(JOBS_MAX_STORED_MB=0):
+            lines = [await self.begun(2 * SMALL) for _ in range(4)]
+        sentence = "You are sending 3 files already; 3 at a time are allowed. Wait for one."
+        assert lines[3][1].scope["batchweb.refused"].sentence == sentence
+        for line, _ in lines:
+            await gone(line)
+
+    async def test_it_forgets_who_has_not_been_heard_of(self) -> None:
+        await Incoming.objects.acreate(person=self.alice, size=4 * SMALL, heard=timezone.now() - timedelta(minutes=3))
+        line, taken = await self.begun(2 * SMALL)
+        assert "batchweb.refused" not in taken.scope
+        await sync_to_async(keeper.tidy)()
+        assert await self.kept() == [2 * SMALL]
+        await gone(line)
+
+    async def test_it_hears_that_a_slow_file_still_comes(self) -> None:
+        ticks = itertools.count(0, 20)
+        line, _ = await self.begun(2 * SMALL, clock=lambda: next(ticks))
+        await Incoming.objects.aupdate(heard=timezone.now() - timedelta(minutes=3))
+        await line.send_input({"type": "http.request", "body": PIECE, "more_body": True})
+        await line.receive_nothing(0.2)
+        assert await Incoming.objects.alive().acount() == 1
+        await gone(line)
+
+    async def test_it_leaves_the_database_its_part_of_the_disk(self) -> None:
+        usage = SimpleNamespace(free=508 * 1_000_000)
+        with override_settings(JOBS_DISK_RESERVE_MB=500), patch("shutil.disk_usage", return_value=usage):
+            small, _ = await self.begun(2 * SMALL)
+            line, taken = await self.begun(2 * SMALL + 1)
+        status, sentence = taken.scope["batchweb.refused"]
+        assert (status, await self.kept()) == (507, [2 * SMALL])
+        assert sentence == "The server has no room left for this file. Nothing was stored."
+        for one in (small, line):
+            await gone(one)
 
 
 @override_settings(JOBS_MAX_UPLOAD_BYTES=LIMIT, JOBS_MAX_UPLOAD_SECONDS=3600)
@@ -192,15 +320,24 @@ class AnswerTests(TransactionTestCase):
 
     async def test_it_lets_through_what_may_be_sent(self) -> None:
         alice = await User.objects.acreate(username="alice")
-        for person, size in ((None, SMALL), (alice, LIMIT + ENVELOPE)):
+        for person, size in ((None, OF_STRANGERS), (alice, LIMIT + ENVELOPE)):
             # Without a token against forgery it gets no further than that.
             assert (await self.answer(person, None, size, more=False))[0] == 403
 
     async def test_it_counts_what_no_header_tells_the_truth_about(self) -> None:
         alice = await User.objects.acreate(username="alice")
-        for person, size in ((None, SMALL + 1), (alice, LIMIT + ENVELOPE + 1)):
+        for person, size in ((None, OF_STRANGERS + 1), (alice, LIMIT + ENVELOPE + 1)):
             for declared in (None, 10):
                 assert (await self.answer(person, declared, size))[0] == 413
+
+    async def test_it_says_why_there_is_no_room(self) -> None:
+        alice = await User.objects.acreate(username="alice")
+        sentence = "This file has 2.1 MB and you have 0 MB stored here already or on their way; 1 MB are allowed."
+        with override_settings(JOBS_MAX_STORED_MB=1):
+            for headers in ((), ((b"accept", b"application/json"),)):
+                status, _, page = await self.answer(alice, 2 * SMALL, len(PIECE), *headers)
+                assert status == 413
+                assert (json.loads(page)["detail"] if headers else page).count(sentence) == 1
 
     async def test_it_answers_scripts_with_a_sentence(self) -> None:
         accept = (b"accept", b"application/json")
@@ -215,6 +352,7 @@ class AnswerTests(TransactionTestCase):
         for headers in ((), ((b"accept", b"application/json"),)):
             clock = itertools.count(0, 10)
             app = LimitBodies(django, lambda clock=clock: next(clock))  # type: ignore[misc]
-            status, given, page = await self.answer(None, None, 10 * len(PIECE), *headers, app=app)
+            with patch("batchweb.bodies.OF_STRANGERS", SMALL):
+                status, given, page = await self.answer(None, None, 10 * len(PIECE), *headers, app=app)
             assert (status, given[b"connection"]) == (408, b"close")
             assert json.loads(page)["detail"] == sentence if headers else sentence in page

@@ -21,6 +21,7 @@ from django.db import connections
 from django.test import Client, TransactionTestCase
 from openpyxl import load_workbook
 
+from batchweb import concurrency
 from batchweb.asgi import application
 from jobs import collecting, dispatch, results, streaming
 from jobs.models import Item, ItemState, Job
@@ -231,6 +232,23 @@ class ChosenTests(DownloadCase):
 
 
 class FreshTests(DownloadCase):
+    def test_it_says_that_the_job_changed_meanwhile(self) -> None:
+        job = worked(self.alice, csv_of(3))
+        with patch.object(collecting, "_read", side_effect=collecting.Changed("The job was deleted meanwhile.")):
+            for name in ("results.csv", "results.xlsx", "results.json", "failed.csv"):
+                answer = self.client.get(f"/jobs/{job.code}/{name}")
+                assert answer.status_code == 410
+                assert "The job was deleted meanwhile." in answer.content.decode()
+
+    def test_a_person_takes_large_rows_home_one_job_at_a_time(self) -> None:
+        job = worked(self.alice, csv_of(3))
+        Job.objects.filter(pk=job.pk).update(stored=3_000_000)
+        large = concurrency.large_downloads
+        with patch.object(large, "patience", 0.0), large.taken(self.alice.pk):
+            answer = self.client.get(f"/jobs/{job.code}/results.csv")
+        assert (answer.status_code, "large rows is under way" in answer.content.decode()) == (429, True)
+        assert self.client.get(f"/jobs/{job.code}/results.csv").status_code == 200
+
     def test_it_sends_nothing_that_the_browser_has(self) -> None:
         job = worked(self.alice)
         for name in ("results.csv", "results.xlsx?state=failed", "failed.csv"):

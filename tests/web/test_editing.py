@@ -14,6 +14,7 @@ from jobs import dispatch, results, tasks
 from jobs.forms import editing
 from jobs.forms.editing import fingerprint
 from jobs.models import Activity, Correction, Item, Job, Run
+from jobs.models import item as item_module
 from jobs.models.job import VERBS
 from tests.base import People, csv_of, states, undone, worked
 from tests.rows.steps import wrong
@@ -72,6 +73,19 @@ class StatesTests(EditCase):
     def send(self, job: Job, row: int) -> Any:
         seen = fingerprint(Item.objects.get(job=job, position=row - 1).payload)
         return self.client.post(self.url(job, row), {"seen": seen, "cell_0": "mended", "cell_1": "ok"})
+
+    def test_a_row_that_is_too_long_for_a_page_is_cut_there_and_nowhere_else(self) -> None:
+        job = worked(self.alice, "name,simulate\n" + "x" * 300 + ",fail:Broken\n")
+        whole = Item.objects.get(job=job)
+        with patch.object(item_module, "WHOLE", 200), patch.object(item_module, "BEGINNING", 100):
+            page = self.client.get(f"/jobs/{job.code}/items/1/").content.decode()
+            assert "This row is too long for a page." in page
+            assert "x" * 90 in page
+            assert "x" * 101 not in page
+            answer = self.client.get(self.url(job, 1))
+        assert answer.status_code == 302
+        assert "too large to be edited" in said(answer)
+        assert Item.objects.get(job=job).payload == whole.payload
 
     def test_it_mends_exactly_the_row(self) -> None:
         for state in (*OPEN, "cancelled", "finished"):

@@ -164,6 +164,9 @@ class HintViewTests(People):
         assert "workers" not in answer
         assert answer["attempts"].startswith("Waits up to 1 s between")
 
+    def test_it_says_nothing_of_more_items_than_a_number_can_tell(self) -> None:
+        assert "workers" not in self.ask(workers="9" * 400)
+
     def test_it_says_nothing_of_a_rate_that_no_form_takes(self) -> None:
         assert "rate" not in self.ask(rate="1e306")
 

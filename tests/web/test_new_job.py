@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import random
 from typing import Any
 from unittest.mock import patch
@@ -12,13 +13,14 @@ from django.core.files.storage import FileSystemStorage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.test import Client, override_settings
+from django.utils import timezone
 
-from jobs import samples
+from jobs import parameters, samples
 from jobs.engine import Policy
 from jobs.forms import JobForm, defaults, guess
 from jobs.models import Job, JobState, Upload
 from jobs.preview import HEAD
-from jobs.processors import Input, Parameter, ParameterError, Processor, all_processors, get
+from jobs.processors import Input, Parameter, ParameterError, Processor, all_processors, get, registry
 from tests.base import People
 from tests.files.corpus import workbook
 
@@ -30,13 +32,18 @@ def file(text: str | bytes = QUERIES, name: str = "rows.csv") -> SimpleUploadedF
     return SimpleUploadedFile(name, text.encode() if isinstance(text, str) else text)
 
 
+def deleted(job: Job) -> None:
+    """As it is until all its rows are removed."""
+    Job.objects.filter(pk=job.pk).update(deleting=timezone.now())
+
+
 class Typed(Processor):
     """A processor with a parameter of each type."""
 
     name, label = "typed", "Typed"
     inputs = (Input("text"), Input("extra", required=False))
     parameters = (
-        Parameter("count", type=int, default=3, minimum=1, maximum=9),
+        Parameter("count", type=int, default=3, minimum=1, maximum=9, harmless=True),
         Parameter("share", type=float, default=0.5),
         Parameter("loud", type=bool, default=False),
         Parameter("mood", choices=("calm", "wild"), default="calm"),
@@ -257,7 +264,7 @@ class RefusedTests(FormCase):
 class ParameterTests(FormCase):
     def setUp(self) -> None:
         super().setUp()
-        patched = patch("jobs.processors.all_processors", return_value=[Typed()])
+        patched = patch.dict(registry._processors, {"typed": Typed()})
         patched.start()
         self.addCleanup(patched.stop)
 
@@ -273,6 +280,11 @@ class ParameterTests(FormCase):
     def test_it_says_which_parameter_is_wrong(self) -> None:
         for name, value in (("count", "10"), ("count", "x"), ("share", "half"), ("mood", "sad"), ("odd", "2")):
             assert list(self.errors("text\na\n", processor="typed", **{f"param_{name}": value})) == [f"param_{name}"]
+
+    def test_it_stores_no_secret_as_it_was_typed(self) -> None:
+        job = self.made("text\na\n", processor="typed", param_token="hunter22")
+        assert "hunter22" not in json.dumps(job.parameters)
+        assert parameters.opened(job.code, job.parameters)["token"] == "hunter22"
 
     def test_it_never_repeats_a_secret(self) -> None:
         answer = self.send("text\na\n", processor="typed", param_token="hunter22", workers=0)
@@ -317,6 +329,17 @@ class OnceTests(FormCase):
         assert len({job.pk for job in jobs}) == 1
         assert Job.objects.count() == 1
 
+    def test_it_makes_one_job_of_a_form_whose_token_is_in_a_header(self) -> None:
+        headers = {"X-CSRFToken": self.token()}
+        for _ in range(2):
+            data = {"processor": "rewrite-query", "form": "abc", "file": file()}
+            assert self.client.post(URL, data, headers=headers).status_code == 302
+            # As it is for a request that began before the other one had ended.
+            session = self.client.session
+            session.pop("forms", None)
+            session.save()
+        assert Job.objects.count() == 1
+
     def test_it_makes_another_job_of_a_changed_form(self) -> None:
         token = self.token()
         self.made(csrfmiddlewaretoken=token)
@@ -334,6 +357,63 @@ class OnceTests(FormCase):
         for _ in range(2):
             self.client.post("/jobs/sample/", {"name": "queries.csv", "csrfmiddlewaretoken": token})
         assert Job.objects.count() == 1
+
+    def form(self) -> dict[str, str]:
+        """What a page that was opened anew sends by itself."""
+        context = self.client.get(URL).context
+        return {"csrfmiddlewaretoken": str(context["csrf_token"]), "form": context["token"]}
+
+    def test_it_asks_whoever_comes_back_and_sends_it_otherwise(self) -> None:
+        form = self.form()
+        first = self.made(**form)
+        asked: Any = self.send(workers=3, **form)
+        assert asked.status_code == 422
+        assert f'This form has made <a href="/jobs/{first.code}/"' in asked.content.decode()
+        assert Job.objects.count() == 1
+        self.made(workers=3, csrfmiddlewaretoken=form["csrfmiddlewaretoken"], form=asked.context["token"])
+        assert Job.objects.count() == 2
+
+    def test_it_leads_whoever_sends_it_as_it_was_to_the_job(self) -> None:
+        form = self.form()
+        assert self.made(**form) == self.made(**form)
+
+    def test_it_says_that_the_job_was_deleted(self) -> None:
+        for remove in (deleted, Job.delete):
+            form = self.form()
+            remove(self.made(**form))
+            for workers in (5, 3):
+                answer = self.send(**form, workers=workers)
+                assert answer.status_code == 410
+                assert "This job was deleted" in answer.content.decode()
+            assert self.client.post(URL, form, headers={"Accept": "application/json"}).json()["detail"]
+            assert not Job.objects.present().exists()
+
+    def test_it_says_so_to_whoever_gave_it_away(self) -> None:
+        form = self.form()
+        job = self.made(**form)
+        Job.objects.filter(pk=job.pk).update(owner=self.bob)
+        assert self.send(**form).status_code == 410
+
+    def test_it_says_so_of_a_sample(self) -> None:
+        form = {"name": "queries.csv", "csrfmiddlewaretoken": self.token()}
+        self.client.post("/jobs/sample/", form)
+        deleted(Job.objects.get())
+        assert self.client.post("/jobs/sample/", form).status_code == 410
+
+    def test_it_tells_nobody_else(self) -> None:
+        form = self.form()
+        job = self.made(**form)
+        self.client.force_login(self.bob)
+        other = self.made(form=form["form"], csrfmiddlewaretoken=self.token())
+        assert (other.owner, other.code == job.code) == (self.bob, False)
+
+    def test_it_remembers_so_many_forms(self) -> None:
+        first = self.form()
+        self.made(**first)
+        with patch("jobs.views.new.FORMS", 2):
+            for _ in range(2):
+                self.made(**self.form())
+        assert len(self.client.session["forms"]) == 2
 
     def test_it_gives_codes_that_nobody_can_guess(self) -> None:
         token = self.token()

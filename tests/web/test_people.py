@@ -9,7 +9,7 @@ from django.core.files.base import ContentFile
 from django.test import Client
 from django.utils.html import escape
 
-from jobs.models import Activity, Job, Run, Upload
+from jobs.models import Activity, Job, Offer, Run, Upload
 from tests.base import People, csv_of, worked
 
 
@@ -84,8 +84,42 @@ class SharingTests(PeopleCase):
         assert self.client.post(path).status_code == 404
         assert other.shares.exists()
 
-    def test_it_gives_the_job_away(self) -> None:
-        assert self.post("give", person="bob") == ("/", "rows.csv belongs to bob now.")
+    def as_(self, person: User) -> Client:
+        client = Client()
+        client.force_login(person)
+        return client
+
+    def test_it_offers_the_job(self) -> None:
+        said = "rows.csv is offered to bob, whose it is once they take it."
+        assert self.post("give", person="bob") == (self.job.get_absolute_url(), said)
+        assert Job.objects.get().owner == self.alice
+        assert "It is offered to <b>bob</b>, who has not answered yet." in self.page(self.alice)
+        assert 'id="offers"' in self.as_(self.bob).get("/").content.decode()
+        assert 'id="offers"' not in self.as_(self.sam).get("/").content.decode()
+
+    def test_it_belongs_to_who_accepts_it(self) -> None:
+        self.post("give", person="bob")
+        assert self.post("offer/take", self.as_(self.bob)) == (self.job.get_absolute_url(), "rows.csv is yours now.")
+        assert Job.objects.get().owner == self.bob
+        assert self.as_(self.bob).post(f"{self.job.get_absolute_url()}offer/take/").status_code == 404
+
+    def test_it_stays_with_its_owner_where_it_is_declined(self) -> None:
+        self.post("give", person="bob")
+        assert self.post("offer/decline", self.as_(self.bob)) == ("/", "rows.csv stays with alice.")
+        assert Job.objects.get().owner == self.alice
+        assert not Offer.objects.exists()
+
+    def test_it_takes_an_offer_back(self) -> None:
+        self.post("give", person="bob")
+        assert self.post("offer/withdraw")[1] == "The job is offered to nobody any more."
+        assert self.as_(self.bob).post(f"{self.job.get_absolute_url()}offer/take/").status_code == 404
+
+    def test_it_shows_nothing_more_of_a_job_that_is_offered(self) -> None:
+        self.post("give", person="bob")
+        assert self.as_(self.bob).get(self.job.get_absolute_url()).status_code == 404
+
+    def test_it_is_given_by_administrators_without_asking(self) -> None:
+        assert self.post("give", self.as_(self.sam), person="bob")[1] == "rows.csv belongs to bob now."
         assert Job.objects.get().owner == self.bob
 
     def test_it_gives_it_to_nobody(self) -> None:

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from django.core.files.base import ContentFile
 
-from jobs import problems
+from jobs import files, inspection, problems
 from jobs.models import Job, JobState, Upload
 from tests.base import loaded, make_job
 from tests.web.test_downloads import DownloadCase
@@ -38,6 +38,20 @@ class ProblemTests(DownloadCase):
         with patch.object(problems, "CHUNK", 4):
             assert [row for row, _ in self.problems(job)] == [str(at + 1) for at in range(30)]
 
+    def test_it_has_a_child_read_the_file(self) -> None:
+        job = self.ready()
+        with patch.object(files, "read", side_effect=AssertionError("This process must not.")):
+            assert len(self.problems(job)) == 4
+
+    def test_it_ends_the_child_when_nobody_reads_on(self) -> None:
+        job = self.ready("query\n" + "a,b\n" * 100_000)
+        told = problems.chunks(job, self.alice.pk)
+        assert next(told).startswith("row,")
+        assert next(told).startswith("1,")
+        assert inspection.DOWNLOADS.taken.total() == 1
+        del told
+        assert inspection.DOWNLOADS.taken.total() == 0
+
     def test_it_tells_where_blank_lines_are(self) -> None:
         job = self.ready("query\n\na\nb\n\n\nc\n\nd\n\n\n\n")
         assert [(row["row"], row["reason"]) for row in self.rows(job, "problems.csv")] == [
@@ -49,7 +63,7 @@ class ProblemTests(DownloadCase):
     def test_it_stops_for_a_moment_also_where_nothing_is_wrong(self) -> None:
         job = self.ready("query\n" + "a\n" * 10)
         with patch.object(problems, "CHUNK", 4):
-            assert list(problems.chunks(job)) == ["row,kind,reason\r\n", "", "", ""]
+            assert list(problems.chunks(job, self.alice.pk)) == ["row,kind,reason\r\n", "", "", ""]
 
     def test_it_keeps_what_it_found_before_the_file_broke(self) -> None:
         job = self.ready("query,id\na\n")

@@ -1,8 +1,7 @@
-"""/readyz and /healthz: what monitors are told."""
+"""/readyz: what monitors are told."""
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from threading import Event
 from typing import Any
@@ -46,11 +45,11 @@ class ReadyTests(People):
         )  # fmt: skip
 
     def test_it_waits_a_second_for_a_broker_that_hangs(self) -> None:
-        begun = time.monotonic()
+        answers = Event()
         with patch.object(readiness, "BROKER_WITHIN", 0.1):
-            status, said = self.ask(broker=lambda: Event().wait(0.5))
-        assert (status, said["parts"]["broker"]) == (503, "failed")
-        assert time.monotonic() - begun < 0.4
+            status, said = self.ask(broker=lambda: answers.wait(60))
+        assert (status, said["parts"]["broker"], answers.is_set()) == (503, "failed", False)
+        answers.set()
 
     def test_it_misses_the_database(self) -> None:
         with (
@@ -70,7 +69,6 @@ class ReadyTests(People):
     @override_settings(SECURE_SSL_REDIRECT=True)
     def test_it_answers_a_probe_without_https(self) -> None:
         assert self.ask()[0] == 503
-        assert self.client.get("/healthz").status_code == 200
 
 
 def test_it_reaches_the_broker_that_is_there() -> None:

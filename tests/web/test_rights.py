@@ -57,6 +57,9 @@ OF_A_JOB: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("share", "post", GIVEN),
     ("unshare", "post", GIVEN),
     ("give", "post", GIVEN),
+    ("withdraw", "post", GIVEN),
+    ("take", "post", (404,) * 6 + (302,)),  # it is offered to none of them
+    ("decline", "post", (404,) * 6 + (302,)),
     ("delete", "post", GIVEN),
 )
 OF_A_PERSON: tuple[tuple[str, str, tuple[int, ...]], ...] = (
@@ -71,9 +74,27 @@ OF_A_PERSON: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("sample", "post", (404,) * 6 + (302,)),
     ("upload", "delete", (404, 404, 404, 404, 404, 404, 302)),  # the key of a file that is none of theirs
 )
-# Those that need no rights, and those of one's own password.
-OTHERS = ("healthz", "readyz", "enter", "login", "logout", "password_reset", "password_reset_done",
-          "password_reset_complete", "password_reset_confirm", "password_change", "password_change_done")  # fmt: skip
+# Those that need no rights, and those of one's own account.
+OTHERS = ("readyz", "enter", "login", "account_login", "logout", "password_reset", "password_reset_done",
+          "password_reset_complete", "password_reset_confirm", "mfa_authenticate", "mfa_login_webauthn",
+          "company_login", "openid_connect_callback")  # fmt: skip
+# Name, method, what everybody gets who signed in. A change of second factors first asks who it is.
+OWN: tuple[tuple[str, str, int], ...] = (
+    ("password_change", "get", 200),
+    ("password_change_done", "get", 200),
+    ("sessions", "get", 200),
+    ("end_session", "post", 302),
+    ("account_reauthenticate", "get", 200),
+    ("mfa_reauthenticate", "get", 302),
+    ("mfa_reauthenticate_webauthn", "get", 302),
+    ("mfa_index", "get", 200),
+    ("mfa_activate_totp", "get", 302),
+    ("mfa_deactivate_totp", "get", 404),
+    ("mfa_view_recovery_codes", "get", 404),
+    ("mfa_generate_recovery_codes", "get", 302),
+    ("mfa_add_webauthn", "get", 302),
+    ("mfa_remove_webauthn", "post", 302),
+)
 MORE: dict[str, list[Any]] = {"item": [1], "edit": [1], "results": ["csv"], "correction_file": [2]}
 
 
@@ -119,7 +140,16 @@ class RightsTests(People):
 
     def test_it_has_a_line_for_every_address(self) -> None:
         known = {f"jobs:{name}" for name, _, _ in (*OF_A_JOB, *OF_A_PERSON)}
-        assert set(names()) == known | set(OTHERS)
+        assert set(names()) == known | set(OTHERS) | {name for name, _, _ in OWN}
+
+    def test_it_shows_everybody_only_their_own_account(self) -> None:
+        for name, method, status in OWN:
+            path = reverse(name, args=[10**6] if name == "mfa_remove_webauthn" else [])
+            assert getattr(self.as_("nobody"), method)(path)["Location"].startswith("/accounts/login/"), name
+            person = Client()
+            person.force_login(self.bob)
+            with self.subTest(name=name):
+                assert getattr(person, method)(path).status_code == status
 
     def test_it_shows_and_obeys_whoever_may(self) -> None:
         for name, method, statuses in OF_A_JOB:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -20,8 +21,8 @@ from django.core.checks import run_checks
 from django.test import SimpleTestCase, override_settings
 
 from batchweb.middleware import Static
-from batchweb.redact import Formatter
-from batchweb.settings import database
+from batchweb.redact import Formatter, RefusedWithoutTrace
+from batchweb.settings import check_strength, database, own_dir, private_dir, private_file, proxies
 from jobs.storage import HashedStatic, bare
 from tests.base import People, worked
 
@@ -51,11 +52,35 @@ def manage(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
 
 class ProductionTests(SimpleTestCase):
     def test_it_stops_with_a_sentence_where_something_is_missing(self) -> None:
-        for name in ("SECRET_KEY", "ALLOWED_HOSTS"):
+        for name, named in (("SECRET_KEY", "SECRET_KEY"), ("ALLOWED_HOSTS", "PUBLIC_URL or ALLOWED_HOSTS")):
             without = {key: value for key, value in NEEDED.items() if key != name}
             done = manage("check", **without)
             assert done.returncode == 1
-            assert done.stderr == f"{name} must be set when PRODUCTION=1. The README says what to put there.\n"
+            assert done.stderr == f"{named} must be set when PRODUCTION=1. The README says what to put there.\n"
+
+    def test_it_stops_with_a_sentence_where_something_is_weak(self) -> None:
+        weak = {"SECRET_KEY": "changeme", "DEBUG": "1", "ALLOWED_HOSTS": "batch.example.com,*"}
+        for name, value in weak.items():
+            done = manage("check", **{**NEEDED, name: value})
+            assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+            assert done.stderr.startswith(f"{name} must ")
+
+    def test_it_refuses_a_key_that_somebody_could_guess(self) -> None:
+        for weak in ("", "x" * 60, "abc" * 20, "a-short-one-0123456789", "django-insecure-" + NEEDED["SECRET_KEY"]):
+            with self.assertRaises(SystemExit):
+                check_strength(weak)
+        for strong in (NEEDED["SECRET_KEY"], secrets.token_urlsafe(50), secrets.token_hex(32)):
+            check_strength(strong)
+
+    def test_it_wants_proxies_that_it_understands(self) -> None:
+        for name, value in (("BEHIND_PROXY", "many"), ("TRUSTED_PROXIES", "everywhere")):
+            with patch.dict(os.environ, {name: value}), self.assertRaises(SystemExit):
+                proxies()
+
+    def test_it_counts_proxies(self) -> None:
+        for text, count in (("", 0), ("0", 0), ("false", 0), ("1", 1), ("True", 1), ("2", 2)):
+            with patch.dict(os.environ, {"BEHIND_PROXY": text, "TRUSTED_PROXIES": ""}):
+                assert (proxies().count, "172.18.0.1" in proxies()) == (count, count > 0)
 
     def test_it_passes_every_check_of_a_deployment(self) -> None:
         done = manage("check", "--deploy", "--fail-level", "WARNING", **NEEDED)
@@ -87,6 +112,24 @@ class LocalTests(SimpleTestCase):
             assert path.stat().st_mode & 0o777 == 0o600
             assert [child.name for child in path.parent.iterdir()] == ["secret_key"]
 
+    def test_it_makes_files_and_folders_private_whatever_the_umask(self) -> None:
+        before = os.umask(0)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                made = [private_dir(Path(folder) / "a"), private_file(Path(folder) / "f"), own_dir(Path(folder) / "b")]
+                assert [path.stat().st_mode & 0o777 for path in made] == [0o700, 0o600, 0o700]
+        finally:
+            os.umask(before)
+
+    def test_it_uses_no_folder_for_sockets_that_others_may_open(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "open").mkdir()
+            Path(folder, "open").chmod(0o755)
+            Path(folder, "link").symlink_to(private_dir(Path(folder) / "elsewhere"))
+            for name in ("open", "link"):
+                with self.assertRaisesRegex(SystemExit, f"{name} must be a folder that only this user may open"):
+                    own_dir(Path(folder) / name)
+
     def test_it_serves_static_files_without_a_warning(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -108,6 +151,21 @@ class LocalTests(SimpleTestCase):
         with override_settings(JOBS_LEASE_SECONDS=1, JOBS_SHARD_SIZE=9, JOBS_MAX_WORKERS=0):
             assert {found.id for found in run_checks()} >= {"jobs.E001", "jobs.E002", "jobs.E003"}
         assert not run_checks()
+
+    def test_it_refuses_weak_keys_of_secrets(self) -> None:
+        for weak in ("changeme", "a" * 50):
+            with override_settings(SECRETS_KEYS=["a-key-of-many-letters-0123456789-one", weak]):
+                assert [found.msg for found in run_checks()] == [
+                    "Key 2 of SECRETS_KEYS must have 32 random characters at least."
+                ]
+
+    def test_it_reads_keys_of_secrets_from_a_file(self) -> None:
+        code = "from django.conf import settings as s; print(s.SECRETS_KEYS)"
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("first-key, second-key\n")
+            file.flush()
+            done = manage("shell", "-v", "0", "-c", code, SECRETS_KEYS_FILE=file.name)
+        assert done.stdout == "['first-key', 'second-key']\n", done.stderr
 
     def test_it_wants_numbers_for_limits(self) -> None:
         done = manage("check", JOBS_MAX_ROWS="many")
@@ -196,6 +254,30 @@ class HeaderTests(People):
         assert answer["X-Content-Type-Options"] == "nosniff"
         assert answer["Referrer-Policy"] == "same-origin"
         assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert answer["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert "camera=()" in answer["Permissions-Policy"]
+
+    def test_no_cache_keeps_what_people_see(self) -> None:
+        self.client.force_login(self.alice)
+        job = worked(self.alice)
+        for path in ("/", "/jobs/new/", job.get_absolute_url(), f"/jobs/{job.code}/snapshot.json", "/nothing/",
+                     f"/jobs/{job.code}/problems.csv", "/accounts/password_change/"):  # fmt: skip
+            assert "no-store" in self.client.get(path)["Cache-Control"], path
+
+    def test_a_browser_takes_a_file_for_nothing_else(self) -> None:
+        self.client.force_login(self.alice)
+        job = worked(self.alice, name='a\r\n";x.csv')
+        for name in ("results.csv", "results.json", "failed.csv", "problems.csv", "cells.bin"):
+            answer = self.client.get(f"/jobs/{job.code}/{name}")
+            assert answer["X-Content-Type-Options"] == "nosniff"
+            assert answer.get("Content-Disposition", "attachment").startswith("attachment"), name
+
+    def test_only_this_host_gives_the_cookies_over_https(self) -> None:
+        names = "s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, s.SESSION_COOKIE_PATH, s.SESSION_COOKIE_DOMAIN"
+        code = f"from django.conf import settings as s; print({names}, s.CSRF_COOKIE_PATH, s.CSRF_COOKIE_DOMAIN)"
+        said = manage("shell", "-v", "0", "-c", code, **NEEDED).stdout.split()
+        assert said == ["__Host-batchweb_session", "__Host-csrftoken", "/", "None", "/", "None"]
+        assert manage("shell", "-v", "0", "-c", code).stdout.split()[:2] == ["batchweb_session", "csrftoken"]
 
     def test_it_keeps_cookies_to_itself(self) -> None:
         self.client.post("/accounts/login/", {"username": "alice", "password": "alice-likes-tea"})
@@ -223,3 +305,23 @@ class LogTests(SimpleTestCase):
         for name in ("celery.worker.strategy", "celery.app.trace", "httpx"):
             assert not logging.getLogger(name).isEnabledFor(logging.INFO)
             assert logging.getLogger(name).isEnabledFor(logging.WARNING)
+
+
+@pytest.mark.parametrize(("status", "traced"), [(403, False), (404, False), (500, True), (None, True)])
+def test_it_logs_no_trace_of_a_refusal(status: int | None, traced: bool) -> None:
+    record = logging.LogRecord("django.request", logging.WARNING, "", 1, "said", (), (ValueError, ValueError(), None))
+    if status:
+        record.status_code = status
+    assert RefusedWithoutTrace().filter(record)
+    assert bool(record.exc_info) == traced
+
+
+def test_it_hands_every_record_to_that() -> None:
+    handlers: Any = settings.LOGGING["handlers"]
+    assert handlers["console"]["filters"] == ["refused"]
+
+
+def test_it_writes_mails_into_the_folder_that_is_named() -> None:
+    told = manage("shell", "-c", "from django.conf import settings as s; print(s.EMAIL_FILE_PATH)",
+                  EMAIL_URL="filemail:///var/mails")  # fmt: skip
+    assert told.stdout.splitlines()[-1] == "/var/mails"

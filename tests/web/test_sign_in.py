@@ -10,6 +10,10 @@ from django.core import mail
 from django.test import Client
 from sesame.utils import get_query_string
 
+from batchweb.accounts import mails
+from batchweb.forwarded import Proxies
+from batchweb.public import public_of
+from jobs.models import Throttle
 from tests.base import People
 
 
@@ -94,6 +98,7 @@ class PasswordTests(People):
     def test_it_resets_a_forgotten_password_by_mail(self) -> None:
         User.objects.filter(pk=self.alice.pk).update(email="alice@example.com")
         assert self.client.post("/accounts/password_reset/", {"email": "alice@example.com"}).status_code == 302
+        mails.delivered()
         (letter,) = mail.outbox
         link = re.search(r"http://testserver(/accounts/reset/\S+)", str(letter.body))
         assert link
@@ -102,6 +107,30 @@ class PasswordTests(People):
         assert self.client.post(page.request["PATH_INFO"], form).status_code == 302
         assert self.client.login(username="alice", password="coffee-and-cake")
         assert "does not work any more" in Client().get(link.group(1)).content.decode()
+
+    def link_of(self, host: str, port: str = "80") -> str:
+        """Where the link begins in the mail that a request to this host brings about, sent to this port."""
+        User.objects.filter(pk=self.alice.pk).update(email="alice@example.com")
+        mail.outbox.clear()
+        Throttle.objects.all().delete()
+        form = {"email": "alice@example.com"}
+        self.client.post("/accounts/password_reset/", form, HTTP_HOST=host, SERVER_PORT=port)
+        mails.delivered()
+        return str(mail.outbox[0].body).partition("/accounts/reset/")[0].split()[-1]
+
+    def test_a_link_leads_to_no_port_that_a_request_names(self) -> None:
+        assert self.link_of("testserver:1234") == "http://testserver"
+        assert self.link_of("testserver:1234", "8000") == "http://testserver:8000"
+        assert self.link_of("[::1]:1234", "8000") == "http://[::1]:8000"
+        with self.settings(PROXIES=Proxies(1, [])):
+            assert self.link_of("testserver:1234", "8000") == "http://testserver"
+
+    def test_a_link_leads_to_the_port_that_the_settings_name(self) -> None:
+        with self.settings(CSRF_TRUSTED_ORIGINS=["http://testserver:8080"]):
+            assert self.link_of("testserver:8080", "8000") == "http://testserver:8080"
+            assert self.link_of("testserver:1234", "8000") == "http://testserver:8000"
+        with self.settings(PUBLIC=public_of("https://batch.example.com")):
+            assert self.link_of("testserver:1234", "8000") == "https://batch.example.com"
 
     def test_it_tells_nobody_who_has_an_account(self) -> None:
         answer = self.client.post("/accounts/password_reset/", {"email": "nobody@example.com"})
@@ -113,12 +142,8 @@ class PasswordTests(People):
         assert self.client.post("/accounts/logout/").status_code == 302
         assert self.client.get("/").status_code == 302
 
-
-class HealthTests(People):
-    def test_it_answers_whoever_asks(self) -> None:
-        assert self.client.get("/healthz").content == b"ok"
-        assert self.client.head("/healthz").status_code == 200
-
-    def test_it_needs_no_database(self) -> None:
-        with self.assertNumQueries(0):
-            self.client.get("/healthz")
+    def test_it_has_the_browser_drop_what_it_kept(self) -> None:
+        for path in ("/accounts/logout/", "/admin/logout/"):
+            self.client.force_login(self.sam)
+            assert self.client.post(path)["Clear-Site-Data"] == '"cache"', path
+        assert "Clear-Site-Data" not in self.client.post("/accounts/login/").headers

@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError
 from django.test import override_settings
 
-from jobs import dispatch, events, live, overview, tasks, viewer
+from jobs import consumers, dispatch, events, live, overview, tasks, viewer
 from tests.base import csv_of, loaded, worked
 from tests.web.sockets import ABNORMAL, SocketCase, socket, told
 
@@ -32,6 +32,14 @@ def no_layer() -> Iterator[None]:
 
 
 class SocketTests(SocketCase):
+    @override_settings(REQUIRE_SECOND_FACTOR="staff")
+    async def test_it_lets_nobody_listen_whose_second_factor_is_missing(self) -> None:
+        job = await self.job()
+        async with socket(f"/ws/jobs/{job.code}/", self.sam) as line:
+            assert line.code == 4404
+        async with socket(f"/ws/jobs/{job.code}/", self.alice) as line:
+            assert line.code is None
+
     async def test_it_lets_owners_and_staff_listen(self) -> None:
         job = await self.job()
         for person in (self.alice, self.sam):
@@ -81,6 +89,13 @@ class SocketTests(SocketCase):
                     await line.hear()
                 assert line.code == viewer.TRY_AGAIN
         assert not viewer._sockets
+
+    async def test_it_writes_no_error_down_when_a_page_has_hung_up(self) -> None:
+        gone = ConnectionResetError("the page has gone")
+        with patch.object(consumers.ListConsumer, "send_news", side_effect=gone), self.assertNoLogs("jobs.viewer"):
+            async with socket("/ws/jobs/", self.alice):
+                while viewer._sockets:
+                    await asyncio.sleep(0)
 
     async def test_it_asks_to_come_back_while_the_database_is_away(self) -> None:
         job = await self.job()
@@ -188,6 +203,23 @@ class SocketTests(SocketCase):
             await line.send_input({"type": "websocket.receive", "bytes": b"\xff\x00"})
             await line.say(t="hello", after=10**12)
             assert (await line.hear())["seq"] == job.seq
+
+    async def test_it_closes_a_socket_that_speaks_too_fast(self) -> None:
+        job = await self.job()
+        async with socket(f"/ws/jobs/{job.code}/", self.alice) as line:
+            for _ in range(int(viewer.BURST) + 10):
+                await line.say(t="hello", after=0)
+            while line.code is None:
+                await line.hear()
+            assert line.code == viewer.TOO_MANY
+        assert not viewer._sockets
+
+    def test_it_lets_a_page_speak_on_after_a_while(self) -> None:
+        now = 0.0
+        pace = viewer.Pace(lambda: now)
+        assert [pace.keeps() for _ in range(31)] == [True] * 30 + [False]
+        pace.left, now = 0.0, 2.5
+        assert [pace.keeps() for _ in range(3)] == [True, True, False]
 
     async def test_it_closes_when_the_job_is_gone(self) -> None:
         job = await self.job()

@@ -12,6 +12,7 @@ from django.core.files.storage import FileSystemStorage
 from django.test import Client, override_settings
 from django.utils import timezone
 
+from jobs.forms import JobForm
 from jobs.models import Job, Upload
 from jobs.quotas import OverQuota
 from tests.base import make_job
@@ -37,6 +38,20 @@ class UploadTests(FormCase):
         upload = Upload.objects.get()
         self.client.post("/jobs/new/", {"processor": "rewrite-query", "upload": upload.pk})
         assert (Job.objects.get().upload, Upload.objects.count()) == (upload, 1)
+
+    def test_it_says_that_the_file_went_while_the_form_was_sent(self) -> None:
+        self.send()
+        upload = Upload.objects.get()
+        real = JobForm.recognise
+
+        def recognised_and_removed(form: JobForm) -> None:
+            real(form)
+            FileSystemStorage().delete(str(upload.file.name))
+
+        with patch.object(JobForm, "recognise", recognised_and_removed):
+            sent = {"processor": "rewrite-query", "upload": upload.pk, "workers": "none"}
+            answer = self.client.post("/jobs/new/", sent)
+        self.assertContains(answer, "Enter a whole number.", status_code=422)
 
     def test_it_says_that_a_file_is_empty(self) -> None:
         for sent in ({}, {"file": file("")}):

@@ -40,7 +40,7 @@ class Command(terminal.JobCommand):
     def told(self, job: Job, upload: Upload) -> str:
         """What the file comes to, in a line; what is wrong with it goes to standard error."""
         try:
-            with mending.opened(job, upload) as rows:
+            with mending.opened(job, upload, None) as rows:
                 found = rows.compare()
         except (files.Unreadable, mending.Useless) as error:
             raise Refused(str(error)) from error

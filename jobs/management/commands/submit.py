@@ -13,6 +13,7 @@ from django.contrib.auth import get_user_model
 from django.core.files.base import File
 from django.core.management.base import CommandError
 
+from batchweb import installation
 from jobs import dispatch, files, sources, terminal
 from jobs.files.shape import Given
 from jobs.forms import LIMIT, POLICY, defaults
@@ -148,7 +149,7 @@ def owner_of(name: str) -> Any:
         missing = (
             f"There is no person called “{name}”."
             if name
-            else "There is no administrator yet; `manage.py up` makes one."
+            else f"There is no administrator yet; `{installation.COMMAND} up` makes one."
         )
         raise CommandError(missing, returncode=terminal.NOT_DONE)
     return owner

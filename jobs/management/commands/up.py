@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from argparse import ArgumentParser
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from django.conf import settings
@@ -20,35 +21,32 @@ from django.db import connections
 from django.urls import reverse
 from sesame.utils import get_query_string
 
-from batchweb import embedded, lock, probe
+from batchweb import embedded, installation, lock, machine, preload, web
 from batchweb.child import Service
+from batchweb.fork import PRIVATE, Fork
 from batchweb.supervisor import NotReady, Supervisor
-from jobs import presence
+from jobs import presence, storage
 
 VALKEY, WORKERS, KEEPER, WEB = range(4)  # the order of starting; stopping goes the other way
+# Processes and threads that the system must allow beside the workers' processes.
+ROOM = 48
 # What an earlier `up` left running is ended by its guardian in this time, in seconds.
 TIDY = 10.0
 # How long it waits, when it stops, until what a worker could not hand back is taken back, in seconds.
 HANDED_BACK = 1.0
-# Advice for administrators of servers, which these processes are not: about the kernel, about root, about Ctrl-C.
+# Advice for administrators of servers, which these processes are not: about the kernel, about Ctrl-C.
 HIDDEN = ("Memory overcommit", "Hitting Ctrl+C again")
-SILENT = ("ignore:You're running the worker with superuser", "ignore:No directory at")
 
 
 def listen(host: str, port: int) -> socket.socket:
     """The socket of the web server, taken before anything starts and kept while the web server starts again."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=2048)
+        return web.listen(host, port)
     except (OSError, OverflowError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise CommandError(
-            f"batchweb cannot listen on {host} port {port} ({reason}). Try another one: PORT=8001 make run"
+            f"batchweb cannot listen on {host} port {port} ({reason}). Try another one: PORT=8001 {installation.START}"
         ) from error
-    # Accepted connections inherit it. uvicorn takes an inherited socket for a Unix one and leaves it out, and then each
-    # answer to a connection that is kept waits up to 40 ms for an acknowledgement.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
 
 
 def hold(folder: Path) -> int:
@@ -68,12 +66,6 @@ def hold(folder: Path) -> int:
 
 def python(*arguments: str) -> list[str]:
     return [sys.executable, *arguments]
-
-
-def quietly(**more: str) -> dict[str, str]:
-    """The environment of a Python process that does not repeat the warnings in SILENT."""
-    asked = os.environ.get("PYTHONWARNINGS", "")
-    return {"PYTHONWARNINGS": ",".join(filter(None, (asked, *SILENT))), **more}
 
 
 def start_valkey(supervisor: Supervisor) -> None:
@@ -105,65 +97,23 @@ def valkey(folder: Path) -> Service:
 
 def worker(name: str, queue: str, processes: int, gone: Callable[[int], object]) -> Service:
     """A Celery worker. On SIGTERM it gives its tasks the soft timeout of the settings, then ends them."""
-    options = [
-        "-Q",
-        queue,
-        "-n",
-        f"{name}@%h",
-        "-P",
-        "prefork",
-        "-c",
-        str(processes),
-        "-l",
-        os.environ.get("LOG_LEVEL", "INFO"),
-    ]
+    options = ["-Q", queue, "-n", f"{name}@%h", "-P", "prefork", "-c", str(processes), "-l", settings.LOG_LEVEL]
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     return Service(
         name,
-        python("-m", "celery", "-q", "-A", "batchweb", "worker", *options, *quiet),
+        python("-m", "batchweb.worker", *options, *quiet),
         level=WORKERS,
-        env=quietly(REMAP_SIGTERM="SIGQUIT"),
+        env={"CELERY_SKIP_CHECKS": "1"},  # of what was checked when this command began
         hidden=HIDDEN,
         stop_within=6.6,
+        forked=True,
         gone=gone,
     )
 
 
 def keeper() -> Service:
-    return Service("keeper", python("manage.py", "keep"), level=KEEPER, stop_within=0.7)
-
-
-def web(listener: socket.socket, number: int = 1) -> Service:
-    """A web server on the socket that is open already. It logs no requests: their addresses may hold secrets."""
-    host, port = listener.getsockname()[:2]
-    name = probe.spoken(settings.ALLOWED_HOSTS)
-    options = {
-        "fd": str(listener.fileno()),
-        "http": "httptools",
-        "ws": "websockets-sansio",
-        "ws-max-size": "65536",
-        "ws-ping-interval": "10",
-        "ws-ping-timeout": "10",
-        "lifespan": "off",
-        "log-level": "warning",
-        "timeout-graceful-shutdown": "1",
-    }
-    flags = [part for option, value in options.items() for part in (f"--{option}", value)]
-    return Service(
-        f"web {number}" if number > 1 else "web",
-        python("-m", "uvicorn", "batchweb.asgi:application", *flags, "--no-access-log", "--no-server-header"),
-        level=WEB,
-        env=quietly(),
-        healthy=lambda: probe.well(reachable(host), port, name),
-        start_within=float("inf"),
-        stop_within=1.5,
-        pass_fds=(listener.fileno(),),
-    )
-
-
-def reachable(host: str) -> str:
-    """Where this machine reaches a server that listens on `host`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    argv = python("-m", "batchweb", "keep", "--skip-checks")
+    return Service("keeper", argv, level=KEEPER, stop_within=0.7, forked=True)
 
 
 def first_admin() -> AbstractBaseUser:
@@ -181,10 +131,18 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
 
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
-        os.chdir(settings.BASE_DIR)
-        self.undertakers: list[Thread] = []
-        tidy = hold(Path(settings.DATA_DIR))
-        with listen(host, port) as listener, Supervisor(keep_fds=(tidy,)) as supervisor:
+        os.umask(PRIVATE)
+        if trouble := machine.clock_trouble(time.time()):
+            raise CommandError(trouble)
+        machine.check_room(ROOM + settings.WORKER_PROCESSES + settings.LOADER_PROCESSES)
+        self.undertakers: list[Fork] = []
+        data = Path(settings.DATA_DIR)
+        tidy = hold(data)
+        with (
+            embedded.socket_removed(Path(settings.VALKEY_SOCKET), data),
+            listen(host, port) as listener,
+            Supervisor(keep_fds=(tidy,)) as supervisor,
+        ):
             try:
                 self.start(supervisor, listener)
                 supervisor.watch()
@@ -192,35 +150,46 @@ class Command(BaseCommand):
                 raise CommandError(str(error)) from error
             finally:
                 Path(settings.ADDRESS_FILE).unlink(missing_ok=True)
-        for thread in self.undertakers:
-            thread.join(HANDED_BACK)
+        for undertaker in self.undertakers:
+            undertaker.wait(HANDED_BACK)
+            undertaker.terminate()
 
     def start(self, supervisor: Supervisor, listener: socket.socket) -> None:
         supervisor.log.say(f"batchweb starts; its data are in {settings.DATA_DIR}")
         if settings.EMBEDDED_VALKEY:
             start_valkey(supervisor)
+        if settings.PRODUCTION and storage.outdated():
+            supervisor.log.say(f"The static files are prepared in {settings.STATIC_ROOT} (once) …")
+            storage.collect()
         call_command("migrate", verbosity=0, interactive=False)
         admin = first_admin()
+        connections.close_all()
+        preload.load()
         for service in (
             worker("worker", "work", settings.WORKER_PROCESSES, self.bury),
-            worker("loader", "load", 1, self.bury),
+            worker("loader", "load", settings.LOADER_PROCESSES, self.bury),
             keeper(),
-            *(web(listener, number) for number in range(1, settings.WEB_PROCESSES + 1)),
+            *(web.service(listener, number, WEB, forked=True) for number in range(1, settings.WEB_PROCESSES + 1)),
         ):
             supervisor.start(service)
         self.announce(supervisor, admin, listener)
         connections.close_all()
 
     def bury(self, process: int) -> None:
-        """Has taken back what a worker held that is gone. The loop goes on meanwhile."""
-        self.undertakers = [thread for thread in self.undertakers if thread.is_alive()]
-        self.undertakers.append(presence.bury_later(presence.name_of(process)))
+        """Has taken back what a worker held that is gone; not by a thread, for this process forks."""
+        self.undertakers = [undertaker for undertaker in self.undertakers if undertaker.poll() is None]
+        name = presence.name_of(process)
+        self.undertakers.append(Fork(partial(presence.bury_and_tell, name), ["batchweb", "recovery", name], {}))
 
     def announce(self, supervisor: Supervisor, admin: AbstractBaseUser, listener: socket.socket) -> None:
         """Tells commands and the person where batchweb is."""
         host, port = listener.getsockname()[:2]
-        shown = f"[{reachable(host)}]" if ":" in host else reachable(host)
-        address = f"http://{shown}:{port}"
-        Path(settings.ADDRESS_FILE).write_text(address + "\n")
-        supervisor.log.say(f"batchweb runs at {address}/ and stops with Ctrl-C.")
-        supervisor.log.say(f"Sign in: {address}{reverse('enter')}{get_query_string(admin)}")
+        shown = f"[{web.reachable(host)}]" if ":" in host else web.reachable(host)
+        local, public = f"http://{shown}:{port}", settings.PUBLIC.origin
+        Path(settings.ADDRESS_FILE).write_text(local + "\n")
+        behind = f", behind a proxy for {public}{reverse('jobs:list')}," if public else ""
+        supervisor.log.say(f"batchweb runs at {local}{reverse('jobs:list')}{behind} and stops with Ctrl-C.")
+        # What runs in earnest logs no way in, once there is another one.
+        known = settings.PRODUCTION and admin.has_usable_password()
+        path = reverse("login") if known else f"{reverse('enter')}{get_query_string(admin)}"
+        supervisor.log.say(f"Sign in: {public or local}{path}")

@@ -206,7 +206,7 @@ async function answered(answer) {
   if (answer.ok && json) location.assign((await answer.json()).url);
   else if (answer.status === 422) show(await answer.text());
   else if (answer.status === 401) failed("You are signed out. Sign in in another tab, then reload this page.");
-  else failed("The job could not be made. Reload the page and try it again.");
+  else failed((json && (await answer.json()).detail) || "The job could not be made. Reload the page and try it again.");
 }
 
 /** The form came back: what is wrong stands in it. */

@@ -95,11 +95,19 @@ export function ask({ title, text, yes, no, danger }) {
 
 // Buttons that act without leaving the page
 
+const read = (text) => new DOMParser().parseFromString(text, "text/html");
+
+/** Says why a part of the page did not come, where the answer says so. */
+function sayWhy({ detail: { xhr } }) {
+  const why = $("#why", read(xhr.responseText));
+  if (why) toast(why.textContent, "error");
+}
+
 /** Sends the form and takes what the answering page says, as long as it is still the same page. */
 async function send(form) {
   const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  if (answer.status === 403 && $("#why", page)) return toast($("#why", page).textContent, "error");
+  const page = read(await answer.text());
+  if (!answer.ok && $("#why", page)) return toast($("#why", page).textContent, "error");
   if (!answer.ok || new URL(answer.url).pathname !== location.pathname) {
     location.assign(answer.ok ? answer.url : location.href);
     return;
@@ -159,7 +167,9 @@ function start() {
     menu.open = false;
     $("summary", menu).focus();
   });
+  document.addEventListener("htmx:responseError", sayWhy);
   document.addEventListener("submit", (event) => {
+    if (event.target.matches("form[data-sign-out]")) sessionStorage.clear();
     if (!event.target.matches("form[data-act]")) return;
     event.preventDefault();
     act(event.target, event.submitter);

@@ -1,0 +1,87 @@
+"""Passwords are hashed one after another: each takes a core for a third of a second, and pages want one, too."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+
+from batchweb import deadlines
+from batchweb.concurrency import Full, let_go
+from jobs.cores import cores
+
+PATIENCE: Final = 10.0  # seconds in line
+LOOK: Final = 0.25  # seconds after which somebody in line looks whether anybody waits for the answer still
+MANY: Final = "Many people sign in just now. Try again in a moment."
+# Whether it is somebody who was here before: they come before all whom nobody knows, of whom there may be any number.
+first: ContextVar[bool] = ContextVar("first", default=False)
+
+
+class Turns:
+    """So many at a time, and those who come first before all others."""
+
+    def __init__(self, places: int) -> None:
+        self.free = places
+        self.waiting_first = 0
+        self.changed = threading.Condition()
+
+    def take(self, is_first: bool, patience: float, is_over: Callable[[], bool]) -> bool:
+        """Whether there was a turn before `patience` seconds went by and before it was over."""
+        until = time.monotonic() + patience
+        with self.changed:
+            self.waiting_first += is_first
+            taken = self._wait(is_first, until, is_over)
+            self.waiting_first -= is_first
+            self.free -= taken
+            return taken
+
+    def _wait(self, is_first: bool, until: float, is_over: Callable[[], bool]) -> bool:
+        while not self._may(is_first):
+            left = until - time.monotonic()
+            if left <= 0 or is_over():
+                return False
+            self.changed.wait(min(left, LOOK))
+        return True
+
+    def give_back(self) -> None:
+        with self.changed:
+            self.free += 1
+            self.changed.notify_all()
+
+    def _may(self, is_first: bool) -> bool:
+        return self.free > 0 and (is_first or not self.waiting_first)
+
+
+_turns: Final = Turns(max(1, cores() - 1))
+
+
+class InTurn(PBKDF2PasswordHasher):
+    """Django's own; of several at once only so many compute that a core is left. Raises Full after ten seconds."""
+
+    def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
+        with turn():
+            return super().encode(password, salt, iterations)
+
+
+@contextmanager
+def turn(patience: float = PATIENCE) -> Iterator[None]:
+    """Raises Full where there was none in time, or nobody waits for the answer any more."""
+    if not _turns.take(first.get(), 0.0, bool):
+        let_go()
+        if not _turns.take(first.get(), patience, is_over):
+            raise Full(MANY)
+    try:
+        yield
+    finally:
+        _turns.give_back()
+
+
+def is_over() -> bool:
+    """Whether whoever asked has hung up."""
+    asked = deadlines.current.get()
+    return asked is not None and asked.hung_up
