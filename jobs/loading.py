@@ -283,6 +283,7 @@ def looked_at(reader: files.Reader, name: files.Name, findings: files.Findings) 
         if problems := findings.look(position + 1, row, key):
             reason = next((problem.reason for problem in problems if problem.bad), "")
         yield position, payload, reason, label, key
+        del row, payload, value  # no longer in memory while the next row is read, which may be large too
 
 
 def read_all(

@@ -114,7 +114,7 @@ class Findings:
         """The problems of one row (from 1) that has this key. Wants the rows in their order."""
         if row.reason:
             return self._noted(Problem(number, kind_of(row.reason), row.reason))
-        if len(self._sample) < SAMPLE and self._room > 0:
+        if len(self._sample) < SAMPLE and len(row.payload) <= self._room:
             self._sample.append(row.payload)
             self._room -= len(row.payload)
         found: Sequence[Problem] = ()

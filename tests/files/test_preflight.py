@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from jobs.files import Limits, Preflight, Row, Unreadable, open_rows, preflight
+from jobs.files import Findings, Limits, Preflight, Row, Unreadable, open_rows, preflight
 from jobs.management.commands.preflight import Command
 from tests.files.corpus import ENCODINGS, NEWLINES, Endless, opened, workbook
 
@@ -135,6 +135,14 @@ def test_it_guesses_the_types_of_the_columns() -> None:
         "address",
         "JSON",
     )
+
+
+def test_it_keeps_no_large_row_to_guess_types_from() -> None:
+    found = Findings()
+    found.look(1, Row(json.dumps(["x" * 1_000_000, "1"])), "")
+    found.look(2, Row('["1", "2.5"]'), "")
+
+    assert found.report(open_rows(io.BytesIO(b"a,b\n1,2\n"), "a.csv")).types == ("whole number", "number")
 
 
 def test_it_makes_plain_json_of_everything() -> None:
