@@ -15,6 +15,6 @@ RUN SECRET_KEY="$(python -c 'import secrets; print(secrets.token_urlsafe(50))')"
 USER 10001
 VOLUME /data
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-m", "batchweb.probe"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-m", "batchweb.healthcheck"]
 # A small process that starts the web server, and another one in the place of one that gives no more sign of life.
 CMD ["python", "-m", "batchweb.web", "--host", "0.0.0.0", "--port", "8000"]

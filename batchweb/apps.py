@@ -2,4 +2,4 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class Administration(AdminConfig):
-    default_site = "batchweb.administration.Site"
+    default_site = "batchweb.admin_site.Site"

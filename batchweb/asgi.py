@@ -13,7 +13,7 @@ django = get_asgi_application()
 from django.conf import settings  # noqa: E402
 
 from batchweb import deadlines  # noqa: E402
-from batchweb.bodies import LimitBodies  # noqa: E402
+from batchweb.body_limits import LimitBodies  # noqa: E402
 from batchweb.deadlines import HangUps  # noqa: E402
 from batchweb.fairness import UNLIMITED, Familiar, LimitRequests, Lines, Sessions, signed_in_from  # noqa: E402
 from batchweb.fork import freeze  # noqa: E402
@@ -22,12 +22,13 @@ from batchweb.origins import OwnPages  # noqa: E402
 from batchweb.public import Mounted  # noqa: E402
 from batchweb.screening import Screen  # noqa: E402
 from batchweb.threads import OwnThread  # noqa: E402
-from jobs import routing, sql  # noqa: E402
+from jobs import routing
+from jobs.store import dialect  # noqa: E402
 
 # Each request has a thread of its own, which cannot keep a connection for the next one; and to connect takes PostgreSQL
 # longer than most pages. So the threads have some in common.
 # Workers and commands, which may take as long as they need, have settings of their own.
-if sql.postgres():
+if dialect.postgres():
     options = settings.DATABASES["default"]["OPTIONS"]
     options["options"] = f"{deadlines.of_server()} {options['options']}"
     if settings.DATABASE_POOL["max_size"]:

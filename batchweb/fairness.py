@@ -19,8 +19,8 @@ from typing import Any, Final, TypeVar
 from django.db import DatabaseError, connections
 
 from batchweb.accounts import throttling
-from batchweb.bodies import session_of
-from batchweb.people import person_of
+from batchweb.auth import person_of
+from batchweb.body_limits import session_of
 from batchweb.protocols import network
 
 logger = logging.getLogger(__name__)

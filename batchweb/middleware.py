@@ -26,7 +26,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from batchweb import concurrency, deadlines, refusals
-from batchweb.bodies import REFUSED, TOO_LARGE, TOO_SLOW
+from batchweb.body_limits import REFUSED, TOO_LARGE, TOO_SLOW
 from batchweb.deadlines import Deadline
 from batchweb.refusals import refusal
 

@@ -27,7 +27,7 @@ WORKER: Final = (
     "celery.worker.autoscale", "celery.worker.components", "celery.worker.consumer",
     "celery.worker.consumer.delayed_delivery", "celery.worker.strategy", "kombu.pidbox", "jobs.tasks",
 )  # fmt: skip
-MODULES: Final = (*WEB, *WORKER, "jobs.keeper", "jobs.management.commands.keep")
+MODULES: Final = (*WEB, *WORKER, "jobs.maintenance.keeper", "jobs.management.commands.keep")
 
 
 def load() -> None:

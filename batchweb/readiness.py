@@ -11,8 +11,8 @@ from typing import Final
 
 from django.db import DatabaseError, connection
 
-from jobs import sending
 from jobs.models import Worker
+from jobs.worker import broker as worker_broker
 
 SEEN: Final = timedelta(seconds=30)
 BROKER_WITHIN: Final = 1.0  # seconds
@@ -58,4 +58,4 @@ def broker() -> bool:
 
 
 def reach_broker() -> bool:
-    return sending.queued("work") is not None
+    return worker_broker.queued("work") is not None

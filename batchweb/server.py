@@ -16,7 +16,7 @@ from typing import Final
 import uvicorn
 
 from batchweb import machine
-from batchweb.child import HEARTBEAT
+from batchweb.process import HEARTBEAT
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "batchweb.settings")
 

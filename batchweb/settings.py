@@ -248,7 +248,7 @@ TEMPLATES = [
 ]
 
 # People
-AUTHENTICATION_BACKENDS = ["batchweb.people.ModelBackend", "sesame.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["batchweb.auth.ModelBackend", "sesame.backends.ModelBackend"]
 SESAME_ONE_TIME = True
 SESAME_MAX_AGE = whole("SIGN_IN_LINK_SECONDS", 600)
 LOGIN_URL = "login"
@@ -368,7 +368,7 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "work"
 CELERY_TASK_ROUTES = {"jobs.load_file": {"queue": "load"}}
-CELERY_WORKER_POOL = "batchweb.pool:Pool"
+CELERY_WORKER_POOL = "batchweb.celery_pool:Pool"
 CELERY_WORKER_CONSUMER = "batchweb.messages:Consumer"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SEND_TASK_EVENTS = False
@@ -401,7 +401,7 @@ FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "jobs.storage.HashedStatic"
+        "BACKEND": "batchweb.static_files.HashedStatic"
         if PRODUCTION
         else "django.contrib.staticfiles.storage.StaticFilesStorage",
         # Nothing private: in an image one user collects them and another one serves them.
@@ -477,7 +477,7 @@ LOGGING = {
         # httpx logs each request with its whole URL, and URLs may hold secrets.
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
-        # It logs a traceback each second while its server is away; jobs.wakeups and jobs.events say so themselves.
+        # It logs a traceback each second while its server is away; jobs.live.subscriber and jobs.events say so themselves.
         "channels_redis.pubsub": {"level": "CRITICAL"},
         # Celery logs each task twice, and tasks are mere wake-ups.
         "celery.worker.strategy": {"level": "WARNING"},

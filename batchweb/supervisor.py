@@ -20,8 +20,8 @@ from types import FrameType, TracebackType
 from typing import IO, cast
 
 from batchweb import guardian, machine
-from batchweb.child import Child, Process, Service
 from batchweb.log import Log
+from batchweb.process import Child, Process, Service
 
 # A group-wide signal can arrive twice, directly and handed on by make; only a later one means "at once".
 SAME_REQUEST = 0.3

@@ -8,8 +8,8 @@ import sys
 from argparse import ArgumentParser
 from typing import Final
 
-from batchweb import probe
-from batchweb.child import Service
+from batchweb import healthcheck
+from batchweb.process import Service
 from batchweb.supervisor import Supervisor
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "batchweb.settings")
@@ -46,7 +46,7 @@ def service(listener: socket.socket, number: int = 1, level: int = 0, grace: int
         [sys.executable, "-m", "batchweb.server", "--fd", descriptor, "--grace", str(grace)],
         level=level,
         env=quietly(),
-        healthy=lambda: probe.well(reachable(host), port),
+        healthy=lambda: healthcheck.well(reachable(host), port),
         start_within=float("inf"),
         stop_within=grace + 0.5,
         pass_fds=(listener.fileno(),),

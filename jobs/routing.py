@@ -1,7 +1,7 @@
 from django.conf import settings
 from django.urls import path, re_path
 
-from jobs import consumers
+from jobs.live import consumers
 
 SOCKETS = f"{settings.PATH_PREFIX}/ws/jobs/"[1:]
 websocket_urlpatterns = [

@@ -14,10 +14,13 @@ from typing import Any, Final
 from celery import shared_task, signals
 from django.conf import settings
 
-from jobs import dispatch, engine, loading, outcomes, presence, sending, turns
+from jobs import actions, engine
 from jobs.engine import redaction
+from jobs.ingest import importer
 from jobs.models import Job, JobState
-from jobs.recorder import OutOfTime, Recorder
+from jobs.store import outcomes
+from jobs.worker import broker, claim, heartbeat
+from jobs.worker.recorder import OutOfTime, Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +56,7 @@ def load_file(job: int) -> None:
     found = Job.objects.filter(pk=job, state=JobState.LOADING).first()
     tried: set[int] = set()
     served: Counter[int] = Counter()
-    while found and not presence.stopping():
+    while found and not heartbeat.stopping():
         read(found)
         # One that could not be taken is taken by somebody else, or by whoever is sent next.
         tried.add(found.pk)
@@ -64,18 +67,18 @@ def load_file(job: int) -> None:
 
 def read(job: Job) -> None:
     """Reads the file of a job, and sends workers if it is to start at once."""
-    if loading.load(job):
+    if importer.load(job):
         job.refresh_from_db()
         if job.state == JobState.QUEUED:
-            dispatch.send_work(job)
+            actions.send_work(job)
 
 
 @shared_task(name="jobs.work")
 def work() -> None:
     """Works on whatever is due by fair share until nothing is left to do."""
-    me = presence.here()
-    while not presence.stopping():
-        recorder = turns.claim(me, presence.stopping)
+    me = heartbeat.here()
+    while not heartbeat.stopping():
+        recorder = claim.claim(me, heartbeat.stopping)
         if recorder is None:
             return
         with ended_by_defects():
@@ -92,7 +95,7 @@ def ended_by_defects() -> Iterator[None]:
     try:
         yield
     except Exception:
-        if not presence.pooled():
+        if not heartbeat.pooled():
             raise
         logger.exception("This worker process broke down and is replaced")
         os._exit(DEFECT_EXIT)
@@ -126,5 +129,5 @@ def replace_if_hung() -> None:
     if hung >= settings.JOBS_LOST_THREADS:
         logger.warning("%d threads hang; this worker process is replaced", hung)
         # Another process goes on at once; the keeper would wake one a second later.
-        sending.send(sending.WORK)
+        broker.send(broker.WORK)
         os._exit(RECYCLE_EXIT)

@@ -12,8 +12,9 @@ from django.core.files.base import ContentFile
 from django.db import transaction
 from django.test import TestCase
 
-from jobs import dispatch, files, loading, processors, tasks
+from jobs import actions, files, processors, tasks
 from jobs.forms import guess
+from jobs.ingest import importer
 from jobs.models import Item, ItemState, Job, Upload
 from tests.system import csv_of as csv_of
 
@@ -28,7 +29,7 @@ def make_job(owner: User, text: str | bytes = "", *, start: bool = True, name: s
         "parameters": processor.clean({"seconds": 0}) if processor.name == "simulate" else {},
         "mapping": guess(processor, shape.columns),
     } | fields
-    return dispatch.submit(
+    return actions.submit(
         upload, owner, start=start, processor=processor.name, shape=shape.to_dict(), columns=list(shape.columns),
         **fields,
     )  # fmt: skip
@@ -37,7 +38,7 @@ def make_job(owner: User, text: str | bytes = "", *, start: bool = True, name: s
 def loaded(owner: User, text: str | bytes = "", **fields: Any) -> Job:
     """A job whose file was read."""
     job = make_job(owner, text, **fields)
-    loading.load(job)
+    importer.load(job)
     job.refresh_from_db()
     return job
 

@@ -13,7 +13,7 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from batchweb import deadlines
 from batchweb.concurrency import Full, let_go
-from jobs.cores import cores
+from jobs.engine.cores import cores
 
 PATIENCE: Final = 10.0  # seconds in line
 LOOK: Final = 0.25  # seconds after which somebody in line looks whether anybody waits for the answer still

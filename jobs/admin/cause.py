@@ -8,9 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.safestring import SafeString
 
-from jobs import dispatch, numbers
+from jobs import actions as jobs_actions
 from jobs.admin.base import Looking, age, link
-from jobs.limits import counted, items
+from jobs.humanize import counted, items
+from jobs.live import frame
 from jobs.models import Cause, Job
 from jobs.models.job import Refused
 
@@ -71,7 +72,7 @@ class CauseAdmin(Looking):
             context = self.page(request, title, causes=chosen)
             return render(request, "admin/jobs/cause/confirm.html", context)
         for cause in chosen:
-            self.give(request, cause, lambda one: numbers.queued_again(dispatch.retry(one.job, request.user, one.pk)))
+            self.give(request, cause, lambda one: frame.queued_again(jobs_actions.retry(one.job, request.user, one.pk)))
         return None
 
     @admin.action(description="Accept their items", permissions=["act"])
@@ -87,7 +88,7 @@ class CauseAdmin(Looking):
         for cause in causes.select_related("job"):
             self.give(
                 request, cause,
-                lambda one: f"{items(dispatch.accept(one.job, request.user, one.pk, accepted=accepted))} {word}.",
+                lambda one: f"{items(jobs_actions.accept(one.job, request.user, one.pk, accepted=accepted))} {word}.",
             )  # fmt: skip
 
     def give(self, request: HttpRequest, cause: Cause, order: Any) -> None:

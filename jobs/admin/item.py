@@ -10,16 +10,19 @@ from django.shortcuts import render
 from django.utils.decorators import method_decorator
 
 from batchweb.concurrency import limited, searches
-from jobs import causes, dispatch, numbers, places
+from jobs import actions
 from jobs.admin.base import Looking, filtered
-from jobs.digits import number
-from jobs.finding import Found, find
-from jobs.limits import items
-from jobs.listing import WORDS, shown
+from jobs.humanize import items
+from jobs.items import positions
+from jobs.items.digits import number
+from jobs.items.row import WORDS, shown
+from jobs.items.search import Found, find
+from jobs.items.selection import ALL, Wanted
+from jobs.live import frame
 from jobs.models import Attempt, Cause, Correction, Item, ItemState, Job
 from jobs.models.item import BRIEF
 from jobs.models.job import Refused
-from jobs.wanted import ALL, Wanted
+from jobs.store import causes
 
 CHOICES: Final = 50  # jobs to choose from
 POSITION: Final = 9  # digits of one at most
@@ -120,13 +123,13 @@ class Order:
         if self.cause:
             return sum(Cause.objects.filter(job=self.job, pk=self.cause).values_list("count", flat=True))
         failed = Cause.objects.filter(job=self.job).values_list("count", "accepted")
-        return sum(count - accepted for count, accepted in failed) + numbers.summary(self.job)["not_attempted"]
+        return sum(count - accepted for count, accepted in failed) + frame.summary(self.job)["not_attempted"]
 
     def given(self, by: Any) -> str:
         """Does it, and says in a sentence what was done."""
         if self.verb == "retry":
-            return numbers.queued_again(dispatch.retry(self.job, by, **self.which))
-        count = dispatch.accept(self.job, by, **self.which, accepted=self.verb == "accept")
+            return frame.queued_again(actions.retry(self.job, by, **self.which))
+        count = actions.accept(self.job, by, **self.which, accepted=self.verb == "accept")
         return f"{items(count)} accepted." if self.verb == "accept" else f"{items(count)} no longer accepted."
 
 
@@ -142,14 +145,14 @@ def chosen(request: HttpRequest) -> Job | None:
 def listed(request: HttpRequest, job: Job) -> dict[str, Any]:
     """A page of the items that the address asks for, the filters, and the ways to the pages beside it."""
     wanted = Wanted.of(request.GET.dict())
-    counts = numbers.summary(job)
+    counts = frame.summary(job)
     found = find(job, wanted, counts)
     base = Wanted(state=ALL) if wanted.row is not None else wanted
     return {
         "job": job,
         "wanted": wanted,
         "found": found,
-        "items": rows(job, found, places.running(job) if counts["running"] else ()),
+        "items": rows(job, found, positions.running(job) if counts["running"] else ()),
         "states": [("", "All", job.total), *((state, WORDS[state], counts[state]) for state in STATES)],
         "causes": job.causes.filter(count__gt=0).order_by("-count", "pk")[: causes.MOST],
         "previous": base.but(before=found.previous).query if found.previous else "",

@@ -19,15 +19,17 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from batchweb import concurrency
-from jobs import archive, causes, dials, numbers, parameters
-from jobs.admin import verbs
+from jobs.admin import actions as admin_actions
 from jobs.admin.base import Looking, age, link
-from jobs.advice import advice
-from jobs.digits import number
-from jobs.facts import processor_label
-from jobs.models import Job, Shard
+from jobs.export import archive
+from jobs.export.streaming import attachment
+from jobs.ingest.report import advice
+from jobs.items.digits import number
+from jobs.live import frame
+from jobs.live.facts import processor_label
+from jobs.models import Job, Shard, parameters, run_settings
 from jobs.models.job import JobQuerySet
-from jobs.streaming import attachment
+from jobs.store import causes
 
 HIDDEN: Final = "••••••"
 LATEST: Final = 30  # runs and activities on a job's page
@@ -47,13 +49,13 @@ class JobAdmin(Looking):
     search_help_text = "Name, code or file"
     list_select_related = ("owner", "upload", "run")
     ordering = ("-created",)
-    actions = (*verbs.ACTIONS, "export")
+    actions = (*admin_actions.ACTIONS, "export")
 
     def get_queryset(self, request: HttpRequest | None) -> JobQuerySet:
         return Job.objects.present()
 
     def shown(self, keys: list[Any]) -> JobQuerySet:
-        return numbers.listed(Job.objects.filter(pk__in=keys)).select_related(*self.list_select_related)
+        return frame.listed(Job.objects.filter(pk__in=keys)).select_related(*self.list_select_related)
 
     # The list
 
@@ -104,7 +106,7 @@ class JobAdmin(Looking):
     def about(self, job: Job) -> dict[str, Any]:
         shown = state_of(job)
         counts = shown["counts"]
-        able = {*numbers.actions(job, counts), "delete"}
+        able = {*frame.actions(job, counts), "delete"}
         return {
             "job": job,
             **shown,
@@ -125,9 +127,9 @@ class JobAdmin(Looking):
     @admin.action(description="Export results", permissions=["view"])
     def export(self, request: HttpRequest, jobs: QuerySet[Job]) -> HttpResponseBase | None:
         """The ordered result of one job as its file, of several as an archive of these."""
-        chosen = list(jobs.order_by("pk")[: verbs.MOST + 1])
-        if len(chosen) > verbs.MOST:
-            self.message_user(request, f"Choose {verbs.MOST:,} jobs at most at a time.", messages.ERROR)
+        chosen = list(jobs.order_by("pk")[: admin_actions.MOST + 1])
+        if len(chosen) > admin_actions.MOST:
+            self.message_user(request, f"Choose {admin_actions.MOST:,} jobs at most at a time.", messages.ERROR)
             return None
         if len(chosen) == 1:
             return HttpResponseRedirect(reverse("jobs:results", args=[chosen[0].code, "csv"]))
@@ -140,10 +142,10 @@ class JobAdmin(Looking):
 
 def state_of(job: Job) -> dict[str, Any]:
     """What the badge and the bar of a job need."""
-    counts = numbers.summary(job)
+    counts = frame.summary(job)
     return {
         "state": job.state,
-        "label": numbers.label(job, counts),
+        "label": frame.label(job, counts),
         "counts": counts,
         "total": job.total,
         "done": counts["succeeded"] + counts["failed"] + counts["rejected"],
@@ -167,14 +169,17 @@ def settings(job: Job) -> list[tuple[str, Any]]:
     secret = parameters.secret_names(job.processor, job.parameters)
     typed = [(name, HIDDEN if name in secret else said(value)) for name, value in job.parameters.items()]
     mapped = [(f"input {name}", f"column {column}") for name, column in job.mapping.items()]
-    dialled = [(dials.NAMES[name].removeprefix("the "), dials.said(name, getattr(job, name))) for name in dials.POLICY]
+    dialled = [
+        (run_settings.NAMES[name].removeprefix("the "), run_settings.said(name, getattr(job, name)))
+        for name in run_settings.POLICY
+    ]
     limit = f"pauses when {job.limit}" if job.limit else "none"
     return [*mapped, *typed, *dialled, ("failure limit", limit)]
 
 
 def policy(stored: dict[str, Any]) -> str:
     """The policy of a run, in words."""
-    return ", ".join(f"{name} {dials.said(name, value)}" for name, value in stored.items())
+    return ", ".join(f"{name} {run_settings.said(name, value)}" for name, value in stored.items())
 
 
 def said(value: Any) -> str:

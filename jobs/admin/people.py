@@ -18,12 +18,12 @@ from django.utils.safestring import SafeString
 
 from batchweb.accounts import events, oidc, throttling
 from jobs.admin.base import Listed, age, link
-from jobs.limits import counted
+from jobs.humanize import counted
 from jobs.models import Job, JobState, Quota, Run, SecurityEvent, Upload
 from jobs.models.activity import Activity
 from jobs.models.quota import OF_JOB, OF_LINE, OF_RUN
+from jobs.models.quota_limits import MB
 from jobs.models.states import UNFINISHED
-from jobs.quotas import MB
 
 # What would let a person who is no superuser become one.
 POWERS: Final = ("is_superuser", "is_staff", "groups", "user_permissions")

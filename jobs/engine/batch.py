@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Generator, Iterable
 from typing import Any
 
-from jobs.engine.gathering import Fallback, Gathering, Process, iterate
+from jobs.engine.ordered import Fallback, Gathering, Process, iterate
 from jobs.engine.types import Policy
 
 __all__ = [

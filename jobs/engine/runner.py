@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
-from jobs.engine.calls import Here
-from jobs.engine.children import InChild
 from jobs.engine.coordinator import Coordinator
+from jobs.engine.process_caller import InChild
+from jobs.engine.thread_caller import Here
 from jobs.engine.threads import Caller, Pool
 from jobs.engine.types import Attempt, Beat, Policy
 

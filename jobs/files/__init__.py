@@ -4,14 +4,13 @@ from jobs.files.batching import batched
 from jobs.files.columntypes import column_types, guess_type
 from jobs.files.encoding import title as encoding_title
 from jobs.files.formula import guard, unguard
+from jobs.files.labels import KEY_COLUMNS, Name, naming
 from jobs.files.lines import Readable
-from jobs.files.naming import KEY_COLUMNS, Name, naming
 from jobs.files.payload import Picker, cells, columns_of
 from jobs.files.pipe import Pipe
+from jobs.files.preflight import REFUSED, Check, Findings, Group, Preflight, Problem, Report, preflight
 from jobs.files.reading import Reader, Rows, open_rows, read, recognise, sheets
-from jobs.files.report import REFUSED, Check, Findings, Group, Preflight, Problem, Report, preflight
 from jobs.files.shape import LIMITS, Limits, Partial, Reason, Row, Shape, Unreadable
-from jobs.files.sheetwriter import COLUMNS, workbook
 from jobs.files.sniffing import sniff
 from jobs.files.writers import (
     Result,
@@ -24,6 +23,7 @@ from jobs.files.writers import (
     jsonl_chunk,
     result_header,
 )
+from jobs.files.xlsx_writer import COLUMNS, workbook
 
 __all__ = [
     "COLUMNS",

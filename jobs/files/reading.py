@@ -15,7 +15,7 @@ from dataclasses import replace
 from io import BytesIO
 from typing import IO, Protocol, Unpack, cast
 
-from jobs.files import documents, jsonlines, plaintext, sheetrows, tabular, unpacking, workbook
+from jobs.files import csv_rows, decompression, json_array, jsonlines, plaintext, workbook, xlsx_reader
 from jobs.files.encoding import guess, title
 from jobs.files.lines import CHUNK, Lines, Readable, Replay, take_head
 from jobs.files.shape import LIMITS, Given, Limits, Row, Shape, Unreadable
@@ -65,15 +65,15 @@ class Reader(Iterator[Row]):
 
     def _open(self, stream: Readable) -> Iterator[Row | None]:
         shape, limits = self.shape, self._limits
-        stream = unpacking.unpacked(stream, shape.compression, limits)
+        stream = decompression.unpacked(stream, shape.compression, limits)
         if shape.format == "xlsx":
             return _sheet_rows(stream, shape, limits)
         lines = Lines(stream, shape.encoding, limits.row_bytes)
         if shape.format == "jsonl":
             return jsonlines.rows(lines, shape, limits, self._columns)
         if shape.format == "json":
-            return documents.Document(lines, shape, limits, self._columns).rows()
-        rows = plaintext.rows if shape.format == "text" else tabular.rows
+            return json_array.Document(lines, shape, limits, self._columns).rows()
+        rows = plaintext.rows if shape.format == "text" else csv_rows.rows
         return rows(lines, shape, limits)
 
     def _count(self) -> Iterator[Row]:
@@ -86,7 +86,7 @@ class Reader(Iterator[Row]):
                 if self.rows > self._limits.rows:
                     raise Unreadable(f"The file has more than {self._limits.rows:,} rows, which is the limit.")
                 yield row
-        except (tabular.OpenQuote, csv.Error, UnicodeError) as error:
+        except (csv_rows.OpenQuote, csv.Error, UnicodeError) as error:
             raise Unreadable(self._sentence(error)) from None
         if not self.rows:
             raise Unreadable("The file has a header but no rows." if self.shape.header else "The file has no rows.")
@@ -95,7 +95,7 @@ class Reader(Iterator[Row]):
         where = f"row {self.rows + 1:,}"
         if isinstance(error, UnicodeError):
             return f"The file is not valid {title(self.shape.encoding)}: it breaks inside a character near {where}."
-        if not isinstance(error, tabular.OpenQuote):
+        if not isinstance(error, csv_rows.OpenQuote):
             return f"The file cannot be read as {self.shape.format.upper()} from {where} on: {error}."
         opened = f"A quote that opens in {where} (line {error.line:,})"
         if error.at_end:
@@ -110,14 +110,14 @@ def read(stream: Readable, shape: Shape, limits: Limits = LIMITS) -> Reader:
 
 def open_rows(stream: Readable, name: str = "", limits: Limits = LIMITS, **given: Unpack[Given]) -> Reader:
     """Recognises and reads in one go, also what cannot go back. The shape is on the reader. Raises Unreadable."""
-    if unpacking.can_seek(stream):
+    if decompression.can_seek(stream):
         shape = recognise(stream, name, limits, **given)
         return Reader(stream, shape, limits)
     head, complete = take_head(stream, limits.row_bytes)
     whole = Replay(head, stream)
     if complete or not _is_workbook(head, limits):
         return Reader(whole, sniff(head, name, complete=complete, limits=limits, **given), limits)
-    copy = unpacking.copied(whole, limits)
+    copy = decompression.copied(whole, limits)
     try:
         reader = open_rows(copy, name, limits, **given)
     except Unreadable:
@@ -140,7 +140,7 @@ def recognise(stream: Readable, name: str = "", limits: Limits = LIMITS, **given
         compression = _compression(head)
         if _is_workbook(head, limits):
             with _workbook(file, compression, limits) as book:
-                shape = sheetrows.shape_of(book, limits, given.get("sheet", ""), given.get("header"))
+                shape = xlsx_reader.shape_of(book, limits, given.get("sheet", ""), given.get("header"))
             return replace(shape, compression=compression)
         if not given.get("encoding") and not (complete and not compression):
             given["encoding"] = _later_encoding(file, compression, limits)
@@ -156,33 +156,33 @@ def sheets(stream: Readable, limits: Limits = LIMITS) -> tuple[str, ...]:
     if not _is_workbook(head, limits):
         return ()
     with _workbook(file, _compression(head), limits) as book:
-        return sheetrows.sheets(book, limits)
+        return xlsx_reader.sheets(book, limits)
 
 
 def _compression(head: bytes) -> str:
-    return "gzip" if head.startswith(unpacking.MAGIC) else ""
+    return "gzip" if head.startswith(decompression.MAGIC) else ""
 
 
 def _is_workbook(head: bytes, limits: Limits) -> bool:
-    if head.startswith(unpacking.MAGIC):
-        head = unpacking.Gunzip(BytesIO(head), limits, complete=False).read(8)
+    if head.startswith(decompression.MAGIC):
+        head = decompression.Gunzip(BytesIO(head), limits, complete=False).read(8)
     return head.startswith(workbook.MAGIC)
 
 
 def _workbook(file: IO[bytes], compression: str, limits: Limits) -> AbstractContextManager[IO[bytes]]:
     file.seek(0)
-    return unpacking.seekable(unpacking.unpacked(file, compression, limits), limits)
+    return decompression.seekable(decompression.unpacked(file, compression, limits), limits)
 
 
 def _sheet_rows(stream: Readable, shape: Shape, limits: Limits) -> Iterator[Row | None]:
-    with unpacking.seekable(stream, limits) as book:
-        yield from sheetrows.rows(book, shape, limits)
+    with decompression.seekable(stream, limits) as book:
+        yield from xlsx_reader.rows(book, shape, limits)
 
 
 def _later_encoding(file: IO[bytes], compression: str, limits: Limits) -> str:
     """The encoding that the first bytes above ASCII speak for; empty where they are in the first piece, or UTF-8."""
     file.seek(0)
-    stream = unpacking.unpacked(file, compression, limits)
+    stream = decompression.unpacked(file, compression, limits)
     piece = stream.read(CHUNK)
     if b"\0" in piece or not piece.isascii():
         return ""

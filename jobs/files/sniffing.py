@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Unpack
 
-from jobs.files import documents, jsonlines, plaintext, sheetrows, unpacking, workbook
+from jobs.files import decompression, json_array, jsonlines, plaintext, workbook, xlsx_reader
 from jobs.files import encoding as encodings
 from jobs.files.header import column_names, is_header, numbered
 from jobs.files.lines import take_head
@@ -71,7 +71,7 @@ def sniff(
     Partial for a workbook that is not complete.
     """
     _check_given(given.get("format", ""), given.get("delimiter", ""))
-    if head.startswith(unpacking.MAGIC):
+    if head.startswith(decompression.MAGIC):
         content, whole = _unpacked(head, complete, limits)
         shape = _sniff(content, name.lower().removesuffix(".gz"), whole, limits, given)
         return replace(shape, compression="gzip")
@@ -82,7 +82,7 @@ def _sniff(head: bytes, name: str, complete: bool, limits: Limits, given: Given)
     if head.startswith(workbook.MAGIC):
         if not complete:
             raise Partial("A workbook can be looked at when all of it has arrived.")
-        return sheetrows.shape_of(BytesIO(head), limits, given.get("sheet", ""), given.get("header"))
+        return xlsx_reader.shape_of(BytesIO(head), limits, given.get("sheet", ""), given.get("header"))
     return _of_text(head, name, complete, limits, given)
 
 
@@ -109,7 +109,7 @@ def _of_text(head: bytes, name: str, complete: bool, limits: Limits, given: Give
 
 def _unpacked(head: bytes, complete: bool, limits: Limits) -> tuple[bytes, bool]:
     """The first part of what gzip packed, and whether it is all of it."""
-    return take_head(unpacking.Gunzip(BytesIO(head), limits, complete), limits.row_bytes, complete)
+    return take_head(decompression.Gunzip(BytesIO(head), limits, complete), limits.row_bytes, complete)
 
 
 def _check_given(format: str, delimiter: str) -> None:
@@ -159,7 +159,7 @@ def _is_document(text: str, filled: Sequence[str], extension: str) -> bool:
         kind = NAMED.get(extension, "")
         if len(filled) > 1 or kind == "jsonl" or (filled[0].startswith("{") and kind != "json"):
             return False
-    return documents.find(text) is not None
+    return json_array.find(text) is not None
 
 
 def _is_other_document(text: str, filled: Sequence[str], complete: bool) -> bool:
@@ -172,10 +172,10 @@ def _is_other_document(text: str, filled: Sequence[str], complete: bool) -> bool
 
 
 def _document(text: str, codec: str, complete: bool, limits: Limits) -> Shape:
-    path = documents.find(text)
+    path = json_array.find(text)
     if path is None:
         raise Unreadable(NO_ARRAY)
-    columns = documents.first_columns(text, path, limits)
+    columns = json_array.first_columns(text, path, limits)
     return Shape("json", codec, columns=columns, path=path)
 
 

@@ -16,12 +16,12 @@ from functools import cached_property
 from typing import IO, Final
 
 from jobs.files import package
+from jobs.files.decompression import check_size
 from jobs.files.package import Part
 from jobs.files.shape import Limits, Unreadable
-from jobs.files.sheet import Sheet
 from jobs.files.styles import STYLES, Styles, styles_of
 from jobs.files.texts import Texts, shared_texts
-from jobs.files.unpacking import check_size
+from jobs.files.xlsx_sheet import Sheet
 
 MAGIC = b"PK\x03\x04"
 WORKBOOK = "xl/workbook.xml"

@@ -1,14 +1,14 @@
 """The form of a new job. What it asks for beyond the file follows from the file and the processor."""
 
-from jobs.dials import LIMIT, POLICY
-from jobs.forms.again import filled_in
-from jobs.forms.dials import DialsForm
-from jobs.forms.editing import EditForm
-from jobs.forms.guessing import guess
+from jobs.forms.column_mapping import guess
+from jobs.forms.file import GONE, given_by, options_of, upload_for
+from jobs.forms.item_edit import EditForm
 from jobs.forms.job import NAMES, JobForm, chosen_one
 from jobs.forms.policy import defaults, filled
+from jobs.forms.prefill import filled_in
 from jobs.forms.retry import RetryForm
-from jobs.forms.source import GONE, given_by, options_of, upload_for
+from jobs.forms.run_settings import DialsForm
+from jobs.models.run_settings import LIMIT, POLICY
 
 __all__ = [
     "GONE",

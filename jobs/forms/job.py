@@ -10,12 +10,12 @@ from django import forms
 from django.contrib.auth.models import User
 
 from jobs import files, processors
-from jobs.dials import LIMIT, POLICY
-from jobs.forms.guessing import automatic_key, automatic_label, guess
+from jobs.forms.column_mapping import automatic_key, automatic_label, guess
+from jobs.forms.file import FileFields
 from jobs.forms.policy import PolicyFields, defaults, filled
-from jobs.forms.source import FileFields
-from jobs.limits import SAMPLE
+from jobs.humanize import SAMPLE
 from jobs.models import Job, Upload
+from jobs.models.run_settings import LIMIT, POLICY
 from jobs.processors import Amended, Parameter, ParameterError, Processor
 
 NAMES: Final = ("label_column", "key_column")

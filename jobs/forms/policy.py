@@ -9,10 +9,10 @@ from django import forms
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 
-from jobs.cores import cores
-from jobs.dials import LIMIT, POLICY
 from jobs.engine import Policy
-from jobs.limits import SAMPLE
+from jobs.engine.cores import cores
+from jobs.humanize import SAMPLE
+from jobs.models.run_settings import LIMIT, POLICY
 from jobs.processors import Processor
 
 TIMEOUT: Final = 60  # seconds for an attempt unless the person says otherwise

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from django import forms
 
-from jobs import dials, parameters, processors
-from jobs.forms.dials import DialsForm, plain
+from jobs import processors
 from jobs.forms.job import parameter_field
-from jobs.models import Job
+from jobs.forms.run_settings import DialsForm, plain
+from jobs.models import Job, parameters, run_settings
 from jobs.processors import Parameter, ParameterError
 
 PARAMETER: Final = "param_"
@@ -33,7 +33,7 @@ class RetryForm(DialsForm):
         self.declared: dict[str, Parameter] = {
             PARAMETER + one.name: replace(one, secret=one.name in secret) for one in known
         }
-        for name in dials.LIMIT:
+        for name in run_settings.LIMIT:
             self.fields.pop(name, None)
         for name, parameter in self.declared.items():
             # A box without its tick is not sent, but what was in it before is.
@@ -84,7 +84,7 @@ class RetryForm(DialsForm):
     @property
     def told(self) -> list[str]:
         """What differs from before, in sentences."""
-        words = dials.told(self.job.dials, {**self.job.dials, **self.dials})
+        words = run_settings.told(self.job.dials, {**self.job.dials, **self.dials})
         words += [f"Changed the parameters {', '.join(sorted(self.parameters))}"] if self.parameters else []
         return [f"{text}." for text in words]
 

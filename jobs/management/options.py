@@ -9,9 +9,9 @@ from typing import Any, Final
 from django.conf import settings
 
 from jobs import files, processors
-from jobs.choice import spans
 from jobs.files.shape import FORMATS, Given
 from jobs.forms import DialsForm, guess
+from jobs.items.choice import spans
 from jobs.models import Job
 from jobs.models.job import Refused
 from jobs.processors import Processor

@@ -170,7 +170,7 @@ class Migration(migrations.Migration):
                 ('fallbacks', models.PositiveIntegerField(db_default=0, help_text='Of the failed ones, those with a fallback.')),
                 ('attempts', models.PositiveIntegerField(db_default=0)),
                 ('cells', models.BinaryField(help_text='One byte of state for each item.')),
-                ('histogram', models.BinaryField(default=b'', help_text='Attempts by duration; see jobs.histogram.')),
+                ('histogram', models.BinaryField(default=b'', help_text='Attempts by duration; see jobs.models.latency_histogram.')),
                 ('job', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='shards', to='jobs.job')),
                 ('worker', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='shards', to='jobs.worker')),
             ],

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from jobs.rotation import Rotation
+from jobs.maintenance.key_rotation import Rotation
 
 
 def go(apps, way):

@@ -5,10 +5,10 @@ from django.utils import timezone
 
 
 class Cause(models.Model):
-    """A group of failures of one job with the same signature, as `jobs.signatures` makes them.
+    """A group of failures of one job with the same signature, as `jobs.store.signatures` makes them.
 
     Of `first` and `last` only the moment is kept at which they were written: items that are tried again leave the
-    group. `jobs.causes` reads from the items where it begins and ends now.
+    group. `jobs.store.causes` reads from the items where it begins and ends now.
     """
 
     job = models.ForeignKey("jobs.Job", on_delete=models.CASCADE, related_name="causes")

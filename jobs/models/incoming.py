@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import models, transaction
 from django.db.models.functions import Now
 
-from jobs import quotas
+from jobs.models import quota_limits
 from jobs.models.quota import Quota
 
 # Whoever receives a file says so every half minute; nobody says so any more of one whose web server died.
@@ -38,7 +38,7 @@ class Incoming(models.Model):
     objects = IncomingQuerySet.as_manager()
 
     def __str__(self) -> str:
-        return f"{quotas.mb(self.size)} from {self.person}"
+        return f"{quota_limits.mb(self.size)} from {self.person}"
 
     @classmethod
     def expect(cls, person: Any, size: int) -> int:
@@ -48,20 +48,20 @@ class Incoming(models.Model):
         a time, and NoRoom where the disk is too full.
         """
         with transaction.atomic():
-            quotas.one_at_a_time(person.pk)
+            quota_limits.one_at_a_time(person.pk)
             sending = cls.objects.alive().filter(person=person.pk)
-            quotas.room_to_send(sending.count())
-            quotas.room_for_file(Quota.used(person) + sending.bytes(), size, Quota.of(person).megabytes)
-            quotas.room_on_disk(size + cls.objects.alive().bytes())
+            quota_limits.room_to_send(sending.count())
+            quota_limits.room_for_file(Quota.used(person) + sending.bytes(), size, Quota.of(person).megabytes)
+            quota_limits.room_on_disk(size + cls.objects.alive().bytes())
             return cls.objects.create(person_id=person.pk, size=size).pk
 
     @classmethod
     def grow(cls, key: int, person: Any, size: int) -> None:
         """Keeps room for `size` bytes in place of fewer. Raises what `expect` raises."""
         with transaction.atomic():
-            quotas.one_at_a_time(person.pk)
+            quota_limits.one_at_a_time(person.pk)
             others = cls.objects.alive().exclude(pk=key)
             used = Quota.used(person) + others.filter(person=person.pk).bytes()
-            quotas.room_for_file(used, size, Quota.of(person).megabytes)
-            quotas.room_on_disk(size + others.bytes())
+            quota_limits.room_for_file(used, size, Quota.of(person).megabytes)
+            quota_limits.room_on_disk(size + others.bytes())
             cls.objects.filter(pk=key).update(size=size, heard=Now())

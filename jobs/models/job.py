@@ -12,11 +12,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 
-from jobs import dials, events, parameters, processors
+from jobs import events, processors
 from jobs.engine import Policy
 from jobs.files import Shape, flattening
-from jobs.limits import SAMPLE, End, Limit, Tally, items
-from jobs.models import ownership
+from jobs.humanize import SAMPLE, End, Limit, Tally, items
+from jobs.models import parameters, run_settings, sharing
 from jobs.models.activity import Activity
 from jobs.models.batch import Batch
 from jobs.models.item import Attempt, Item, ItemQuerySet
@@ -176,12 +176,12 @@ class Job(models.Model):
     @property
     def limit(self) -> Limit:
         """When too much fails; false where there is no limit."""
-        return dials.limit_of(self.dials)
+        return run_settings.limit_of(self.dials)
 
     @property
     def dials(self) -> dict[str, Any]:
         """What can be changed while it runs."""
-        return {name: getattr(self, name) for name in (*dials.POLICY, *dials.LIMIT)}
+        return {name: getattr(self, name) for name in (*run_settings.POLICY, *run_settings.LIMIT)}
 
     @property
     def ended(self) -> bool:
@@ -192,16 +192,16 @@ class Job(models.Model):
 
     # Whose it is, and who else may do something with it
 
-    may_act = ownership.may_act
-    may_give = ownership.may_give
-    share = ownership.share
-    unshare = ownership.unshare
-    rename = ownership.rename
-    give = ownership.give
-    offer_to = ownership.offer
-    withdraw = ownership.withdraw
-    take = ownership.take
-    decline = ownership.decline
+    may_act = sharing.may_act
+    may_give = sharing.may_give
+    share = sharing.share
+    unshare = sharing.unshare
+    rename = sharing.rename
+    give = sharing.give
+    offer_to = sharing.offer
+    withdraw = sharing.withdraw
+    take = sharing.take
+    decline = sharing.decline
 
     @cached_property
     def latest(self) -> list[Activity]:
@@ -321,7 +321,7 @@ class Job(models.Model):
     def new_run(self, kind: str, items: int, by: Any, **more: Any) -> Run:
         """The next run, of a job that is locked."""
         number = self.runs.count() + 1
-        policy = {name: getattr(self, name) for name in dials.POLICY}
+        policy = {name: getattr(self, name) for name in run_settings.POLICY}
         return Run.objects.create(
             job=self, number=number, kind=kind, items=items, by=by, parameters=self.protect(), policy=policy, **more
         )
@@ -369,7 +369,7 @@ class Job(models.Model):
         """
         self.refuse_unless("adjust")
         before = self.dials
-        told = dials.told(before, before | fields)
+        told = run_settings.told(before, before | fields)
         if told:
             fresh = NEW_ROUND if self.started and not self.limit else {}
             Job.objects.filter(pk=self.pk).update(**fields, **fresh)
@@ -435,7 +435,7 @@ class Job(models.Model):
 
     def set_up(self, by: Any, changed: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
         """Gives a job that is locked other dials, and one that has ended other parameters of its processor."""
-        texts = dials.told(self.dials, {**self.dials, **changed})
+        texts = run_settings.told(self.dials, {**self.dials, **changed})
         fields = dict(changed)
         if parameters:
             fields["parameters"] = self._other_parameters(by, parameters)

@@ -5,11 +5,11 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import models
 
-from jobs import quotas
+from jobs.models import quota_limits
 from jobs.models.activity import Activity
+from jobs.models.quota_limits import Allowed, OverQuota
 from jobs.models.run import Run
 from jobs.models.states import Refused
-from jobs.quotas import Allowed, OverQuota
 
 OWN: Final = "your quota"
 
@@ -29,9 +29,9 @@ class Octets(models.Func):
 
 
 # Bytes that a job takes with its rows, one of its runs, and a line of its activity.
-OF_JOB: Final = models.F("stored") + quotas.ROW * models.F("total") + Octets("parameters")
-OF_RUN: Final = Octets("parameters") + Octets("positions") + quotas.RUN
-OF_LINE: Final = Octets("text") + quotas.LINE
+OF_JOB: Final = models.F("stored") + quota_limits.ROW * models.F("total") + Octets("parameters")
+OF_RUN: Final = Octets("parameters") + Octets("positions") + quota_limits.RUN
+OF_LINE: Final = Octets("text") + quota_limits.LINE
 
 
 class Quota(models.Model):
@@ -73,18 +73,18 @@ class Quota(models.Model):
     def told(cls, person: Any) -> str:
         """How much of what the person may store is in use, in a sentence."""
         most = cls.of(person).megabytes.most
-        allowed = f"of the {quotas.mb(most * quotas.MB)} that you may store here " if most else ""
-        return f"Your files and rows take {quotas.mb(cls.used(person))} {allowed}".strip() + "."
+        allowed = f"of the {quota_limits.mb(most * quota_limits.MB)} that you may store here " if most else ""
+        return f"Your files and rows take {quota_limits.mb(cls.used(person))} {allowed}".strip() + "."
 
     @classmethod
     def room_for_rows(cls, person: Any, size: int = 1) -> None:
         """Raises OverQuota where the person has no room for so many bytes of a job."""
-        quotas.room_for_rows(cls.used(person), size, cls.of(person).megabytes)
+        quota_limits.room_for_rows(cls.used(person), size, cls.of(person).megabytes)
 
     @classmethod
     def refuse_beyond(cls, person: Any) -> None:
         """Raises Refused where the person has more here by now than one may. Wants a transaction, and jobs locked."""
-        quotas.one_at_a_time(person.pk)
+        quota_limits.one_at_a_time(person.pk)
         try:
             cls.room_for_rows(person, 0)
         except OverQuota as error:

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from django.db import models
 
-from jobs import histogram
+from jobs.models import latency_histogram
 from jobs.models.run import Run
 
 POINTS: Final = 300
@@ -127,9 +127,9 @@ def pace(count: int, seconds: float) -> float:
 
 def quantiles(before: Any, after: Any) -> tuple[float | None, float | None]:
     """p50 and p95 of the attempts that came after `before`."""
-    old, new = histogram.load(before), histogram.load(after)
+    old, new = latency_histogram.load(before), latency_histogram.load(after)
     fresh = array("I", (max(0, b - a) for a, b in zip(old, new, strict=True)))
-    return brief(histogram.quantile(fresh, 0.5)), brief(histogram.quantile(fresh, 0.95))
+    return brief(latency_histogram.quantile(fresh, 0.5)), brief(latency_histogram.quantile(fresh, 0.95))
 
 
 def brief(seconds: float | None) -> float | None:

@@ -70,7 +70,7 @@ class Shard(models.Model):
     fallbacks = models.PositiveIntegerField(db_default=0, help_text="Of the failed ones, those with a fallback.")
     attempts = models.PositiveIntegerField(db_default=0)
     cells = models.BinaryField(help_text="One byte of state for each item.")
-    histogram = models.BinaryField(default=b"", help_text="Attempts by duration; see jobs.histogram.")
+    histogram = models.BinaryField(default=b"", help_text="Attempts by duration; see jobs.models.latency_histogram.")
 
     objects = ShardQuerySet.as_manager()
 

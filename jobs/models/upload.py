@@ -15,7 +15,7 @@ from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs import quotas
+from jobs.models import quota_limits
 from jobs.models.quota import Quota
 
 
@@ -127,16 +127,16 @@ class Upload(models.Model):
             size += len(chunk)
         file.seek(0)
         allowed = Quota.of(owner).megabytes
-        quotas.room_for_file(Quota.used(owner), size, allowed)
-        quotas.room_on_disk(0)
+        quota_limits.room_for_file(Quota.used(owner), size, allowed)
+        quota_limits.room_on_disk(0)
         upload = cls(owner=owner, name=clean_name(name), size=size, sha256=digest.hexdigest())
         path = stored_path(upload, name)
         try:
             upload.file.name = upload.file.storage.save(path, file)
             with transaction.atomic():
                 # Another file may have come meanwhile.
-                quotas.one_at_a_time(owner.pk)
-                quotas.room_for_file(Quota.used(owner), size, allowed)
+                quota_limits.one_at_a_time(owner.pk)
+                quota_limits.room_for_file(Quota.used(owner), size, allowed)
                 upload.save()
         except BaseException:
             # Where the disk is full, what did fit on it is there.

@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 
 from jobs.durations import half_up, units, written
 from jobs.files import Shape, encoding_title
-from jobs.limits import counted
+from jobs.humanize import counted
 
 register = template.Library()
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from django import template
 
-from jobs import overview
-from jobs.dials import per_second
 from jobs.durations import units
-from jobs.limits import counted
+from jobs.humanize import counted
+from jobs.live import job_list
+from jobs.live.status import SILENT
 from jobs.models import Worker
+from jobs.models.run_settings import per_second
 from jobs.templatetags.display import NONE, compact, duration, left, number, percent, share, tone
-from jobs.waiting import SILENT
 
 register = template.Library()
 
@@ -182,5 +182,5 @@ def view(frame: Mapping[str, Any]) -> dict[str, Any]:
 @register.simple_tag
 def standing() -> dict[str, Any]:
     """All jobs at a glance, and how many workers live, for the first page of the admin."""
-    strip: dict[str, Any] = overview.glance(None)["strip"]
+    strip: dict[str, Any] = job_list.glance(None)["strip"]
     return strip | {"workers": Worker.objects.alive().count()}

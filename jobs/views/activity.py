@@ -12,9 +12,9 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from batchweb.concurrency import downloads, limited
-from jobs.digits import number
+from jobs.export.streaming import attachment
+from jobs.items.digits import number
 from jobs.models import Upload
-from jobs.streaming import attachment
 from jobs.views.access import job_for
 
 PAGE: Final = 50

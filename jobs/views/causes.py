@@ -8,8 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from jobs import causes as why
-from jobs import digits, numbers, sql
+from jobs.items import digits
+from jobs.live import frame as live_frame
+from jobs.store import causes as why
+from jobs.store import dialect
 from jobs.views.access import job_for
 
 PAGE: Final = 50
@@ -19,13 +21,13 @@ PAGE: Final = 50
 def causes(request: HttpRequest, code: str) -> HttpResponse:
     """A page of them: the job's own page shows the largest."""
     asked = request.GET.get("page", "")
-    with sql.one_moment():
+    with dialect.one_moment():
         job = job_for(request, code)
-        counts, number = numbers.summary(job), why.total(job)
+        counts, number = live_frame.summary(job), why.total(job)
         pages = max(1, -(-number // PAGE))
         page = min(max(1, digits.number(asked) or 1), pages)
         found = why.listed(job, (page - 1) * PAGE, PAGE)
-        frame = {"counts": counts, "actions": numbers.actions(job, counts)}
+        frame = {"counts": counts, "actions": live_frame.actions(job, counts)}
     context = {"job": job, "frame": frame, "causes": found, "number": number, "page": page, "pages": pages}
     context["may_act"] = job.may_act(request.user)
     return render(request, "jobs/causes.html", context)

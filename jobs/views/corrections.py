@@ -13,9 +13,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from batchweb import concurrency
-from jobs import dispatch, files, mending
-from jobs.digits import number
-from jobs.limits import items
+from jobs import actions, files
+from jobs.humanize import items
+from jobs.items import corrections as items_corrections
+from jobs.items.digits import number
 from jobs.models import Job, Upload
 from jobs.models.job import Refused
 from jobs.views.access import job_to_act_on, person
@@ -46,9 +47,9 @@ def compared(request: HttpRequest, job: Job, upload: Upload | None) -> HttpRespo
         return page(request, job, {"error": GONE}, 410)
     Upload.objects.filter(pk=upload.pk).use()
     try:
-        with mending.opened(job, upload, person(request).pk) as rows:
+        with items_corrections.opened(job, upload, person(request).pk) as rows:
             return page(request, job, {"upload": upload, "found": rows.compare()})
-    except (files.Unreadable, mending.Useless) as error:
+    except (files.Unreadable, items_corrections.Useless) as error:
         return page(request, job, {"error": str(error), "name": upload.name}, 422)
 
 
@@ -74,7 +75,7 @@ def correct(request: HttpRequest, code: str) -> HttpResponse:
     if upload is None:
         return page(request, job, {"error": GONE}, 410)
     try:
-        count = dispatch.correct_from(job, upload, person(request), unchanged=bool(request.POST.get("unchanged")))
+        count = actions.correct_from(job, upload, person(request), unchanged=bool(request.POST.get("unchanged")))
     except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect(f"{reverse('jobs:corrections', args=[code])}?file={upload.pk}")

@@ -16,13 +16,13 @@ from django.views.decorators.http import require_safe
 from batchweb import concurrency
 from batchweb.concurrency import downloads, limited
 from batchweb.refusals import refusal
-from jobs import problems as found
-from jobs import results, streaming
-from jobs.choice import Choice, Wrong
-from jobs.collecting import Changed
+from jobs.export import results, streaming
+from jobs.export.reader import Changed
+from jobs.export.results import Via
+from jobs.ingest import report_csv as found
+from jobs.items.choice import Choice, Wrong
 from jobs.models import Job, JobState
-from jobs.results import Via
-from jobs.sql import postgres
+from jobs.store.dialect import postgres
 from jobs.views.access import job_for
 
 UNREAD: Final = (JobState.LOADING, JobState.INVALID)

@@ -12,14 +12,17 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from batchweb.concurrency import limited, searches
-from jobs import history, numbers, payloads, places, sql
-from jobs.finding import PAGE as PAGE
-from jobs.finding import SORTABLE, Found, find
 from jobs.forms import EditForm
-from jobs.listing import WORDS, shown
+from jobs.items import payloads, timeline
+from jobs.items import positions as items_positions
+from jobs.items.row import WORDS, shown
+from jobs.items.search import PAGE as PAGE
+from jobs.items.search import SORTABLE, Found, find
+from jobs.items.selection import ALL, NEWEST, NOT_SUCCEEDED, SORTS, Wanted, written
+from jobs.live import frame as live_frame
 from jobs.models import Cause, Item, Job, JobState
+from jobs.store import dialect
 from jobs.views.access import item_for, job_for
-from jobs.wanted import ALL, NEWEST, NOT_SUCCEEDED, SORTS, Wanted, written
 
 SAMPLE: Final = 20  # rows of the newest ones
 GONE: Final[dict[str, Any]] = {"id": 0, "kind": "", "title": "a cause that is gone", "count": 0}
@@ -72,8 +75,8 @@ def cause_of(job: Job, key: int, frame: Mapping[str, Any] | None) -> dict[str, A
 
 def newest_items(job: Job, frame: Mapping[str, Any] | None) -> dict[str, Any]:
     """The newest attempts, as frames bring them; on a busy job a sample."""
-    rows = (numbers.newest(job) if frame is None else frame["rows"])[:SAMPLE]
-    return {"items": [of_frame(row) for row in rows], "rate": numbers.rate(job) if frame is None else frame["rate"]}
+    rows = (live_frame.newest(job) if frame is None else frame["rows"])[:SAMPLE]
+    return {"items": [of_frame(row) for row in rows], "rate": live_frame.rate(job) if frame is None else frame["rate"]}
 
 
 def of_frame(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,9 +94,9 @@ def of_frame(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def found_items(job: Job, wanted: Wanted, cause: Mapping[str, Any], frame: Mapping[str, Any] | None) -> dict[str, Any]:
     """A page of the items that are wanted, and the ways to the pages beside it."""
-    counts = numbers.summary(job) if frame is None else frame["counts"]
+    counts = live_frame.summary(job) if frame is None else frame["counts"]
     found = find(job, wanted, counts, of_cause=cause.get("count"))
-    items = listed(job, found.positions, places.running(job) if counts["running"] else ())
+    items = listed(job, found.positions, items_positions.running(job) if counts["running"] else ())
     base = Wanted(state=ALL) if wanted.row is not None else wanted
     longer = wanted.longer() if found.next and not found.searched else None
     return {
@@ -181,7 +184,7 @@ def items(request: HttpRequest, code: str) -> HttpResponse:
 @require_safe
 def item(request: HttpRequest, code: str, row: int) -> HttpResponse:
     """One item: input, result or error, every attempt."""
-    with sql.one_moment():
+    with dialect.one_moment():
         return item_page(request, item_for(request, code, row))
 
 
@@ -200,8 +203,8 @@ def item_page(request: HttpRequest, found: Item, form: EditForm | None = None) -
 def told(item: Item) -> dict[str, Any]:
     """All there is to know of an item."""
     job = item.job
-    row = shown(item, job, places.running(job))
-    entries = history.timeline(item, job, row["state"])
+    row = shown(item, job, items_positions.running(job))
+    entries = timeline.timeline(item, job, row["state"])
     return {
         "shown": row,
         "may": verbs(job, row["state"]) - ({"edit"} if item.cut else set()),
@@ -210,7 +213,7 @@ def told(item: Item) -> dict[str, Any]:
         "result": payloads.pretty(item.result),
         "fallback": payloads.pretty(item.fallback),
         "timeline": entries,
-        "trace": next((entry.trace for entry in reversed(entries) if isinstance(entry, history.Try)), ""),
+        "trace": next((entry.trace for entry in reversed(entries) if isinstance(entry, timeline.Try)), ""),
         "alike": Cause.objects.filter(job=job, pk=item.cause_id).first() if item.cause_id else None,
     }
 

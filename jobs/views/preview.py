@@ -10,10 +10,11 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_POST, require_safe
 
-from jobs import files, inspection, sources
-from jobs.digits import number
+from jobs import files
 from jobs.forms import GONE, JobForm, given_by, options_of, upload_for
-from jobs.preview import HEAD, Preview
+from jobs.ingest import inspection, limits
+from jobs.ingest.preview import HEAD, Preview
+from jobs.items.digits import number
 from jobs.views.access import person
 
 LATER = "The preview comes when the file is here."
@@ -84,6 +85,6 @@ def taken(form: JobForm, found: inspection.Found) -> Preview:
 @require_safe
 def processor_fields(request: HttpRequest) -> HttpResponse:
     """The mapping and the parameters of one processor."""
-    columns = request.GET.getlist("column")[: sources.limits().columns]
+    columns = request.GET.getlist("column")[: limits.limits().columns]
     form = JobForm(owner=person(request), columns=columns, chosen=request.GET.get("processor", ""))
     return render(request, "jobs/new.html#processor", {"form": form, "chosen": form.chosen})

@@ -10,10 +10,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from jobs import dispatch, trials
-from jobs.limits import counted
+from jobs import actions
+from jobs.humanize import counted
+from jobs.items import trial
+from jobs.items.picks import MOST
 from jobs.models.job import Refused
-from jobs.picks import MOST
 from jobs.views.access import job_to_act_on, person
 
 
@@ -28,7 +29,7 @@ class TrialForm(forms.Form):
         data = super().clean() or {}
         if data.get("rows") == "chosen" and "chosen" in data:
             try:
-                data["chosen"] = trials.row_numbers(data["chosen"])
+                data["chosen"] = trial.row_numbers(data["chosen"])
             except ValueError as error:
                 self.add_error("chosen", str(error))
         else:
@@ -51,7 +52,7 @@ def try_rows(request: HttpRequest, code: str) -> HttpResponse:
         if not form.is_valid():
             raise Refused(form.trouble)
         asked = form.cleaned_data
-        count = dispatch.trial(job, person(request), asked["rows"] or "first", asked["count"] or 10, asked["chosen"])
+        count = actions.trial(job, person(request), asked["rows"] or "first", asked["count"] or 10, asked["chosen"])
     except Refused as refusal:
         messages.error(request, str(refusal))
     else:

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from jobs.models import Job, Upload
-from jobs.quotas import OverQuota
+from jobs.models.quota_limits import OverQuota
 from jobs.views.access import person
 
 logger = logging.getLogger(__name__)

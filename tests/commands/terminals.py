@@ -23,7 +23,7 @@ class Done:
 def run(name: str, *arguments: str, meanwhile: Callable[[], Any] = tasks.work) -> Done:
     """Runs the command; whenever it waits, `meanwhile` happens: usually a worker works."""
     out, err, status = io.StringIO(), io.StringIO(), 0
-    with patch("jobs.terminal.time.sleep", lambda seconds: meanwhile()):
+    with patch("jobs.management.base.time.sleep", lambda seconds: meanwhile()):
         try:
             call_command(name, *arguments, stdout=out, stderr=err)
         except SystemExit as end:

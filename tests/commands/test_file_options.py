@@ -7,7 +7,7 @@ from typing import Any
 
 from django.test import override_settings
 
-from jobs import loading
+from jobs.ingest import importer
 from jobs.models import Item, Job, Upload
 from tests.base import make_job, states
 from tests.commands.terminals import Done, run
@@ -76,7 +76,7 @@ class ShapeTests(SubmitCase):
 class SubmitTests(SubmitCase):
     def test_it_takes_the_columns_for_label_and_key(self) -> None:
         self.submit(self.file("n,word,code\n1,one,x1\n2,two,x2\n"), "--label", "word", "--key", "code")
-        loading.load(Job.objects.get())
+        importer.load(Job.objects.get())
         assert list(Item.objects.values_list("label", "key")) == [("one", "x1"), ("two", "x2")]
 
     def test_it_knows_the_columns_for_a_label(self) -> None:
@@ -87,7 +87,7 @@ class SubmitTests(SubmitCase):
         done = self.submit(self.file(PAGES), "--check", processor="fetch-url")
         job = Job.objects.get()
         assert (done.status, done.out.endswith(f"/jobs/{job.code}/\n")) == (0, True)
-        loading.load(job)
+        importer.load(job)
         job.refresh_from_db()
         assert job.state == "ready"
         assert states(job) == ["pending", "rejected", "rejected", "pending"]

@@ -16,8 +16,9 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import SimpleTestCase, override_settings
 
-from jobs import dispatch, loading, tasks
+from jobs import actions, tasks
 from jobs.files import Unreadable
+from jobs.ingest import importer
 from jobs.models import Job, JobState
 from tests.base import People, csv_of
 from tests.commands.terminals import Done, run
@@ -27,7 +28,7 @@ from tests.files.corpus import workbook
 def working() -> None:
     """A worker and a reader of files."""
     for job in Job.objects.filter(state=JobState.LOADING):
-        loading.load(job)
+        importer.load(job)
     tasks.work()
 
 
@@ -111,8 +112,8 @@ class StatusTests(SubmitCase):
 
     def test_it_is_2_when_the_job_was_paused(self) -> None:
         def read_then_pause() -> None:
-            loading.load(Job.objects.get())
-            dispatch.pause(Job.objects.get())
+            importer.load(Job.objects.get())
+            actions.pause(Job.objects.get())
 
         done = self.submit(self.file(), "--watch", meanwhile=read_then_pause)
         assert done.status == 2

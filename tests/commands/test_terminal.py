@@ -14,8 +14,8 @@ import pytest
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from jobs import terminal
 from jobs.engine.progress import ConsoleBar
+from jobs.management import base
 from tests.base import People, csv_of, loaded, worked
 from tests.commands.terminals import Done, run
 
@@ -23,7 +23,7 @@ from tests.commands.terminals import Done, run
 class WatchTests(People):
     def test_it_leaves_what_was_done_before_out_of_the_rate(self) -> None:
         job = worked(self.alice, csv_of(7, lambda at: "ok" if at else "fail:Broken"))
-        with patch("jobs.terminal.ConsoleBar", wraps=ConsoleBar) as bar:
+        with patch("jobs.management.base.ConsoleBar", wraps=ConsoleBar) as bar:
             run("retry", job.code, "--watch")
         assert (bar.call_args.args, bar.call_args.kwargs["initial"]) == ((7, "rows.csv"), 6)
 
@@ -71,5 +71,5 @@ def test_it_leaves_nothing_half_written(tmp_path: Path, fails: BaseException) ->
         raise fails
 
     with pytest.raises((CommandError, KeyboardInterrupt)):
-        terminal.write(chunks(), str(tmp_path / "out.csv"))
+        base.write(chunks(), str(tmp_path / "out.csv"))
     assert list(tmp_path.iterdir()) == []

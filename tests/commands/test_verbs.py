@@ -154,7 +154,7 @@ class ResultTests(People):
     def test_it_keeps_the_old_file_when_it_cannot_write_the_new_one(self) -> None:
         out = self.folder / "out.csv"
         out.write_text("old")
-        with patch("jobs.results.files.Table", side_effect=ValueError), self.assertRaises(ValueError):
+        with patch("jobs.export.results.files.Table", side_effect=ValueError), self.assertRaises(ValueError):
             run("results", self.job.code, str(out))
         assert (out.read_text(), self.names()) == ("old", ["out.csv"])
 

@@ -37,7 +37,7 @@ def children() -> list[psutil.Process]:
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if "jobs.engine.child" in process.cmdline():
+            if "jobs.engine.process_child" in process.cmdline():
                 found.append(process)
     return found
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from jobs.engine import Policy, run
-from jobs.engine.calls import Here
+from jobs.engine.thread_caller import Here
 from jobs.engine.threads import Worker
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -22,8 +22,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.utils import timezone
 
-from jobs import events, outcomes, sending
+from jobs import events
 from jobs.models import Upload
+from jobs.store import outcomes
+from jobs.worker import broker
 
 ROLE = os.environ.get("FAULT_ROLE", "")
 NO_SPACE = "No space left on device"
@@ -60,7 +62,7 @@ def install() -> None:
     wrap(BaseDatabaseWrapper, "_commit", commit)
     wrap(FileSystemStorage, "_save", store)
     wrap(Upload, "save", save_row)
-    wrap(sending, "send", send)
+    wrap(broker, "send", send)
     wrap(events.Publisher, "_send", tell)
     if offset := float(os.environ.get("FAULT_CLOCK", "0")):
         skew(offset)

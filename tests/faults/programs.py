@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from batchweb.child import Service
 from batchweb.kernel import die_with_parent
+from batchweb.process import Service
 from tests.system import ROOT
 
 

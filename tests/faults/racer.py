@@ -12,9 +12,11 @@ import django
 
 django.setup()
 
-from jobs import recovery, sql, store, turns  # noqa: E402
 from jobs.models import Item, Job, Shard, Worker  # noqa: E402
-from jobs.recorder import Recorder  # noqa: E402
+from jobs.store import dialect, leases  # noqa: E402
+from jobs.worker import claim as worker_claim
+from jobs.worker import recovery
+from jobs.worker.recorder import Recorder  # noqa: E402
 
 SOON = 0.03  # seconds
 
@@ -28,11 +30,11 @@ class Racer:
         self.held: Recorder | None = None
 
     def claim(self) -> bool:
-        self.held = turns.claim_in(self.job, self.worker, lambda: False)
+        self.held = worker_claim.claim_in(self.job, self.worker, lambda: False)
         return self.held is not None
 
     def age(self) -> bool:
-        sql.execute(f"UPDATE jobs_shard SET expires = {sql.later(SOON)} WHERE token <> ''")
+        dialect.execute(f"UPDATE jobs_shard SET expires = {dialect.later(SOON)} WHERE token <> ''")
         return True
 
     def beat(self) -> bool:
@@ -53,7 +55,7 @@ class Racer:
     def free(self) -> bool:
         held, self.held = self.held, None
         for lease in held.leases if held else ():
-            store.save_shard(lease.shard, **store.given_back(None))
+            leases.save_shard(lease.shard, **leases.given_back(None))
         return True
 
 

@@ -16,7 +16,7 @@ import httpx
 import psycopg
 from celery import Celery
 
-from batchweb import probe, web
+from batchweb import healthcheck, web
 from batchweb.kernel import die_with_parent
 from jobs.management.commands import up
 from tests.faults.programs import Program, send
@@ -208,7 +208,7 @@ class Rig(Watched):
             until(partial(self.connected, program), 60, f"{program.name} is ready")
 
     def web_answers(self) -> bool:
-        return probe.well("127.0.0.1", self.port)
+        return healthcheck.well("127.0.0.1", self.port)
 
     def connected(self, worker: Program) -> bool:
         """Whether the worker's present process has said that it lives, which it does when it is ready."""

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import redis
 
-from batchweb import embedded
+from batchweb import valkey
 from batchweb.kernel import die_with_parent
 from tests.services.postgres import FAST, as_nobody, binaries, free_port, initdb
 from tests.system import until
@@ -82,10 +82,10 @@ class Valkey(Server):
         self.url = f"unix://{self.path}"
 
     def command(self) -> list[str]:
-        return embedded.command(self.path, self.data)
+        return valkey.command(self.path, self.data)
 
     def answers(self) -> bool:
-        return embedded.answers(self.path)
+        return valkey.answers(self.path)
 
     def client(self) -> redis.Redis:
         return redis.Redis(unix_socket_path=str(self.path), socket_timeout=5)

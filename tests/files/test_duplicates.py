@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.files import Preflight, Problem, open_rows, preflight
-from jobs.files.duplicates import Seen
+from jobs.files.seen_keys import Seen
 
 
 @given(st.lists(st.sampled_from([f"key {n}" for n in range(40)]), max_size=200))

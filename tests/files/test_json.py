@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from jobs.files import Limits, Unreadable, documents, preflight
-from jobs.files.documents import PIECE
+from jobs.files import Limits, Unreadable, json_array, preflight
+from jobs.files.json_array import PIECE
 from tests.files.corpus import Endless, opened, reasons, rows, values
 
 
@@ -149,13 +149,13 @@ def test_it_gives_up_on_a_value_that_never_ends() -> None:
 
 def test_it_decodes_short_rows_in_short_pieces_after_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
-    real = documents._scan
+    real = json_array._scan
 
     def scan(text: str, at: int) -> Any:
         looked.append(len(text))
         return real(text, at)
 
-    monkeypatch.setattr(documents, "_scan", scan)
+    monkeypatch.setattr(json_array, "_scan", scan)
     many = ["nope" if number % 2 else "{}" for number in range(200_000)]
     data = f'[{{"a": "{"x" * 3_000_000}"}},\n{",".join(many)}, {{"a": "{"y" * 1_000_000}"}}, 1]'
     found = list(opened(data, "a.json", Limits(cell_chars=4_000_000)))
@@ -163,7 +163,7 @@ def test_it_decodes_short_rows_in_short_pieces_after_a_long_one(monkeypatch: pyt
     assert [len(row.payload) for row in (found[0], found[-2], found[-1])] == [3_000_009, 1_000_009, 1]
     assert (len(found), sum(bool(row.reason) for row in found)) == (200_003, 100_000)
     # What errors look at is as much as they look at in a file without long rows.
-    assert sum(sorted(looked)[: len(many)]) <= 2 * documents.PIECE * len(many)
+    assert sum(sorted(looked)[: len(many)]) <= 2 * json_array.PIECE * len(many)
 
 
 def test_it_rejects_a_row_of_more_values_than_memory_has_room_for() -> None:

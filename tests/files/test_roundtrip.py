@@ -25,7 +25,7 @@ from jobs.files import (
     result_header,
     unguard,
 )
-from jobs.files.unpacking import Gunzip
+from jobs.files.decompression import Gunzip
 from tests.files.corpus import ENCODINGS, NEWLINES, ODDITIES, opened, saved
 
 CELL = st.text(max_size=12) | st.sampled_from([*ODDITIES, '"', '""', "\n", "\r\n", "\r", ",", ";", "\t", "'", "=1", ""])

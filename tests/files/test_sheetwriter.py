@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 from openpyxl.utils.escape import unescape
 
-from jobs.files import LIMITS, Shape, read, sheetwriter, workbook
-from jobs.files.sheetwriter import CELL, letters
+from jobs.files import LIMITS, Shape, read, workbook, xlsx_writer
+from jobs.files.xlsx_writer import CELL, letters
 
 
 def made(*records: Sequence[Any], header: Sequence[str] = ("a", "b")) -> bytes:
@@ -63,7 +63,7 @@ def test_it_cuts_what_no_cell_holds_and_says_so() -> None:
 
 
 def test_it_goes_on_in_another_sheet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheetwriter, "ROWS", 4)
+    monkeypatch.setattr(xlsx_writer, "ROWS", 4)
     data = made(*([str(at), at] for at in range(7)))
     assert sheets(data) == ["Results", "Results 2", "Results 3", "Notes"]
     found = [opened(data, name) for name in sheets(data)[:-1]]
@@ -72,7 +72,7 @@ def test_it_goes_on_in_another_sheet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_goes_on_in_another_sheet_before_one_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheetwriter, "SHEET", 1_000)
+    monkeypatch.setattr(xlsx_writer, "SHEET", 1_000)
     data = b"".join(workbook(["a"], [[["x" * 800]], [["y"]], [["z"]]]))
     assert sheets(data) == ["Results", "Results 2", "Notes"]
 

@@ -262,7 +262,7 @@ def test_it_refuses_more_than_the_limit() -> None:
 
 
 def test_it_looks_for_rows_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.files.sheetrows.LOOKED_AT", 100_000)
+    monkeypatch.setattr("jobs.files.xlsx_reader.LOOKED_AT", 100_000)
 
     assert refused(zipped(parts("<row/>" * 100_000 + "<row><c><v>1</v></c></row>"))) == "The workbook is empty."
 

@@ -18,7 +18,7 @@ import pytest
 from django.conf import settings
 from websockets.exceptions import InvalidStatus
 
-from batchweb.bodies import ENVELOPE
+from batchweb.body_limits import ENVELOPE
 from tests.proxied import Proxied, proxied
 from tests.services import ROOT, Missing, skip_or_fail
 from tests.system import csv_of, until

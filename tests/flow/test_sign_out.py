@@ -15,8 +15,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from jobs.streaming import LOOK
-from jobs.viewer import NOT_FOUND
+from jobs.export.streaming import LOOK
+from jobs.live.viewer import NOT_FOUND
 from tests.system import ROOT, System, free_port, until
 
 pytestmark = pytest.mark.flow

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from jobs import engine
 from jobs.models import Item, ItemState, Job, Shard
-from jobs.recorder import OutOfTime, Recorder
+from jobs.worker.recorder import OutOfTime, Recorder
 
 if TYPE_CHECKING:
     from tests.model.world import World

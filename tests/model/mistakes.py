@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from jobs import dispatch, keeper, loading, recovery, sharing, store
+from jobs import actions
+from jobs.ingest import importer
+from jobs.maintenance import keeper
 from jobs.models import Job
 from jobs.models.shard import ShardQuerySet
-from jobs.recorder import Recorder
-from jobs.saving import Save
-from jobs.supply import Supply
+from jobs.store import leases
+from jobs.worker import fair_share, recovery
+from jobs.worker.commit import Save
+from jobs.worker.prefetch import Supply
+from jobs.worker.recorder import Recorder
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,9 @@ class Mistake:
 
 MISTAKES = [
     # Leases and their tokens
-    Mistake("tokens are names", store, "new_token", "secrets.token_hex(16)", '"worker"'),
-    Mistake("a held shard is claimed", store, "claim_shard", "AND token = '' AND pending", "AND pending"),
-    Mistake("any token may write", store, "lock_shards", "AND token = %s {", "AND %s IS NOT NULL {"),
+    Mistake("tokens are names", leases, "new_token", "secrets.token_hex(16)", '"worker"'),
+    Mistake("a held shard is claimed", leases, "claim_shard", "AND token = '' AND pending", "AND pending"),
+    Mistake("any token may write", leases, "lock_shards", "AND token = %s {", "AND %s IS NOT NULL {"),
     Mistake("a heartbeat does not prolong the lease", Save, "keep", "settings.JOBS_LEASE_SECONDS", "0"),
     Mistake(
         "living workers lose their leases",
@@ -77,9 +81,9 @@ MISTAKES = [
     Mistake("what will be tried again soon is let go", Save, "cells", " if not o.held", ""),
     Mistake("nobody is struck", recovery, "return_shard", "if held.claimed and not told", "if False"),
     Mistake("a stop counts as a death", recovery, "return_shard", "if held.claimed and not told", "if held.claimed"),
-    Mistake("one death counts twice", store, "strike", "strikes + 1", "strikes + 2"),
-    Mistake("two strikes are too many", store, "FATAL_STRIKES", "3", "2"),
-    Mistake("two strikes are no reason to be alone", store, "ALONE_FROM", "2", "3"),
+    Mistake("one death counts twice", leases, "strike", "strikes + 1", "strikes + 2"),
+    Mistake("two strikes are too many", leases, "FATAL_STRIKES", "3", "2"),
+    Mistake("two strikes are no reason to be alone", leases, "ALONE_FROM", "2", "3"),
     Mistake(
         "two lonely items are claimed",
         Recorder,
@@ -96,26 +100,26 @@ MISTAKES = [
         'self.job.refresh_from_db(fields=["run"])',
         "pass",
     ),
-    Mistake("what is retried has an old key", store, "read_pending", "attempts - tries", "0"),
+    Mistake("what is retried has an old key", leases, "read_pending", "attempts - tries", "0"),
     Mistake(
         "what is read anew has old keys", Supply, "_items", 'f"{self.job.readings}." if self.job.readings else ""', '""'
     ),
     # Trials and other settings
-    Mistake("a trial is of all rows", dispatch, "trial", "requeue.hold_back(job.pk, positions)", "pass"),
-    Mistake("what was held back stays so", dispatch, "_let_go", "held_back__gt=0)", "held_back__gt=9)"),
-    Mistake("a retry of some is of all", dispatch, "_hold_back", "requeue.hold_back(job.pk, chosen)", "pass"),
+    Mistake("a trial is of all rows", actions, "trial", "requeue.hold_back(job.pk, positions)", "pass"),
+    Mistake("what was held back stays so", actions, "_let_go", "held_back__gt=0)", "held_back__gt=9)"),
+    Mistake("a retry of some is of all", actions, "_hold_back", "requeue.hold_back(job.pk, chosen)", "pass"),
     Mistake("a retry of some does not end", ShardQuerySet, "unfinished", " & ~Q(due=HELD_BACK)", ""),
     Mistake("a trial ends too soon", Job, "_finish_trial", "or tried.filter(state=ItemState.PENDING).exists()", ""),
     Mistake("a trial does not end", keeper, "sweep", "Q(run__kind=Run.Kind.TRIAL) | ", ""),
-    Mistake("rows of another reading stay", loading, "load", "clear(job, token)", "pass"),
+    Mistake("rows of another reading stay", importer, "load", "clear(job, token)", "pass"),
     # Items and counts
-    Mistake("successes are run again", store, "read_pending", "AND state = 0 AND", "AND"),
+    Mistake("successes are run again", leases, "read_pending", "AND state = 0 AND", "AND"),
     Mistake(
-        "items start before they are due", store, "read_pending", "AND (due IS NULL OR due <= {later(0)}) AND", "AND"
+        "items start before they are due", leases, "read_pending", "AND (due IS NULL OR due <= {later(0)}) AND", "AND"
     ),
-    Mistake("a retry takes successes too", store, "retry_failed", "AND state = {int(ItemState.FAILED)} ", ""),
-    Mistake("a retry leaves the causes", store, "retry_failed", "SET count = 0", "SET count = count"),
-    Mistake("a retry leaves the cells", store, "retry_failed", "if changed:", "if False:"),
+    Mistake("a retry takes successes too", leases, "retry_failed", "AND state = {int(ItemState.FAILED)} ", ""),
+    Mistake("a retry leaves the causes", leases, "retry_failed", "SET count = 0", "SET count = count"),
+    Mistake("a retry leaves the cells", leases, "retry_failed", "if changed:", "if False:"),
     Mistake(
         "saved rows leave the cells", Save, "cells", "held.cells[position - lease.start] = ItemState.SUCCEEDED", "pass"
     ),
@@ -133,7 +137,7 @@ MISTAKES = [
     Mistake("a worker does not look for a pause", Recorder, "_look", "if not self.job.workable or (", "if ("),
     Mistake(
         "a deleted job is still written to",
-        dispatch,
+        actions,
         "delete",
         "store.save_shard(shard, **store.given_back(None))",
         "pass",
@@ -141,7 +145,7 @@ MISTAKES = [
     Mistake("the failure limit holds nobody", Job, "count_ends", "if reason:", "if False:"),
     Mistake(
         "a task grows before another has shrunk",
-        sharing,
+        fair_share,
         "settle",
         "fair if fair <= share else _grow(job, lead, share, fair)",
         "fair",
@@ -151,6 +155,6 @@ MISTAKES = [
     Mistake("nobody is woken again", keeper, "wake", "return send(sending.WORK)", "return False"),
     Mistake("nobody is asked to read again", keeper, "read_again", "if unread and", "if False and"),
     Mistake("the keeper has no patience", keeper.Keeper, "_sweep", "if now - self._swept > GAP:", "if False:"),
-    Mistake("two readers store one file", loading, "prolong", ", load_token=token", ""),
-    Mistake("a second reader begins anew", loading, "read_all", "skip_stored(job, token, rows)", "pass"),
+    Mistake("two readers store one file", importer, "prolong", ", load_token=token", ""),
+    Mistake("a second reader begins anew", importer, "read_all", "skip_stored(job, token, rows)", "pass"),
 ]

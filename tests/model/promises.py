@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs import events, invariants
+from jobs import events
+from jobs.maintenance import invariants
 from jobs.models import Batch, Item, ItemState, Job
 from jobs.models.states import CELL_FALLBACK, WORKABLE
 from tests.model.hand import Hand

@@ -19,14 +19,17 @@ from django.db import OperationalError, transaction
 from django.db.models import F
 from django.test import override_settings
 
-from jobs import dispatch, events, loading, outcomes, recorder, recovery, sending, sql, store, turns
-from jobs.keeper import Keeper
+from jobs import actions, events
+from jobs.ingest import importer
+from jobs.maintenance.keeper import Keeper
 from jobs.models import Activity, Attempt, Batch, Cause, Item, ItemState, Job, Run, Series, Shard, Upload, Worker
 from jobs.models import job as job_module
 from jobs.models.shard import HELD_BACK
 from jobs.models.states import WORKABLE
-from jobs.recorder import Recorder
-from jobs.requeue import Mended
+from jobs.store import dialect, leases, outcomes
+from jobs.store.requeue import Mended
+from jobs.worker import broker, claim, recorder, recovery
+from jobs.worker.recorder import Recorder
 from tests.base import csv_of, make_job
 from tests.model.hand import Died, Hand
 
@@ -42,8 +45,8 @@ DATES: Final[dict[Any, tuple[str, ...]]] = {
 
 SOME: Final = (0, 2, 3)  # positions
 VERBS: Final[dict[str, Callable[..., Any]]] = {
-    **dispatch.VERBS, "try": partial(dispatch.trial, count=3), "retry some": partial(dispatch.retry, positions=SOME),
-    "correct": lambda job, by: dispatch.correct(job, mended(job), by),
+    **actions.VERBS, "try": partial(actions.trial, count=3), "retry some": partial(actions.retry, positions=SOME),
+    "correct": lambda job, by: actions.correct(job, mended(job), by),
 }  # fmt: skip
 
 
@@ -128,12 +131,12 @@ class World:
             patch.object(recorder, "AHEAD", (1, 5000)),
             patch.object(outcomes, "NEWEST", 1),
             patch.object(Recorder, "_transact", troubled),
-            patch.object(sql, "PAUSES", (0.0, 0.0)),
-            patch.object(loading, "WIDE", 2),
-            patch.object(store, "os", SimpleNamespace(getpid=lambda: self.process)),
+            patch.object(dialect, "PAUSES", (0.0, 0.0)),
+            patch.object(importer, "WIDE", 2),
+            patch.object(leases, "os", SimpleNamespace(getpid=lambda: self.process)),
             patch.object(job_module, "WORKERS_PER_TASK", TASK),
-            patch.object(sending, "try_to_send", self.send),
-            patch.object(sending, "queued", lambda queue: len(self.messages)),
+            patch.object(broker, "try_to_send", self.send),
+            patch.object(broker, "queued", lambda queue: len(self.messages)),
             patch.object(events, "wake", self.wake),
         ):
             self.patches.enter_context(each)
@@ -163,7 +166,7 @@ class World:
 
     def read(self, job: int, between: Callable[[int], None] = nobody) -> bool:
         """A reader reads the job's file; `between` is called before each shard that it stores."""
-        real, shards = loading.add_shard, iter(range(100))
+        real, shards = importer.add_shard, iter(range(100))
 
         def add_shard(*args: Any) -> None:
             between(next(shards))
@@ -171,26 +174,26 @@ class World:
 
         found = Job.objects.filter(pk=job, state="loading").select_related("upload", "owner").first()
         moved = False
-        with patch.object(loading, "add_shard", add_shard), suppress(Died):
-            moved = bool(found and loading.load(found))
+        with patch.object(importer, "add_shard", add_shard), suppress(Died):
+            moved = bool(found and importer.load(found))
         if found and moved:
             found.refresh_from_db()
             if found.state == "queued":
-                dispatch.send_work(found)
+                actions.send_work(found)
         return moved
 
     def deliver(self, at: int, worker: int = 0) -> Hand | None:
         """One message reaches a worker; the hand that works on it, if there is something to do."""
         if not self.messages:
-            self.send(sending.WORK, ())  # one too many hurts nobody
+            self.send(broker.WORK, ())  # one too many hurts nobody
         name, args = self.messages.pop(at % len(self.messages))
-        if name == sending.LOAD:
+        if name == broker.LOAD:
             self.read(*args)
             return None
         self.processes += 1
         self.process = self.processes
         called = self.names[worker % len(self.names)]
-        taken = turns.claim(Worker.saw(called), lambda: called in self.told)
+        taken = claim.claim(Worker.saw(called), lambda: called in self.told)
         if taken is None:
             return None
         hand = Hand(self, called, self.process, taken)
@@ -265,7 +268,7 @@ class World:
 
     def come(self, worker: int) -> Hand | None:
         """Somebody looks for work who was not called; the hand that found some."""
-        self.send(sending.WORK, ())
+        self.send(broker.WORK, ())
         return self.deliver(-1, worker)
 
     def see_death(self, name: str, process: int | None = None) -> None:

@@ -79,4 +79,4 @@ def test_it_does_not_pass_over_one_that_a_script_makes() -> None:
 def test_it_finds_those_of_every_kind_of_file() -> None:
     files = {one.file for one in everything()}
 
-    assert {"addresses", "jobs/files/header.py", "jobs/signatures.py", "batchweb/log.py", "format.js"} <= files
+    assert {"addresses", "jobs/files/header.py", "jobs/store/signatures.py", "batchweb/log.py", "format.js"} <= files

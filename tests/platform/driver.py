@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from batchweb import lock
-from batchweb.child import Service
+from batchweb.process import Service
 from batchweb.supervisor import Supervisor
 
 

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from batchweb.child import Child, Process, Service, backoff, described
+from batchweb.process import Child, Process, Service, backoff, described
 
 
 def dead(returncode: int = 1, started: float = 0.0) -> Process:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from ruamel.yaml import YAML
 
-from batchweb import probe
+from batchweb import healthcheck
 from tests.platform.test_supervisor import wait
 from tests.services import ROOT
 from tests.services.postgres import free_port
@@ -217,11 +217,11 @@ def servers(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 def test_it_starts_another_web_server_when_one_does_not_answer(tmp_path: Path, number: signal.Signals) -> None:
     port = free_port()
     with container(tmp_path, port) as process:
-        wait(lambda: probe.well("127.0.0.1", port), "an answer", within=60)
+        wait(lambda: healthcheck.well("127.0.0.1", port), "an answer", within=60)
         (first,) = servers(process)
         first.send_signal(number)
         wait(lambda: [server for server in servers(process) if server != first], "another server", within=90)
-        wait(lambda: probe.well("127.0.0.1", port), "an answer", within=60)
+        wait(lambda: healthcheck.well("127.0.0.1", port), "an answer", within=60)
 
 
 @pytest.mark.flow

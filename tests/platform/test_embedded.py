@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from batchweb import embedded
+from batchweb import valkey
 from tests.services.valkey import server
 
 
@@ -22,19 +22,19 @@ def test_it_takes_the_server_on_the_path_first(monkeypatch: pytest.MonkeyPatch, 
     mine.write_text("#!/bin/sh\n")
     mine.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert embedded.binary() == str(mine)
+    assert valkey.binary() == str(mine)
 
 
 def test_it_brings_its_own_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    version = subprocess.run([embedded.binary(), "--version"], capture_output=True, text=True).stdout
+    version = subprocess.run([valkey.binary(), "--version"], capture_output=True, text=True).stdout
     assert version.startswith("Valkey server v=9.")
 
 
 def test_it_answers_when_it_runs_and_not_after(folder: Path) -> None:
     with server(folder / "s"):
-        assert embedded.answers(folder / "s")
-    assert not embedded.answers(folder / "s")
+        assert valkey.answers(folder / "s")
+    assert not valkey.answers(folder / "s")
 
 
 def test_it_lets_nobody_else_in(folder: Path) -> None:
@@ -58,7 +58,7 @@ def test_it_keeps_its_data_when_it_is_killed(folder: Path) -> None:
 
 def test_it_retires_a_server_that_was_left_behind(folder: Path) -> None:
     with server(folder / "s") as left:
-        embedded.retire(folder / "s")
+        valkey.retire(folder / "s")
         assert left.wait(3) == 0
 
 
@@ -66,15 +66,15 @@ def test_it_has_nothing_to_retire_where_only_a_stale_socket_is(folder: Path) -> 
     with server(folder / "s"):
         pass
     assert (folder / "s").exists()
-    embedded.retire(folder / "s")
+    valkey.retire(folder / "s")
     with server(folder / "s"):
-        assert embedded.answers(folder / "s")
+        assert valkey.answers(folder / "s")
 
 
 def test_it_leaves_no_folder_that_only_held_the_socket(tmp_path: Path) -> None:
     (data := tmp_path / "data").mkdir()
     (short := tmp_path / "short").mkdir()
     for folder in (short, data):
-        with embedded.socket_removed(folder / "s", data):
+        with valkey.socket_removed(folder / "s", data):
             (folder / "s").touch()
     assert [list(path.iterdir()) for path in tmp_path.iterdir()] == [[]]

@@ -19,7 +19,8 @@ from kombu import Connection
 
 from batchweb import celery_app, web
 from batchweb.messages import LONGEST, Transport, odd_envelope, odd_order
-from jobs import sending, tasks
+from jobs import tasks
+from jobs.worker import broker
 from tests.platform.messages import ODD, message
 from tests.platform.test_supervisor import wait
 from tests.services import ROOT
@@ -53,13 +54,13 @@ def test_it_tells_odd_messages(name: str) -> None:
     assert verdict(ODD[name])
 
 
-@pytest.mark.parametrize("order", [(sending.WORK,), (sending.LOAD, 7)])
+@pytest.mark.parametrize("order", [(broker.WORK,), (broker.LOAD, 7)])
 def test_it_takes_what_is_sent(order: tuple[Any, ...]) -> None:
-    assert {sending.WORK, sending.LOAD} == {tasks.work.name, tasks.load_file.name}
-    queue = "load" if order[0] == sending.LOAD else "work"
+    assert {broker.WORK, broker.LOAD} == {tasks.work.name, tasks.load_file.name}
+    queue = "load" if order[0] == broker.LOAD else "work"
     client = redis.Redis.from_url(settings.REDIS_URL)
     client.delete(queue)
-    assert sending.send(*order)
+    assert broker.send(*order)
     (text,) = client.lrange(queue, 0, -1)
     client.delete(queue)
     assert verdict(text) == ""
@@ -80,9 +81,7 @@ def worker(folder: Path, socket: Path) -> Iterator[tuple[subprocess.Popen[bytes]
     """A real worker of both queues, and its log."""
     environment = {**os.environ, **web.quietly(), "DATA_DIR": str(folder / "data"), "REDIS_URL": f"unix://{socket}"}
     environment.pop("DATABASE_URL", None)
-    subprocess.run(
-        [sys.executable, "manage.py", "migrate", "-v0", "--noinput"], cwd=ROOT, env=environment, check=True
-    )
+    subprocess.run([sys.executable, "manage.py", "migrate", "-v0", "--noinput"], cwd=ROOT, env=environment, check=True)
     command = [sys.executable, "-m", "celery", "-q", "-A", "batchweb", "worker", "-Q", "work,load", "-c", "1"]
     log = folder / "log"
     with log.open("wb") as out:

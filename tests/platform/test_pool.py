@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from batchweb.celery import app
-from batchweb.pool import Pool
+from batchweb.celery_pool import Pool
 
 
 def test_it_is_the_pool_of_every_worker() -> None:

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from batchweb import probe
+from batchweb import healthcheck
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -29,13 +29,13 @@ def port() -> Iterator[int]:
 
 
 def test_it_finds_a_server_that_answers_well(port: int) -> None:
-    assert probe.well("127.0.0.1", port)
+    assert healthcheck.well("127.0.0.1", port)
 
 
 def test_it_finds_a_server_that_fails_unwell(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Answer, "well", False)
-    assert not probe.well("127.0.0.1", port)
+    assert not healthcheck.well("127.0.0.1", port)
 
 
 def test_it_finds_a_closed_port_unwell() -> None:
-    assert not probe.well("127.0.0.1", 1)
+    assert not healthcheck.well("127.0.0.1", 1)

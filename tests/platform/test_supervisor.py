@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from batchweb import lock
-from batchweb.child import FIRST_SIGN, HEARTBEAT, Service
+from batchweb.process import FIRST_SIGN, HEARTBEAT, Service
 from batchweb.supervisor import NotReady, Supervisor
 from tests.services import ROOT
 

@@ -5,7 +5,7 @@ import os
 import pytest
 from django.contrib.auth.models import User
 
-from jobs import sending
+from jobs.worker import broker
 
 # An SQLite in memory has one connection, so there is nothing to race.
 collect_ignore = [] if os.environ.get("TEST_DATABASE") == "postgres" else ["test_races.py"]
@@ -30,5 +30,5 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(name)
         return True
 
-    monkeypatch.setattr(sending, "send", send)
+    monkeypatch.setattr(broker, "send", send)
     return names

@@ -9,18 +9,20 @@ from typing import Any
 
 from django.utils import timezone
 
-from jobs import engine, events, invariants, keeper, turns
+from jobs import engine, events
 from jobs.files.flattening import Key
+from jobs.maintenance import invariants, keeper
 from jobs.models import Batch, Item, Job, Shard, Worker
 from jobs.models.states import CELL_FALLBACK, ItemState
-from jobs.recorder import Recorder
+from jobs.worker import claim
+from jobs.worker.recorder import Recorder
 
 PROCESSES = 9  # of each worker: enough for one person to take as many tasks as a story wants
 
 
 def recorder_for(job: Job, name: str = "host:1", stopping: Callable[[], bool] = lambda: False) -> Recorder:
     """A recorder that holds the job's first free shard, with its first items claimed."""
-    recorder = turns.claim_in(job, Worker.saw(name, PROCESSES), stopping)
+    recorder = claim.claim_in(job, Worker.saw(name, PROCESSES), stopping)
     assert recorder is not None
     recorder.prepare()
     return recorder

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from jobs import dispatch, recorder, sending, tasks
-from jobs.dials import told
+from jobs import actions, tasks
 from jobs.models import Activity, Job, JobState
 from jobs.models.job import Refused
+from jobs.models.run_settings import told
+from jobs.worker import broker, recorder
 from tests.base import csv_of, loaded, worked
 from tests.rows.steps import failure, feed, recorder_for, success
 from tests.rows.test_recorder import pulse
@@ -60,7 +61,7 @@ def test_it_tells_that_a_limit_was_taken_away() -> None:
 
 def test_it_notes_each_change_and_who_made_it(alice: User) -> None:
     job = loaded(alice)
-    dispatch.adjust(job, alice, workers=20, rate=5.0)
+    actions.adjust(job, alice, workers=20, rate=5.0)
     assert activities(job) == ["Changed items at a time from 10 to 20", "Changed the rate from no limit to 5/s"]
     assert set(Activity.objects.filter(verb="adjust").values_list("by__username", flat=True)) == {"alice"}
 
@@ -68,14 +69,14 @@ def test_it_notes_each_change_and_who_made_it(alice: User) -> None:
 def test_it_stores_what_was_changed_and_nothing_else(alice: User) -> None:
     job = loaded(alice)
     Job.objects.filter(pk=job.pk).update(rate=7.0)  # by somebody else, meanwhile
-    dispatch.adjust(job, alice, workers=20)
+    actions.adjust(job, alice, workers=20)
     assert Job.objects.get(pk=job.pk).dials == job.dials | {"workers": 20, "rate": 7.0}
 
 
 def test_it_does_nothing_where_nothing_differs(alice: User, sent: list[str]) -> None:
     job = loaded(alice)
     before = job.seq
-    assert dispatch.adjust(job, alice, workers=10) == []
+    assert actions.adjust(job, alice, workers=10) == []
     job.refresh_from_db()
     assert (job.seq, activities(job), sent) == (before, [], [])
 
@@ -83,7 +84,7 @@ def test_it_does_nothing_where_nothing_differs(alice: User, sent: list[str]) -> 
 def test_it_gives_viewers_a_new_number(alice: User) -> None:
     job = loaded(alice)
     before = job.seq
-    dispatch.adjust(job, alice, workers=20)
+    actions.adjust(job, alice, workers=20)
     assert Job.objects.get(pk=job.pk).seq == before + 1
 
 
@@ -92,8 +93,8 @@ def test_it_calls_as_many_tasks_as_the_job_needs_by_now(
 ) -> None:
     job = loaded(alice, csv_of(500))
     with django_capture_on_commit_callbacks(execute=True):
-        dispatch.adjust(job, alice, workers=120)
-    assert sent == [sending.WORK] * 3
+        actions.adjust(job, alice, workers=120)
+    assert sent == [broker.WORK] * 3
 
 
 def test_it_calls_nobody_to_a_job_that_stands(
@@ -101,7 +102,7 @@ def test_it_calls_nobody_to_a_job_that_stands(
 ) -> None:
     job = loaded(alice, start=False)
     with django_capture_on_commit_callbacks(execute=True):
-        dispatch.adjust(job, alice, workers=120)
+        actions.adjust(job, alice, workers=120)
     assert sent == []
 
 
@@ -109,7 +110,7 @@ def test_it_calls_nobody_to_a_job_that_stands(
 def test_a_worker_follows_within_a_second(dial: str, value: float, alice: User) -> None:
     job = loaded(alice, csv_of(100))
     taken = held(job)
-    dispatch.adjust(job, alice, **{dial: value})
+    actions.adjust(job, alice, **{dial: value})
     assert getattr(look(taken), dial) == value
 
 
@@ -117,7 +118,7 @@ def test_it_holds_nothing_against_a_job_that_began_before_its_limit(alice: User)
     job = loaded(alice, csv_of(100))
     taken = held(job)
     late = [failure(at) for at in range(4)]
-    dispatch.adjust(job, alice, limit_count=2)
+    actions.adjust(job, alice, limit_count=2)
     time.sleep(0.02)
     look(taken)
     feed(taken, *late)
@@ -129,7 +130,7 @@ def test_a_new_failure_limit_counts_from_now_on(alice: User) -> None:
     job = loaded(alice, csv_of(100))
     taken = held(job)
     feed(taken, failure(0), failure(1))
-    dispatch.adjust(job, alice, limit_count=2)
+    actions.adjust(job, alice, limit_count=2)
     look(taken)
     feed(taken, success(2), failure(3), failure(4))
     job.refresh_from_db()
@@ -140,7 +141,7 @@ def test_a_lower_failure_limit_takes_what_was_counted(alice: User) -> None:
     job = loaded(alice, csv_of(100), limit_count=50)
     taken = held(job)
     feed(taken, *(failure(at) for at in range(5)))
-    dispatch.adjust(job, alice, limit_count=3)
+    actions.adjust(job, alice, limit_count=3)
     look(taken)
     feed(taken, failure(6))
     job.refresh_from_db()
@@ -150,7 +151,7 @@ def test_a_lower_failure_limit_takes_what_was_counted(alice: User) -> None:
 def test_a_failure_limit_that_is_gone_pauses_nothing(alice: User) -> None:
     job = loaded(alice, csv_of(100), limit_count=2)
     taken = held(job)
-    dispatch.adjust(job, alice, limit_count=None)
+    actions.adjust(job, alice, limit_count=None)
     feed(taken, failure(0), failure(1), failure(2))
     look(taken)
     feed(taken, failure(3))
@@ -160,7 +161,7 @@ def test_a_failure_limit_that_is_gone_pauses_nothing(alice: User) -> None:
 
 def test_a_limit_that_was_set_before_the_start_counts_from_the_first_item(alice: User) -> None:
     job = loaded(alice, csv_of(9, lambda at: "fail:E"))
-    dispatch.adjust(job, alice, limit_count=9)
+    actions.adjust(job, alice, limit_count=9)
     tasks.work()
     job.refresh_from_db()
     assert job.limit_round == 0
@@ -168,9 +169,9 @@ def test_a_limit_that_was_set_before_the_start_counts_from_the_first_item(alice:
 
 def test_it_runs_to_its_end_with_what_was_changed(alice: User) -> None:
     job = loaded(alice, csv_of(30, lambda at: "fail:E" if at == 4 else "ok"), start=False)
-    dispatch.adjust(job, alice, attempts=3, workers=3)
+    actions.adjust(job, alice, attempts=3, workers=3)
     Job.objects.filter(pk=job.pk).update(backoff=0.001)
-    dispatch.start(job, alice)
+    actions.start(job, alice)
     tasks.work()
     job.refresh_from_db()
     assert (job.state, job.counts()["attempts"]) == (JobState.FINISHED, 32)
@@ -179,4 +180,4 @@ def test_it_runs_to_its_end_with_what_was_changed(alice: User) -> None:
 def test_it_leaves_an_ended_job_alone(alice: User) -> None:
     job = worked(alice)
     with pytest.raises(Refused, match="until it has ended"):
-        dispatch.adjust(job, alice, workers=20)
+        actions.adjust(job, alice, workers=20)

@@ -12,9 +12,11 @@ from django.db.models import F
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from jobs import causes, dispatch, numbers, tasks
+from jobs import actions, tasks
 from jobs.engine import Attempt, Failure
+from jobs.live import frame as live_frame
 from jobs.models import Cause, Item, Job
+from jobs.store import causes
 from tests.base import csv_of, loaded, worked
 from tests.rows.steps import failure, feed, recorder_for, row, success, wrong
 
@@ -73,7 +75,7 @@ def test_it_begins_anew_when_nothing_was_left(alice: User) -> None:
     job = broken(alice, failing(0, "no row 1"), failing(1, "no row 2"))
     early = timezone.now() - timedelta(hours=2)
     Cause.objects.filter(job=job).update(since=early)
-    dispatch.retry(job, alice)
+    actions.retry(job, alice)
     taken = recorder_for(job)
     feed(taken, failing(1, "no row 3"))
     cause = Cause.objects.get(job=job)
@@ -169,14 +171,14 @@ def test_it_is_live_while_the_job_runs(alice: User) -> None:
     for at in range(3):
         feed(taken, failing(at, "no"))
         job.refresh_from_db()
-        seen.append([(cause["count"], cause["last"]) for cause in numbers.stats(job)["causes"]])
+        seen.append([(cause["count"], cause["last"]) for cause in live_frame.stats(job)["causes"]])
     assert seen == [[(1, 1)], [(2, 2)], [(3, 3)]]
 
 
 def test_it_counts_anew_what_fails_again(alice: User) -> None:
     job = worked(alice, csv_of(8, lambda at: "fail:Red" if at % 2 else "ok"))
     for _ in range(2):
-        dispatch.retry(job, alice)
+        actions.retry(job, alice)
         tasks.work()
     (cause,) = told(job)
     assert (cause["count"], cause["samples"], cause["last"], row(job, 1).cause_id) == (4, [2, 4, 6], 8, cause["id"])

@@ -4,8 +4,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import collecting
-from jobs.choice import RANGES, STATES, Choice, Wrong, spans
+from jobs.export import reader
+from jobs.items.choice import RANGES, STATES, Choice, Wrong, spans
 from jobs.models import Item, ItemState, Job
 from tests.base import csv_of, loaded, worked
 from tests.rows.steps import part_done
@@ -19,7 +19,7 @@ def job(alice: User) -> Job:
 
 
 def rows(job: Job, **query: str) -> list[int]:
-    return [row[0] for chunk in collecting.results(job, Choice.of(query, job)) for row in chunk]
+    return [row[0] for chunk in reader.results(job, Choice.of(query, job)) for row in chunk]
 
 
 def cause(job: Job, kind: str) -> str:
@@ -56,8 +56,8 @@ def test_it_takes_what_was_accepted_or_was_not(job: Job) -> None:
 
 
 def test_it_takes_what_did_not_succeed_in_order(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collecting, "FIRST", 2)
-    monkeypatch.setattr(collecting, "CHUNK", 3)
+    monkeypatch.setattr(reader, "FIRST", 2)
+    monkeypatch.setattr(reader, "CHUNK", 3)
     job = loaded(alice, csv_of(40))
     for state in (ItemState.SUCCEEDED, ItemState.FAILED, ItemState.REJECTED):
         Item.objects.filter(job=job, position__in=range(state, 40, 5)).update(state=state)

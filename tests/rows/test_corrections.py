@@ -16,8 +16,10 @@ from django.core.files.base import ContentFile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs import dispatch, files, mending, results, tasks
-from jobs.mending import Change, Comparison, Useless
+from jobs import actions, files, tasks
+from jobs.export import results
+from jobs.items import corrections
+from jobs.items.corrections import Change, Comparison, Useless
 from jobs.models import Correction, Item, ItemState, Job, Upload
 from jobs.models.job import Refused
 from jobs.processors import Context, registry
@@ -48,7 +50,7 @@ def kept(job: Job, data: bytes, name: str = "failed.csv") -> Upload:
 
 
 def compared(job: Job, data: bytes, name: str = "failed.csv") -> Comparison:
-    with mending.opened(job, kept(job, data, name), job.owner_id) as rows:
+    with corrections.opened(job, kept(job, data, name), job.owner_id) as rows:
         return rows.compare()
 
 
@@ -164,26 +166,26 @@ class TestSizes:
     def test_it_corrects_large_rows_in_little_memory(self, heavy: Job) -> None:
         upload = kept(heavy, b"simulate,row\n" + b"".join(b"ok,%d\n" % at for at in range(1, 41)))
         with peak_below(40):
-            assert dispatch.correct_from(heavy, upload, heavy.owner) == 40
+            assert actions.correct_from(heavy, upload, heavy.owner) == 40
         assert payload(heavy, 39) == ["x" * 1_000_000, "ok"]
         assert wrong(heavy) == []
 
     def test_it_shows_little_of_large_cells(self, alice: User) -> None:
         job = worked(alice, csv_of(2, lambda at: "fail:Red"))
         found = compared(job, f"name,simulate,row\n{'x' * 100_000},ok,1\n".encode())
-        assert [len(new) for _, _, new in found.changes[0].cells] == [mending.LONG, 2]
+        assert [len(new) for _, _, new in found.changes[0].cells] == [corrections.LONG, 2]
 
     def test_it_shows_some_of_many_cells(self, alice: User) -> None:
         names = [f"c{at}" for at in range(100)]
         job = worked(alice, f"simulate,{','.join(names)}\nfail:Red,{','.join('a' for _ in names)}\n")
         found = compared(job, f"{','.join(names)},row\n{','.join('b' for _ in names)},1\n".encode())
-        assert (len(found.changes[0].cells), found.changes[0].more) == (mending.WIDE, 60)
+        assert (len(found.changes[0].cells), found.changes[0].more) == (corrections.WIDE, 60)
 
     def test_it_refuses_more_than_the_disk_is_for(self, heavy: Job, settings: Any) -> None:
         settings.JOBS_MAX_UPLOAD_BYTES = 5_000_000
         upload = kept(heavy, b"simulate,row\n" + b"".join(b"ok,%d\n" % at for at in range(1, 41)))
         with pytest.raises(Refused, match="Send them in several files"):
-            dispatch.correct_from(heavy, upload, heavy.owner)
+            actions.correct_from(heavy, upload, heavy.owner)
 
     def test_it_finds_many_keys_in_little_memory(self, alice: User) -> None:
         rows = "".join(f"key {at} {'k' * 150},fail:Red\n" for at in range(20_000))
@@ -199,7 +201,7 @@ class TestPayloads:
         job = worked(alice, "name,simulate\n=1+1,fail:Red\n'=x,fail:Red\n-5,fail:Red\n")
         rows = [r | {"simulate": "ok"} for r in failed_csv(job)]
         assert [r["name"] for r in rows] == ["'=1+1", "''=x", "-5"]
-        dispatch.correct_from(job, kept(job, written(rows)), alice)
+        actions.correct_from(job, kept(job, written(rows)), alice)
         assert [payload(job, at) for at in range(3)] == [["=1+1", "ok"], ["'=x", "ok"], ["-5", "ok"]]
 
     @settings(max_examples=60, deadline=None)
@@ -208,7 +210,7 @@ class TestPayloads:
         shape = files.Shape("csv", "utf-8", ",", True, ("a", "b"))
         job = Job(shape=shape.to_dict(), columns=["a", "b"], processor="gone")
         item = Item(position=0, payload=json.dumps([cell, "x"]))
-        found = mending.mend(job, item, {"a": files.unguard(files.guard(other))})
+        found = corrections.mend(job, item, {"a": files.unguard(files.guard(other))})
         assert isinstance(found, Change)
         assert json.loads(found.mended.payload) == [other, "x"]
         assert bool(found.cells) == (other != cell)
@@ -219,17 +221,17 @@ class TestPayloads:
         (one,) = failed_csv(job)
         assert (one["n"], one["s"], one["deep"]) == ("1", "2", '{"a": [1]}')
         found = one | {"n": "7", "s": "3", "simulate": "ok"}
-        dispatch.correct_from(job, kept(job, written([found])), alice)
+        actions.correct_from(job, kept(job, written([found])), alice)
         assert payload(job, 0) == {"n": 7, "s": "3", "deep": {"a": [1]}, "simulate": "ok"}
 
     def test_it_leaves_columns_alone_that_the_file_lacks(self, alice: User) -> None:
         job = worked(alice, csv_of(3, failing))
-        dispatch.correct_from(job, kept(job, b"simulate,row\nok,2\n"), alice)
+        actions.correct_from(job, kept(job, b"simulate,row\nok,2\n"), alice)
         assert payload(job, 1) == ["item 1", "ok"]
 
     def test_it_names_the_item_anew(self, alice: User) -> None:
         job = worked(alice, "id,simulate\na,fail:Red\n")
-        dispatch.correct_from(job, kept(job, b"id,simulate,row\nb,ok,1\n"), alice)
+        actions.correct_from(job, kept(job, b"id,simulate,row\nb,ok,1\n"), alice)
         assert row(job, 0).key == "b"
 
 
@@ -238,25 +240,25 @@ class TestApplying:
         job = worked(alice, csv_of(9, failing))
         rows = failed_csv(job)
         rows[0]["simulate"] = "ok"
-        assert dispatch.correct_from(job, kept(job, written(rows)), alice) == 1
+        assert actions.correct_from(job, kept(job, written(rows)), alice) == 1
         assert [at for at, state in enumerate(states(job)) if state == "pending"] == [1]
 
     def test_it_tries_the_unchanged_rows_too_when_asked(self, alice: User) -> None:
         job = worked(alice, csv_of(9, failing))
         rows = failed_csv(job)
         rows[0]["simulate"] = "ok"
-        assert dispatch.correct_from(job, kept(job, written(rows)), alice, unchanged=True) == 3
+        assert actions.correct_from(job, kept(job, written(rows)), alice, unchanged=True) == 3
         assert Correction.objects.filter(job=job).count() == 1
 
     def test_it_refuses_a_file_without_changes(self, alice: User) -> None:
         job = worked(alice, csv_of(9, failing))
         with pytest.raises(Refused, match="nothing to correct"):
-            dispatch.correct_from(job, kept(job, written(failed_csv(job))), alice)
+            actions.correct_from(job, kept(job, written(failed_csv(job))), alice)
 
     def test_it_keeps_the_file(self, alice: User) -> None:
         job = worked(alice, csv_of(3, failing))
         upload = kept(job, b"simulate,row\nok,2\n")
-        dispatch.correct_from(job, upload, alice)
+        actions.correct_from(job, upload, alice)
         assert not upload.discard()
         job.refresh_from_db()
         assert job.run
@@ -265,7 +267,7 @@ class TestApplying:
     def test_it_mends_while_the_job_runs(self, alice: User) -> None:
         job = loaded(alice, csv_of(8))
         part_done(job)
-        assert dispatch.correct_from(job, kept(job, b"simulate,row\nslow:0,2\nslow:0,5\n"), alice) == 1
+        assert actions.correct_from(job, kept(job, b"simulate,row\nslow:0,2\nslow:0,5\n"), alice) == 1
         tasks.work()
         assert payload(job, 4) == ["item 4", "ok"]
         assert states(job) == ["succeeded"] * 8
@@ -312,7 +314,7 @@ def test_it_takes_ten_thousand_rows_round(alice: User, monkeypatch: pytest.Monke
     before = list(Item.objects.filter(job=job, state=2).order_by("position").values())
 
     mended = [one | {"simulate": "ok", "name": f"mended {one['row']}"} for one in rows]
-    assert dispatch.correct_from(job, kept(job, written(mended)), alice) == 295
+    assert actions.correct_from(job, kept(job, written(mended)), alice) == 295
     names = [f"mended {at + 1}" if at in broken else f"item {at}" for at in range(10_000)]
     meanwhile = result(job)
     assert [one["name"] for one in meanwhile] == names

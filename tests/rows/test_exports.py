@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 from openpyxl.utils.escape import unescape
 
-from jobs import collecting, dispatch, results, tasks
-from jobs.choice import Choice
+from jobs import actions, tasks
+from jobs.export import reader, results
 from jobs.files import unguard
 from jobs.files.flattening import Key, keys_of
+from jobs.items.choice import Choice
 from jobs.models import Item, ItemState, Job
 from tests.base import csv_of, loaded, worked
 from tests.rows.steps import feed, part_done, recorder_for, success
@@ -67,8 +68,8 @@ def in_order(job: Job) -> bool:
 
 
 def test_it_answers_each_line_before_during_and_after(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collecting, "CHUNK", 7)
-    monkeypatch.setattr(collecting, "FIRST", 3)
+    monkeypatch.setattr(reader, "CHUNK", 7)
+    monkeypatch.setattr(reader, "FIRST", 3)
     job = loaded(alice, csv_of(30, lambda at: "fail:E" if at % 3 == 0 else "ok"))
     assert in_order(job)
     part_done(job)
@@ -76,7 +77,7 @@ def test_it_answers_each_line_before_during_and_after(alice: User, monkeypatch: 
     tasks.work()
     job.refresh_from_db()
     assert in_order(job)
-    dispatch.retry(job, alice)
+    actions.retry(job, alice)
     job.refresh_from_db()
     assert in_order(job)
     tasks.work()
@@ -121,18 +122,18 @@ def test_it_has_a_place_for_a_key_that_comes_up_meanwhile(alice: User) -> None:
 
 
 def test_it_breaks_off_where_the_job_became_another(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collecting, "FIRST", 2)
+    monkeypatch.setattr(reader, "FIRST", 2)
     job = loaded(alice, csv_of(9))
     pieces = results.pieces(job, "jsonl")
     next(pieces)
     Job.objects.filter(pk=job.pk).update(readings=job.readings + 1)
-    with pytest.raises(collecting.Changed):
+    with pytest.raises(reader.Changed):
         list(pieces)
 
 
 @pytest.mark.parametrize("format", results.FORMATS)
 def test_it_holds_few_rows_at_a_time(alice: User, format: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collecting, "SIZE", 200_000)
+    monkeypatch.setattr(reader, "SIZE", 200_000)
     job = loaded(alice, csv_of(1_000))
     Item.objects.filter(job=job).update(state=ItemState.SUCCEEDED, result=json.dumps("x" * 20_000))
     sum(map(len, results.pieces(job, format)))  # what is loaded once is no part of it

@@ -18,12 +18,16 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from batchweb.deadlines import TookTooLong
-from jobs import engine, finding, histogram, numbers, places, sql
-from jobs import wanted as wanted_items
-from jobs.finding import Found, find
-from jobs.models import Item, ItemState, Job, Shard
+from jobs import engine
+from jobs.items import positions as items_positions
+from jobs.items import search as items_search
+from jobs.items import selection as wanted_items
+from jobs.items.search import Found, find
+from jobs.items.selection import Mark, Wanted
+from jobs.live import frame
+from jobs.models import Item, ItemState, Job, Shard, latency_histogram
 from jobs.models.states import CELL_RETRYING
-from jobs.wanted import Mark, Wanted
+from jobs.store import dialect
 from tests.base import csv_of, loaded, worked
 from tests.rows.steps import failure, feed, recorder_for, success
 
@@ -45,22 +49,22 @@ def made(alice: User, rows: int = ROWS, **settings: Any) -> Job:
     Item.objects.bulk_update(items, ["seconds", "attempts", "finished"])
     for shard in job.shards.all():
         seconds = [item.seconds or 0.0 for item in items if shard.start <= item.position < shard.stop]
-        shard.histogram = histogram.add(histogram.empty(), seconds).tobytes()
+        shard.histogram = latency_histogram.add(latency_histogram.empty(), seconds).tobytes()
         shard.save(update_fields=["histogram"])
     return job
 
 
 @pytest.fixture(autouse=True)
 def short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "PAGE", PAGE)
+    monkeypatch.setattr(items_search, "PAGE", PAGE)
 
 
 @pytest.fixture(autouse=True)
 def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, a search of so few rows comes to its end."""
-    monkeypatch.setattr(finding, "MOST", 60.0)
-    monkeypatch.setattr(finding, "SECONDS", 60.0)
-    monkeypatch.setattr(finding, "SORTED_WITHIN", 60.0)
+    monkeypatch.setattr(items_search, "MOST", 60.0)
+    monkeypatch.setattr(items_search, "SECONDS", 60.0)
+    monkeypatch.setattr(items_search, "SORTED_WITHIN", 60.0)
 
 
 @pytest.fixture
@@ -69,7 +73,7 @@ def job(alice: User) -> Job:
 
 
 def look(job: Job, wanted: Wanted | None = None, **fields: Any) -> Found:
-    return find(job, wanted or Wanted(**fields), numbers.summary(job))
+    return find(job, wanted or Wanted(**fields), frame.summary(job))
 
 
 def rows(job: Job, **fields: Any) -> list[int]:
@@ -115,7 +119,7 @@ def test_it_finds_as_many_of_each_state_as_are_counted(alice: User) -> None:
     recorder._pulse = engine.Pulse({2: 1000.0}, 0, None, 0)
     feed(recorder, success(0), failure(1, retry_at=timezone.now().timestamp() + 60), failure(3))
     job.refresh_from_db()
-    counts = numbers.summary(job)
+    counts = frame.summary(job)
     for state in ("succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted"):
         assert len(rows(job, state=state)) == counts[state], state
 
@@ -136,7 +140,7 @@ def test_it_knows_the_retrying_by_their_cells(alice: User) -> None:
     shard.cells = bytes([0, CELL_RETRYING, 0, CELL_RETRYING, *[0] * 6])
     shard.retrying = 2
     shard.save(update_fields=["cells", "retrying"])
-    assert places.retrying(job) == [11, 13]
+    assert items_positions.retrying(job) == [11, 13]
 
 
 def test_it_finds_one_cause(job: Job) -> None:
@@ -195,17 +199,17 @@ def test_it_looks_only_where_attempts_took_that_long(alice: User) -> None:
         patch.setattr("django.conf.settings.JOBS_SHARD_SIZE", 10)
         job = worked(alice, csv_of(40))
     shard = Shard.objects.get(job=job, number=2)
-    shard.histogram = histogram.add(histogram.load(shard.histogram), [12.0]).tobytes()
+    shard.histogram = latency_histogram.add(latency_histogram.load(shard.histogram), [12.0]).tobytes()
     shard.save(update_fields=["histogram"])
     Item.objects.filter(job=job, position=25).update(seconds=12.0)
-    assert places.timed(job, 10.0, None) == places.Timed([(20, 30)], 1)
-    assert places.timed(job, 20.0, None) == places.Timed([], 0)
+    assert items_positions.timed(job, 10.0, None) == items_positions.Timed([(20, 30)], 1)
+    assert items_positions.timed(job, 20.0, None) == items_positions.Timed([], 0)
     assert rows(job, least=10.0) == rows(job, least=10.0, sort="-attempts") == [26]
     assert rows(job, least=20.0, sort="-seconds") == []
 
 
 def test_it_sorts_the_few_that_took_long_in_a_large_job(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "SORTABLE", 30)
+    monkeypatch.setattr(items_search, "SORTABLE", 30)
     slow = Item.objects.filter(job=job, seconds__gte=6).order_by("-seconds")
     found = look(job, least=6.0, sort="-seconds")
     assert (found.sorted, found.positions) == (True, [item.position for item in slow][:PAGE])
@@ -213,12 +217,12 @@ def test_it_sorts_the_few_that_took_long_in_a_large_job(job: Job, monkeypatch: p
 
 @pytest.mark.parametrize("ranges", [0, 300])
 def test_it_sorts_what_lies_in_several_places(alice: User, monkeypatch: pytest.MonkeyPatch, ranges: int) -> None:
-    monkeypatch.setattr(finding, "RANGES", ranges)
+    monkeypatch.setattr(items_search, "RANGES", ranges)
     monkeypatch.setattr("django.conf.settings.JOBS_SHARD_SIZE", 10)
     job = worked(alice, csv_of(60))
     for number, position in ((1, 15), (3, 30), (5, 59)):
         shard = Shard.objects.get(job=job, number=number)
-        shard.histogram = histogram.add(histogram.load(shard.histogram), [12.0 + number]).tobytes()
+        shard.histogram = latency_histogram.add(latency_histogram.load(shard.histogram), [12.0 + number]).tobytes()
         shard.save(update_fields=["histogram"])
         Item.objects.filter(job=job, position=position).update(seconds=12.0 + number)
     assert rows(job, least=10.0, sort="-seconds") == [60, 31, 16]
@@ -288,7 +292,7 @@ def test_it_jumps_to_a_row(job: Job) -> None:
 
 
 def test_it_sorts_no_more_rows_than_it_says(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "SORTABLE", 30)
+    monkeypatch.setattr(items_search, "SORTABLE", 30)
     found = look(job, sort="-seconds")
     assert (found.sorted, found.leaves, found.positions[:3]) == (False, ROWS, [0, 1, 2])
     assert look(job, sort="-seconds", state="failed").sorted
@@ -320,12 +324,12 @@ def ticking(step: float) -> Iterator[float]:
 def search(job: Job, wanted: Wanted, step: float) -> Found:
     """A search for which every look at the clock is `step` seconds after the one before."""
     clock = ticking(step)
-    return find(job, wanted, numbers.summary(job), clock=lambda: next(clock))
+    return find(job, wanted, frame.summary(job), clock=lambda: next(clock))
 
 
 def test_it_ends_a_search_when_the_time_is_up(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "FIRST", 5)
-    found = search(job, Wanted(text="item 60"), finding.SECONDS / 3)
+    monkeypatch.setattr(items_search, "FIRST", 5)
+    found = search(job, Wanted(text="item 60"), items_search.SECONDS / 3)
     assert found.positions == []
     assert found.searched is not None
     first, last = found.searched
@@ -336,10 +340,10 @@ def test_it_ends_a_search_when_the_time_is_up(job: Job, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("sort", ["row", "-row"])
 def test_it_finds_all_of_it_by_searching_on(job: Job, monkeypatch: pytest.MonkeyPatch, sort: str) -> None:
-    monkeypatch.setattr(finding, "FIRST", 3)
+    monkeypatch.setattr(items_search, "FIRST", 3)
     wanted, seen, steps = Wanted(text="item 1", sort=sort), [], 0
     while True:
-        found = search(job, wanted, finding.SECONDS / 4)
+        found = search(job, wanted, items_search.SECONDS / 4)
         seen += found.positions
         steps += 1
         if not found.next:
@@ -351,7 +355,7 @@ def test_it_finds_all_of_it_by_searching_on(job: Job, monkeypatch: pytest.Monkey
 
 
 def test_it_takes_longer_steps_while_they_are_quick(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "FIRST", 10)
+    monkeypatch.setattr(items_search, "FIRST", 10)
     with CaptureQueriesContext(connection) as queries:
         search(job, Wanted(text="nothing like it"), 1e-6)
     steps = [query for query in queries if "INSTR(" in query["sql"] or "STRPOS(" in query["sql"]]
@@ -359,8 +363,8 @@ def test_it_takes_longer_steps_while_they_are_quick(job: Job, monkeypatch: pytes
 
 
 def test_it_takes_shorter_steps_where_rows_are_large(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "FIRST", 10)
-    hunt = finding.Hunt(job, Wanted(text="x"), iter([0.0, 0.1, 0.1, 0.2]).__next__)
+    monkeypatch.setattr(items_search, "FIRST", 10)
+    hunt = items_search.Hunt(job, Wanted(text="x"), iter([0.0, 0.1, 0.1, 0.2]).__next__)
     steps = hunt.steps()
     assert [next(steps)[1] for _ in range(2)] == [9, 14]
 
@@ -368,14 +372,14 @@ def test_it_takes_shorter_steps_where_rows_are_large(job: Job, monkeypatch: pyte
 @pytest.fixture
 def slow_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps of more than three rows are interrupted."""
-    read = finding.Hunt.read
+    read = items_search.Hunt.read
 
-    def interrupted(self: finding.Hunt, where: Q, limit: int) -> list[int]:
+    def interrupted(self: items_search.Hunt, where: Q, limit: int) -> list[int]:
         if Item.objects.filter(where, job=self.job).count() > 3:
             raise TookTooLong
         return read(self, where, limit)
 
-    monkeypatch.setattr(finding.Hunt, "read", interrupted)
+    monkeypatch.setattr(items_search.Hunt, "read", interrupted)
 
 
 @pytest.mark.parametrize("sort", ["row", "-row"])
@@ -383,7 +387,7 @@ def slow_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_finds_all_of_it_where_steps_take_too_long(
     job: Job, monkeypatch: pytest.MonkeyPatch, slow_rows: None, sort: str, first: int
 ) -> None:
-    monkeypatch.setattr(finding, "FIRST", first)
+    monkeypatch.setattr(items_search, "FIRST", first)
     expected = [at for at in range(ROWS) if f"item {at}".startswith("item 1")]
     found = everything(job, Wanted(text="item 1", sort=sort))
     assert found == (expected if sort == "row" else expected[::-1])
@@ -392,7 +396,7 @@ def test_it_finds_all_of_it_where_steps_take_too_long(
 def test_it_says_how_far_it_got_before_a_step_took_too_long(
     job: Job, monkeypatch: pytest.MonkeyPatch, slow_rows: None
 ) -> None:
-    monkeypatch.setattr(finding, "FIRST", 2)
+    monkeypatch.setattr(items_search, "FIRST", 2)
     found = search(job, Wanted(text="nothing like it"), 1e-6)
     assert (found.searched, found.next) == ((1, 2), Mark(2))
 
@@ -401,23 +405,23 @@ def test_it_gives_up_the_order_where_sorting_takes_too_long(job: Job, monkeypatc
     def interrupted(*_: Any) -> Found:
         raise TookTooLong
 
-    monkeypatch.setattr(finding.Hunt, "by_value", interrupted)
+    monkeypatch.setattr(items_search.Hunt, "by_value", interrupted)
     found = look(job, text="item 1", sort="-seconds")
     assert (found.sorted, found.positions[:3]) == (False, [1, 10, 11])
 
 
 def test_it_interrupts_a_step(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = finding.Hunt.read
+    read = items_search.Hunt.read
     asked: list[int] = []
 
-    def slow(self: finding.Hunt, where: Q, limit: int) -> list[int]:
+    def slow(self: items_search.Hunt, where: Q, limit: int) -> list[int]:
         asked.append(limit)
         if len(asked) == 1:
-            sql.execute("SELECT pg_sleep(600)" if sql.postgres() else ENDLESS)
+            dialect.execute("SELECT pg_sleep(600)" if dialect.postgres() else ENDLESS)
         return read(self, where, limit)
 
-    monkeypatch.setattr(finding, "MOST", 0.05)
-    monkeypatch.setattr(finding.Hunt, "read", slow)
+    monkeypatch.setattr(items_search, "MOST", 0.05)
+    monkeypatch.setattr(items_search.Hunt, "read", slow)
     found = look(job, text="item 0")
     assert (found.positions, found.searched) == ([0], (1, 1))
 

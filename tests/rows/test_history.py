@@ -11,9 +11,10 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from jobs import dispatch, history, places
-from jobs.history import Entry, Mend, Try
-from jobs.listing import state_of
+from jobs import actions
+from jobs.items import positions, timeline
+from jobs.items.row import state_of
+from jobs.items.timeline import Entry, Mend, Try
 from jobs.models import Correction, Item, Job, Run, Upload
 from tests.base import csv_of, loaded
 from tests.rows.steps import die, failure, feed, recorder_for, row, success
@@ -24,7 +25,7 @@ SOON = 4_000_000_000.0
 def told(job: Job, position: int = 0) -> list[Entry]:
     job.refresh_from_db()
     item = row(job, position)
-    return history.timeline(item, job, state_of(item, job, places.running(job)))
+    return timeline.timeline(item, job, state_of(item, job, positions.running(job)))
 
 
 def tries(job: Job, position: int = 0) -> list[tuple[int, str]]:
@@ -38,7 +39,7 @@ def run(job: Job, *attempts: Any) -> None:
 
 
 def again(job: Job, by: User) -> None:
-    dispatch.retry(Job.objects.get(pk=job.pk), by)
+    actions.retry(Job.objects.get(pk=job.pk), by)
 
 
 def test_it_tells_nothing_before_the_first_attempt(alice: User) -> None:
@@ -119,7 +120,7 @@ def test_it_counts_on_where_others_were_retried_meanwhile(alice: User) -> None:
 def test_it_tells_what_runs_now(alice: User) -> None:
     job = loaded(alice, csv_of(1))
     item = row(job, 0)
-    assert [(e.number, e.state) for e in history.timeline(item, job, "running") if isinstance(e, Try)] == [
+    assert [(e.number, e.state) for e in timeline.timeline(item, job, "running") if isinstance(e, Try)] == [
         (1, "running")
     ]
 
@@ -233,7 +234,7 @@ def test_it_asks_as_much_for_many_attempts_as_for_one(
         job = Job.objects.select_related("run").get(pk=job.pk)
         item = Item.objects.select_related("worker").get(job=job, position=0)
         with django_assert_num_queries(queries):
-            history.timeline(item, job, "failed")
+            timeline.timeline(item, job, "failed")
         for _ in range(5):
             mend(job, alice, f'["{job.runs.count()}","Anna","Turku"]')
             again(job, alice)

@@ -5,8 +5,8 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from jobs.inserting import insert
 from jobs.models import Item
+from jobs.store.bulk_insert import insert
 from tests.base import make_job
 
 COLUMNS = ("job_id", "position", "payload", "label", "key")

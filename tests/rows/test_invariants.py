@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import dispatch
+from jobs import actions
 from jobs.models import Batch, Cause, Item, Job, JobState, Shard
 from tests.base import csv_of, worked
 from tests.rows.steps import recorder_for, wrong
@@ -99,6 +99,6 @@ def test_it_finds_claimed_items_that_are_done(alice: User) -> None:
 
 def test_it_finds_nothing_wrong_in_the_middle_of_a_turn(alice: User) -> None:
     job = worked(alice, csv_of(12, lambda at: "fail:E" if at == 1 else "ok"))
-    dispatch.retry(job, alice)
+    actions.retry(job, alice)
     recorder_for(job)
     assert wrong(job) == []

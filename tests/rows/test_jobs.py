@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import dispatch, tasks
+from jobs import actions, tasks
 from jobs.models import Activity, Job
 from jobs.models.job import ALPHABET, new_code
 from tests.base import csv_of, loaded, worked
@@ -58,7 +58,7 @@ def test_it_keeps_its_time_when_it_has_ended(alice: User) -> None:
 def test_it_counts_a_retry_from_nought(alice: User) -> None:
     job = worked(alice, csv_of(5, lambda at: "fail:E"))
     Job.objects.filter(pk=job.pk).update(spent=500.0)
-    dispatch.retry(job, alice)
+    actions.retry(job, alice)
     tasks.work()
     job.refresh_from_db()
     assert job.elapsed() < 500
@@ -67,7 +67,7 @@ def test_it_counts_a_retry_from_nought(alice: User) -> None:
 def test_it_remembers_when_it_started_first(alice: User) -> None:
     job = worked(alice, csv_of(5, lambda at: "fail:E"))
     first = job.started
-    dispatch.retry(job, alice)
+    actions.retry(job, alice)
     tasks.work()
     job.refresh_from_db()
     assert job.started == first
@@ -103,12 +103,12 @@ def test_it_leaves_a_worker_for_each_task_that_may_come(workers: int, tasks: int
 
 def test_it_tells_its_story(alice: User) -> None:
     job = loaded(alice, csv_of(4), start=False)
-    dispatch.start(job, alice)
+    actions.start(job, alice)
     part_done(job)
-    dispatch.pause(job, alice)
-    dispatch.resume(job, alice)
-    dispatch.cancel(job, alice)
-    dispatch.retry(job, alice)
+    actions.pause(job, alice)
+    actions.resume(job, alice)
+    actions.cancel(job, alice)
+    actions.retry(job, alice)
     tasks.work()
     said = list(Activity.objects.filter(job=job).order_by("pk").values_list("text", flat=True))
     assert said == [
@@ -137,7 +137,7 @@ def test_it_counts_many_jobs_in_one_query(alice: User, django_assert_num_queries
 def test_it_forgets_sums_that_are_out_of_date(alice: User, sent: list[str]) -> None:
     job = worked(alice, csv_of(4, lambda at: "fail:E"))
     counted = Job.objects.with_counts().get(pk=job.pk)
-    dispatch.retry(counted, alice)
+    actions.retry(counted, alice)
     assert counted.counts()["pending"] == 4
 
 

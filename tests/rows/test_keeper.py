@@ -17,8 +17,10 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from batchweb import celery_app
-from jobs import keeper, sending, sql
+from jobs.maintenance import keeper
 from jobs.models import Batch, Job, Series, Upload, Worker
+from jobs.store import dialect
+from jobs.worker import broker as worker_broker
 from tests.base import csv_of, loaded, make_job
 from tests.rows.steps import recorder_for
 
@@ -105,9 +107,9 @@ def test_it_goes_on_after_an_error_of_the_database(clock: Clock, sweeps: Sweeps)
 
 
 @pytest.fixture
-def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[sql.Only, sql.Only]]:
+def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[dialect.Only, dialect.Only]]:
     """The claims of two keepers, each with a connection of its own."""
-    first, second = sql.Only("kept-by-a-test"), sql.Only("kept-by-a-test")
+    first, second = dialect.Only("kept-by-a-test"), dialect.Only("kept-by-a-test")
     yield first, second
     first.release()
 
@@ -126,7 +128,7 @@ def elsewhere(ask: Callable[[], Any]) -> Any:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_acts_alone(two: tuple[sql.Only, sql.Only]) -> None:
+def test_it_acts_alone(two: tuple[dialect.Only, dialect.Only]) -> None:
     first, second = two
     assert (first.mine(), first.mine(), elsewhere(second.mine)) == (True, True, False)
     first.release()
@@ -142,12 +144,12 @@ def test_it_acts_alone(two: tuple[sql.Only, sql.Only]) -> None:
 def test_it_does_nothing_while_another_keeper_acts(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
     stopping, asked = threading.Event(), list[str]()
 
-    def mine(only: sql.Only) -> bool:
+    def mine(only: dialect.Only) -> bool:
         asked.append(only.name)
         stopping.set()
         return False
 
-    monkeypatch.setattr(sql.Only, "mine", mine)
+    monkeypatch.setattr(dialect.Only, "mine", mine)
     keeper.keep(stopping)
     assert (asked, sweeps.expired) == (["keeper"], [])
 
@@ -247,14 +249,14 @@ def test_it_notices_a_job_that_was_too_quick_to_be_seen(alice: User) -> None:
 
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch, sent: list[str]) -> list[str]:
-    monkeypatch.setattr(sending, "queued", lambda name: len(sent))
+    monkeypatch.setattr(worker_broker, "queued", lambda name: len(sent))
     return sent
 
 
 def test_it_wakes_a_worker_for_work_that_nobody_does(alice: User, queue: list[str]) -> None:
     loaded(alice, csv_of(5))
     assert keeper.wake()
-    assert queue == [sending.WORK]
+    assert queue == [worker_broker.WORK]
 
 
 def test_it_lets_workers_sleep_when_there_is_nothing_to_do(alice: User, queue: list[str]) -> None:
@@ -280,19 +282,19 @@ def test_it_counts_what_waits_in_the_broker() -> None:
         queue: Any = broker.SimpleQueue("kept-by-a-test")
         queue.put("one")
         queue.put("two")
-        assert sending.queued("kept-by-a-test") == 2
+        assert worker_broker.queued("kept-by-a-test") == 2
         queue.clear()
         queue.close()
 
 
 def test_it_takes_a_missing_queue_for_an_empty_one() -> None:
-    assert sending.queued("never-declared") == 0
+    assert worker_broker.queued("never-declared") == 0
 
 
 def test_it_does_not_wait_for_a_broker_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = celery_app.connection_for_write("redis+socket:///nowhere/valkey.sock")
     monkeypatch.setattr(celery_app, "connection_for_write", lambda: gone)
-    assert sending.queued("work") is None
+    assert worker_broker.queued("work") is None
 
 
 # Tidying

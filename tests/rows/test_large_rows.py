@@ -11,9 +11,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import archive, history, results, store, supply
+from jobs.export import archive, results
+from jobs.items import timeline
 from jobs.models import Correction, Item, ItemState, Job
-from jobs.store import Claim
+from jobs.store import leases
+from jobs.store.leases import Claim
+from jobs.worker import prefetch
 from tests.base import loaded
 
 MB = 1_000_000
@@ -68,17 +71,17 @@ def test_it_compares_the_newest_of_large_corrections_alone(job: Job) -> None:
         Correction.objects.create(job=job, position=0, run=job.run, at=timezone.now(), payload=old)
         old = item.payload if old != item.payload else item.payload.replace("x", "y", 1)
     with peak_below(40):
-        mends = history.timeline(item, job, "failed")
+        mends = timeline.timeline(item, job, "failed")
 
-    before = [mend.before for mend in mends if isinstance(mend, history.Mend)]
-    assert before[:-2] == [[("", history.TOO_LONG)]] * (ROWS - 2)
+    before = [mend.before for mend in mends if isinstance(mend, timeline.Mend)]
+    assert before[:-2] == [[("", timeline.TOO_LONG)]] * (ROWS - 2)
     # The newest of them changed nothing, and the one before it a single cell.
     assert [[(column, len(text)) for column, text in pairs] for pairs in before[-2:-1]] == [[("a", 20_001)]]
 
 
 def test_it_reads_few_large_payloads_at_once(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    supplied = supply.Supply(job, retain=False)
+    supplied = prefetch.Supply(job, retain=False)
     real = supplied._pick
 
     def pick(payloads: Any) -> Any:
@@ -96,8 +99,8 @@ def test_it_reads_few_large_payloads_at_once(job: Job, monkeypatch: pytest.Monke
 
 def test_it_claims_few_large_rows_at_once(alice: User) -> None:
     made = loaded(alice, "a\n" + "x\n" * 5 + f"{CELL}\n" * ROWS, start=False)
-    lease = store.Lease(0, 0, 0, ROWS + 5, "", cursor=0)
-    taken = [[claim[0] for claim in store.read_pending(made.pk, lease, 100, 3 * MB)] for _ in range(8)]
+    lease = leases.Lease(0, 0, 0, ROWS + 5, "", cursor=0)
+    taken = [[claim[0] for claim in leases.read_pending(made.pk, lease, 100, 3 * MB)] for _ in range(8)]
     assert taken[0] == list(range(9))
     assert [position for claims in taken for position in claims] == list(range(ROWS + 5))
     assert lease.read_all

@@ -11,8 +11,8 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from jobs import dispatch, processors, tasks
-from jobs.limits import End, Limit, Tally, counted
+from jobs import actions, processors, tasks
+from jobs.humanize import End, Limit, Tally, counted
 from jobs.models import Activity, Cause, Item, Job, JobState
 from jobs.models import job as job_module
 from tests.base import csv_of, loaded, states, worked
@@ -123,7 +123,7 @@ def test_it_ends_the_turn_of_who_paused_it(alice: User) -> None:
 def test_it_counts_over_all_tasks_and_pauses_once(alice: User, settings: Any, monkeypatch: Any) -> None:
     settings.JOBS_SHARD_SIZE = 5
     monkeypatch.setattr(job_module, "WORKERS_PER_TASK", 2)
-    monkeypatch.setattr("jobs.recorder.AHEAD", (2, 4))
+    monkeypatch.setattr("jobs.worker.recorder.AHEAD", (2, 4))
     job = loaded(alice, csv_of(20), workers=4, limit_count=4)
     one = recorder_for(job)
     two = recorder_for(job, "host:2")
@@ -150,7 +150,7 @@ def paused(owner: User, **fields: Any) -> Job:
 
 def test_it_counts_anew_after_a_resume(alice: User) -> None:
     job = paused(alice)
-    dispatch.resume(job, alice)
+    actions.resume(job, alice)
     recorder = recorder_for(job)
     feed(recorder, failure(2))
     job.refresh_from_db()
@@ -164,7 +164,7 @@ def test_it_counts_anew_after_a_retry(alice: User) -> None:
     job = loaded(alice, csv_of(10), limit_count=2)
     recorder = recorder_for(job)
     feed(recorder, failure(0))
-    dispatch.retry(job, alice)
+    actions.retry(job, alice)
     job.refresh_from_db()
     assert (job.limit_round, job.limit_tally) == (1, "")
 
@@ -175,7 +175,7 @@ def test_it_holds_nothing_against_a_resumed_job_that_was_begun_before(alice: Use
     late = [failure(at) for at in range(2, 6)]
     feed(recorder, failure(0), failure(1))
     job.refresh_from_db()
-    dispatch.resume(job, alice)
+    actions.resume(job, alice)
     feed(recorder, *late[:2])  # before it has looked
     time.sleep(0.02)
     recorder._look()
@@ -190,7 +190,7 @@ def test_it_pauses_for_real_and_ends_complete_after_resumes(alice: User) -> None
     text = csv_of(30, lambda at: "fail:E" if at < 4 else "ok")
     job = worked(alice, text, workers=1, limit_streak=4, parameters=slow)
     assert (job.state, job.reason) == (JobState.PAUSED, "Paused: 4 items in a row failed with E.")
-    dispatch.resume(job, alice)
+    actions.resume(job, alice)
     tasks.work()
     job.refresh_from_db()
     assert (job.state, job.counts()["succeeded"]) == (JobState.FINISHED, 26)
@@ -258,7 +258,7 @@ def test_it_holds_no_death_against_a_resumed_job_that_began_before(alice: User) 
     job = deadly(alice, limit_count=1)
     recorder_for(job)
     job.pause(alice)
-    dispatch.resume(job, alice)
+    actions.resume(job, alice)
     die(job)
     job.refresh_from_db()
     assert (job.state, job.limit_tally, states(job)[0]) == (JobState.QUEUED, "", "failed")

@@ -14,8 +14,11 @@ from django.db.models.functions import Now
 from django.test import TestCase
 from django.utils import timezone
 
-from jobs import dispatch, files, loading, results, store, tasks
+from jobs import actions, files, tasks
+from jobs.export import results
+from jobs.ingest import importer
 from jobs.models import Activity, Batch, Item, Job, JobState, Run, Shard
+from jobs.store import leases
 from tests.base import csv_of, lines, loaded, make_job, states
 from tests.files.corpus import Case, cases
 from tests.rows.steps import row, wrong
@@ -37,7 +40,7 @@ class Died(BaseException):
 
 def interrupted(job: Job, monkeypatch: pytest.MonkeyPatch, shards: int) -> None:
     """The reader dies after so many shards."""
-    real, calls = loading.add_shard, iter(range(shards))
+    real, calls = importer.add_shard, iter(range(shards))
 
     def add(*args: Any) -> None:
         if next(calls, None) is None:
@@ -45,9 +48,9 @@ def interrupted(job: Job, monkeypatch: pytest.MonkeyPatch, shards: int) -> None:
         real(*args)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loading, "add_shard", add)
+        patched.setattr(importer, "add_shard", add)
         with pytest.raises(Died):
-            loading.load(job)
+            importer.load(job)
 
 
 def test_it_stores_rows_in_their_order(alice: User) -> None:
@@ -70,7 +73,7 @@ def test_it_cuts_finer_for_several_tasks(alice: User, settings: Any) -> None:
 
 
 def test_it_makes_smaller_shards_of_large_rows(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "SHARD_SIZE", 5000)
+    monkeypatch.setattr(importer, "SHARD_SIZE", 5000)
     job = loaded(alice, "name\n" + ("x" * 1000 + "\n") * 20)
     assert [shard.stop - shard.start for shard in job.shards.order_by("number")] == [5, 5, 5, 5]
 
@@ -99,7 +102,7 @@ def test_it_goes_on_after_bad_rows(alice: User, settings: Any, monkeypatch: pyte
     job = make_job(alice, "a,b\n1,2\n1\n3,4\n1\n1\n1\n5,6\n1\n", mapping={})
     interrupted(job, monkeypatch, shards=1)
     Job.objects.filter(pk=job.pk).update(load_expires=timezone.now() - timedelta(seconds=1))
-    loading.load(Job.objects.get(pk=job.pk))
+    importer.load(Job.objects.get(pk=job.pk))
     p, r = "pending", "rejected"
     assert (states(job), wrong(job)) == ([p, r, p, r, r, r, p, r], [])
     assert list(job.shards.order_by("number").values_list("number", "rejected")) == [(0, 1), (1, 3), (2, 1)]
@@ -114,14 +117,14 @@ def test_it_finishes_at_once_when_every_row_is_bad(alice: User) -> None:
 
 def test_it_finishes_bad_rows_when_a_person_starts_them(alice: User) -> None:
     job = loaded(alice, "a,b\n1,2,3\n", start=False)
-    dispatch.start(job, alice)
+    actions.start(job, alice)
     job.refresh_from_db()
     assert job.state == JobState.FINISHED
 
 
 def test_it_says_why_a_file_cannot_be_read(alice: User) -> None:
     job = make_job(alice, 'a,b\n1,2\n3,"4\n')
-    assert loading.load(job)
+    assert importer.load(job)
     job.refresh_from_db()
     assert job.state == JobState.INVALID
     assert job.reason == "A quote that opens in row 2 (line 3) is never closed."
@@ -131,7 +134,7 @@ def test_it_says_why_a_file_cannot_be_read(alice: User) -> None:
 def test_it_says_that_the_file_is_gone(alice: User) -> None:
     job = make_job(alice, csv_of(2))
     job.upload.file.storage.delete(str(job.upload.file.name))
-    loading.load(job)
+    importer.load(job)
     assert (job.state, job.reason) == (JobState.INVALID, "The stored file is gone.")
 
 
@@ -141,8 +144,8 @@ def test_it_gives_up_a_file_that_the_database_refuses(alice: User, monkeypatch: 
     def refuse(*args: Any) -> None:
         raise ValueError("no")
 
-    monkeypatch.setattr(loading, "insert", refuse)
-    loading.load(job)
+    monkeypatch.setattr(importer, "insert", refuse)
+    importer.load(job)
     job.refresh_from_db()
     assert (job.state, job.total) == (JobState.INVALID, 0)
 
@@ -150,7 +153,7 @@ def test_it_gives_up_a_file_that_the_database_refuses(alice: User, monkeypatch: 
 def test_it_says_when_the_settings_cannot_be_stored(alice: User) -> None:
     job = make_job(alice, csv_of(2))
     Job.objects.filter(pk=job.pk).update(backoff=1.0, rate=math.inf)
-    assert loading.load(Job.objects.get(pk=job.pk))
+    assert importer.load(Job.objects.get(pk=job.pk))
     job.refresh_from_db()
     assert (job.state, job.reason) == (JobState.INVALID, "The database refuses a value of the job's settings.")
     assert not job.runs.exists()
@@ -159,21 +162,21 @@ def test_it_says_when_the_settings_cannot_be_stored(alice: User) -> None:
 def test_it_keeps_viewers_informed(alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.JOBS_SHARD_SIZE = 10
     job = make_job(alice, csv_of(60))
-    token = loading.take(job)
+    token = importer.take(job)
     totals: list[int] = []
     monkeypatch.setattr(Job, "announce", lambda job: totals.append(Job.objects.get(pk=job.pk).total))
     clock = iter([0.0, 0.1, 0.3, 0.3, 0.4, 0.5, 0.6, 0.6, 0.7])
     with job.upload.file.open("rb") as stream:
-        loading.read_all(job, token, files.read(stream, job.file_shape), lambda: next(clock))
+        importer.read_all(job, token, files.read(stream, job.file_shape), lambda: next(clock))
     assert totals == [20, 50]
 
 
 def test_it_wakes_viewers_while_it_loads(alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.JOBS_SHARD_SIZE = 10
-    monkeypatch.setattr(loading, "NEWS", 0.0)
+    monkeypatch.setattr(importer, "NEWS", 0.0)
     job = make_job(alice, csv_of(30))
     with TestCase.captureOnCommitCallbacks() as woken:
-        loading.load(job)
+        importer.load(job)
     # One for each shard, and one for the new state.
     assert (len(woken), Job.objects.get(pk=job.pk).seq, Batch.objects.filter(job=job).count()) == (4, 4, 4)
 
@@ -184,7 +187,7 @@ def test_it_goes_on_where_a_dead_reader_stopped(alice: User, settings: Any, monk
     interrupted(job, monkeypatch, shards=2)
     assert Item.objects.filter(job=job).count() == 20
     Job.objects.filter(pk=job.pk).update(load_expires=timezone.now() - timedelta(seconds=1))
-    assert loading.load(Job.objects.get(pk=job.pk))
+    assert importer.load(Job.objects.get(pk=job.pk))
     assert [json.loads(payload)[0] for payload in
             Item.objects.filter(job=job).order_by("position").values_list("payload", flat=True)] == [
         f"item {at}" for at in range(45)
@@ -207,7 +210,7 @@ def test_it_goes_on_in_any_format(case: Case, alice: User, settings: Any, monkey
     job = make_job(alice, case.data, name=case.name)
     interrupted(job, monkeypatch, 2)
     Job.objects.update(load_expires=timezone.now() - timedelta(seconds=1))
-    loading.load(job)
+    importer.load(job)
 
     found = Item.objects.filter(job=job).order_by("position").values_list("payload", flat=True)
 
@@ -240,33 +243,33 @@ def test_it_refuses_a_second_reader(alice: User, settings: Any, monkeypatch: pyt
     settings.JOBS_SHARD_SIZE = 10
     job = make_job(alice, csv_of(45))
     interrupted(job, monkeypatch, shards=2)
-    assert not loading.load(Job.objects.get(pk=job.pk))
+    assert not importer.load(Job.objects.get(pk=job.pk))
 
 
 def test_it_stores_nothing_for_a_reader_that_was_replaced(alice: User) -> None:
     job = make_job(alice, csv_of(5))
-    token = loading.take(job)
+    token = importer.take(job)
     Job.objects.filter(pk=job.pk).update(load_token="another")
-    with pytest.raises(store.LostLease), job.upload.file.open("rb") as stream:
-        loading.read_all(job, token, files.read(stream, job.file_shape))
+    with pytest.raises(leases.LostLease), job.upload.file.open("rb") as stream:
+        importer.read_all(job, token, files.read(stream, job.file_shape))
     assert Item.objects.filter(job=job).count() == 0
 
 
 def test_it_says_that_it_lives_while_it_passes_over_what_is_stored(alice: User) -> None:
     job = make_job(alice, csv_of(20))
-    token = loading.take(job)
+    token = importer.take(job)
     with job.upload.file.open("rb") as stream:
-        loading.read_all(job, token, files.read(stream, job.file_shape))
+        importer.read_all(job, token, files.read(stream, job.file_shape))
     Job.objects.filter(pk=job.pk).update(load_token="another")
-    with pytest.raises(store.LostLease), job.upload.file.open("rb") as stream:
-        loading.read_all(job, token, files.read(stream, job.file_shape))
+    with pytest.raises(leases.LostLease), job.upload.file.open("rb") as stream:
+        importer.read_all(job, token, files.read(stream, job.file_shape))
 
 
 def test_it_reads_by_the_clock_of_the_database(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     job = make_job(alice, csv_of(20))
     wrong_now = timezone.now() + timedelta(hours=1)
     monkeypatch.setattr("django.utils.timezone.now", lambda: wrong_now)
-    assert loading.take(job)
+    assert importer.take(job)
     soon = (Now() + timedelta(seconds=260), Now() + timedelta(seconds=280))
     assert Job.objects.filter(pk=job.pk, load_expires__range=soon).exists()
 
@@ -348,7 +351,7 @@ def test_it_stays_small_over_large_rows(alice: User) -> None:
     job = make_job(alice, "name,simulate\n" + ("🐢" * 500_000 + ",ok\n") * 60)
     tracemalloc.start()
     try:
-        loading.load(job)
+        importer.load(job)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -359,7 +362,7 @@ def test_it_reads_a_hundred_thousand_rows_in_little_memory(alice: User) -> None:
     job = make_job(alice, "name,simulate\n" + "".join(f"item {at} {'x' * 60},ok\n" for at in range(100_000)))
     tracemalloc.start()
     try:
-        loading.load(job)
+        importer.load(job)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

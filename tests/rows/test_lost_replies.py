@@ -8,18 +8,18 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError
 
-from jobs import sql
 from jobs.models import Attempt, Batch, Job
-from jobs.outcomes import Found
-from jobs.recorder import Recorder
-from jobs.saving import Save
+from jobs.store import dialect
+from jobs.store.outcomes import Found
+from jobs.worker.commit import Save
+from jobs.worker.recorder import Recorder
 from tests.base import csv_of, loaded, states
 from tests.rows.steps import claimed, failure, feed, recorder_for, row, success, wrong
 
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(dialect, "PAUSES", (0.0, 0.0))
 
 
 def deaf(taken: Recorder) -> Recorder:

@@ -9,10 +9,11 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.test import override_settings
 
-from jobs import dispatch, events, retention
+from jobs import actions, events
+from jobs.maintenance import retention
 from jobs.models import Activity, Job, Offer, Quota, Run, Upload
 from jobs.models.job import Refused
-from jobs.models.ownership import person_called
+from jobs.models.sharing import person_called
 from tests.base import People, csv_of, loaded, make_job, worked
 
 LARGE = "name,simulate\n" + f"{'x' * 997},ok\n" * 700  # bytes: 0.7 million
@@ -72,7 +73,7 @@ class SharingTests(People):
 
     def test_it_shares_no_deleted_job(self) -> None:
         self.job.share(self.bob)
-        dispatch.delete(self.job)
+        actions.delete(self.job)
         for verb in (lambda: self.job.share(self.sam), lambda: self.job.rename("x"), lambda: self.job.give(self.bob)):
             with self.assertRaisesMessage(Refused, "The job is being deleted."):
                 verb()
@@ -229,7 +230,7 @@ class GivingTests(People):
     def test_it_charges_corrections_that_another_person_sent_to_the_owner(self) -> None:
         job = worked(self.alice, csv_of(2, lambda at: "fail:Red"))
         sent = Upload.keep(ContentFile(b"row,simulate\n1,ok\n"), "mended.csv", self.bob)
-        dispatch.correct_from(job, sent, self.bob)
+        actions.correct_from(job, sent, self.bob)
         assert Upload.objects.get(pk=sent.pk).owner == self.alice
         self.bob.delete()
         assert job.runs.get(kind="correction").upload == sent
@@ -249,7 +250,7 @@ class GivingTests(People):
     def test_it_charges_a_file_that_another_person_brought_to_the_owner(self) -> None:
         job = loaded(self.alice, start=False)
         sent = Upload.keep(ContentFile(csv_of(3).encode()), "other.csv", self.bob)
-        dispatch.change(job, self.bob, upload=sent)
+        actions.change(job, self.bob, upload=sent)
         assert (Job.objects.get().upload, Upload.objects.get(pk=sent.pk).owner) == (sent, self.alice)
 
     def test_it_tells_both_people(self) -> None:
@@ -337,7 +338,7 @@ class ActivityTests(People):
 
     def test_it_knows_the_run_that_was_ordered(self) -> None:
         job = loaded(self.alice, start=False)
-        dispatch.start(job, self.alice)
+        actions.start(job, self.alice)
         assert job.activities.get(verb="start").run == job.run
 
     def test_it_leads_to_the_file_of_corrections_while_that_is_there(self) -> None:

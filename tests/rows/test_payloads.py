@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from jobs import mending, payloads
 from jobs.files import Shape
+from jobs.items import corrections, payloads
 from jobs.models import Item
 from tests.base import loaded
 from tests.files.test_hostile import peak_below
@@ -52,6 +52,6 @@ def test_it_reads_long_texts_of_a_table() -> None:
 def test_it_mends_no_row_of_millions_of_values(alice: User) -> None:
     job = loaded(alice, '{"a": 1}\n', name="rows.jsonl")
     Item.objects.filter(job=job).update(payload='{"a": [' + "[]," * 400_000 + "1]}")
-    found = mending.mend(job, row(job, 0), {"a": "2"})
-    assert isinstance(found, mending.Problem)
+    found = corrections.mend(job, row(job, 0), {"a": "2"})
+    assert isinstance(found, corrections.Problem)
     assert "too many values" in found.text

@@ -15,8 +15,10 @@ from django.db import OperationalError
 from django.utils import timezone
 from tqdm import tqdm
 
-from jobs import presence, sending, tasks, turns
+from jobs import tasks
 from jobs.models import Worker
+from jobs.worker import broker, heartbeat
+from jobs.worker import claim as worker_claim
 from tests.base import csv_of, loaded
 from tests.rows.steps import recorder_for
 
@@ -24,21 +26,21 @@ from tests.rows.steps import recorder_for
 @pytest.fixture(autouse=True)
 def nobody_wishes() -> Iterator[None]:
     yield
-    presence._wish[0] = 0
+    heartbeat._wish[0] = 0
 
 
 def test_it_works_until_somebody_wishes_otherwise() -> None:
-    assert not presence.stopping()
-    presence.stop()
-    assert presence.stopping()
+    assert not heartbeat.stopping()
+    heartbeat.stop()
+    assert heartbeat.stopping()
 
 
 def test_it_takes_no_work_when_it_is_to_stop(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def claim(*args: Any) -> None:
         raise AssertionError("work was claimed")
 
-    monkeypatch.setattr(turns, "claim", claim)
-    presence.stop()
+    monkeypatch.setattr(worker_claim, "claim", claim)
+    heartbeat.stop()
     tasks.work()
 
 
@@ -47,27 +49,27 @@ def test_it_hears_of_the_signal_before_celery_does(monkeypatch: pytest.MonkeyPat
     set_up: dict[int, Any] = {}
     monkeypatch.setattr(signal, "getsignal", lambda number: lambda signum, frame: heard.append(signum))
     monkeypatch.setattr(signal, "signal", lambda number, handler: set_up.update({number: handler}))
-    presence.chain(signal.SIGTERM)
+    heartbeat.chain(signal.SIGTERM)
     set_up[signal.SIGTERM](signal.SIGTERM, None)
-    assert (presence.stopping(), heard) == (True, [signal.SIGTERM])
+    assert (heartbeat.stopping(), heard) == (True, [signal.SIGTERM])
 
 
 def test_it_minds_no_signal_that_nobody_handled(monkeypatch: pytest.MonkeyPatch) -> None:
     set_up: dict[int, Any] = {}
     monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_IGN)
     monkeypatch.setattr(signal, "signal", lambda number, handler: set_up.update({number: handler}))
-    presence.chain(signal.SIGTERM)
+    heartbeat.chain(signal.SIGTERM)
     set_up[signal.SIGTERM](signal.SIGTERM, None)
-    assert presence.stopping()
+    assert heartbeat.stopping()
 
 
 def test_it_has_one_row_for_all_children(db: None) -> None:
-    assert presence.here() == presence.here()
+    assert heartbeat.here() == heartbeat.here()
 
 
 def test_it_keeps_the_number_of_processes(db: None) -> None:
-    Worker.saw(presence._name, 4)
-    assert presence.here().processes == 4
+    Worker.saw(heartbeat._name, 4)
+    assert heartbeat.here().processes == 4
 
 
 def test_it_is_alive_while_it_is_seen(db: None) -> None:
@@ -94,9 +96,9 @@ def test_it_survives_a_beat_that_cannot_be_stored(monkeypatch: pytest.MonkeyPatc
     def saw(*args: Any, **more: Any) -> None:
         raise OperationalError("away")
 
-    monkeypatch.setattr(presence, "connection", SimpleNamespace(close=lambda: None))
-    monkeypatch.setattr(presence, "Worker", SimpleNamespace(saw=saw))
-    assert not presence.beat(4, "work")
+    monkeypatch.setattr(heartbeat, "connection", SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(heartbeat, "Worker", SimpleNamespace(saw=saw))
+    assert not heartbeat.beat(4, "work")
 
 
 def test_it_beats_at_once_when_it_is_told_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,12 +108,12 @@ def test_it_beats_at_once_when_it_is_told_to_stop(monkeypatch: pytest.MonkeyPatc
         beats.put(told)
         return True
 
-    monkeypatch.setattr(presence, "_wished", threading.Event())
-    monkeypatch.setattr(presence, "beat", beat)
-    thread = threading.Thread(target=presence.beat_until_told, args=(4, "work"))
+    monkeypatch.setattr(heartbeat, "_wished", threading.Event())
+    monkeypatch.setattr(heartbeat, "beat", beat)
+    thread = threading.Thread(target=heartbeat.beat_until_told, args=(4, "work"))
     thread.start()
     assert not beats.get(timeout=1)
-    presence.stop()
+    heartbeat.stop()
     thread.join(1)
     assert (beats.get(timeout=1), beats.empty(), thread.is_alive()) == (True, True, False)
 
@@ -122,18 +124,18 @@ def test_it_is_not_counted_on_once_it_is_told_to_stop(db: None) -> None:
 
 
 def test_it_takes_back_what_an_earlier_worker_of_its_name_held(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence, "connections", SimpleNamespace(close_all=lambda: None))
+    monkeypatch.setattr(heartbeat, "connections", SimpleNamespace(close_all=lambda: None))
     job = loaded(alice, csv_of(5))
-    recorder_for(job, presence._name)
-    presence.parent_started()
+    recorder_for(job, heartbeat._name)
+    heartbeat.parent_started()
     assert job.shards.get().token == ""
 
 
 def test_it_gives_each_child_a_lock_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence, "connections", SimpleNamespace(close_all=lambda: None))
+    monkeypatch.setattr(heartbeat, "connections", SimpleNamespace(close_all=lambda: None))
     locks: list[Any] = []
     monkeypatch.setattr(tqdm, "set_lock", locks.append)
-    presence.child_started()
+    heartbeat.child_started()
     assert len(locks) == 1
     assert tqdm.monitor_interval == 0
 
@@ -152,4 +154,4 @@ def test_it_replaces_a_process_whose_threads_hang(
         thread.start()
     tasks.replace_if_hung()
     done.set()
-    assert (gone, sent) == ([tasks.RECYCLE_EXIT], [sending.WORK])
+    assert (gone, sent) == ([tasks.RECYCLE_EXIT], [broker.WORK])

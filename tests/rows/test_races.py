@@ -18,13 +18,18 @@ from django.core.files.storage import FileSystemStorage
 from django.db import connection, transaction
 from django.test import Client
 
-from jobs import dispatch, keeper, loading, recovery, sql, store, tasks, turns
+from jobs import actions, tasks
+from jobs.ingest import importer
+from jobs.maintenance import keeper
 from jobs.models import Activity, Batch, Correction, Item, Job, JobState, Run, Shard, Upload, Worker
 from jobs.models.job import Refused
+from jobs.models.quota_limits import OverQuota
 from jobs.models.upload import stored_files
-from jobs.quotas import OverQuota
-from jobs.recorder import Recorder
-from jobs.requeue import Mended
+from jobs.store import dialect
+from jobs.store import leases as store_leases
+from jobs.store.requeue import Mended
+from jobs.worker import claim, recovery
+from jobs.worker.recorder import Recorder
 from tests.base import csv_of, loaded, make_job, states, worked
 from tests.rows.steps import expire, failure, feed, recorder_for, success, wrong
 
@@ -59,7 +64,7 @@ def fresh(job: Job) -> Job:
 
 
 def retry(job: Job) -> int:
-    return dispatch.retry(fresh(job), job.owner)
+    return actions.retry(fresh(job), job.owner)
 
 
 def finish(job: Job) -> bool:
@@ -68,7 +73,7 @@ def finish(job: Job) -> bool:
 
 def test_it_retries_once_from_two_connections(alice: User) -> None:
     job = worked(alice, csv_of(200, lambda at: "fail:E" if at % 2 else "ok"))
-    answers = at_once(*[lambda: dispatch.retry(fresh(job), alice)] * 4)
+    answers = at_once(*[lambda: actions.retry(fresh(job), alice)] * 4)
     assert sorted(str(answer) for answer in answers)[0] == "100"
     assert [type(answer) for answer in answers].count(Refused) == 3
     assert (Run.objects.filter(job=job).count(), wrong(job)) == (2, [])
@@ -77,7 +82,7 @@ def test_it_retries_once_from_two_connections(alice: User) -> None:
 def test_it_retries_a_cancelled_job_once_from_two_connections(alice: User) -> None:
     job = loaded(alice, csv_of(20))
     job.cancel(alice)
-    answers = at_once(*[lambda: dispatch.retry(fresh(job), alice)] * 3)
+    answers = at_once(*[lambda: actions.retry(fresh(job), alice)] * 3)
     assert [type(answer) for answer in answers].count(Refused) == 2
     assert Run.objects.filter(job=job).count() == 2
 
@@ -102,8 +107,8 @@ def test_it_takes_each_chosen_row_once_from_two_people(alice: User, bob: User) -
         job = worked(alice, FAILING)
         before = attempts(job)
         answers = at_once(
-            partial(dispatch.retry, fresh(job), alice, positions=range(100)),
-            partial(dispatch.retry, fresh(job), bob, positions=second),
+            partial(actions.retry, fresh(job), alice, positions=range(100)),
+            partial(actions.retry, fresh(job), bob, positions=second),
         )
         counts = [answer for answer in answers if isinstance(answer, int)]
         assert sum(counts) == len({*range(100), *second}) // 2
@@ -117,9 +122,7 @@ def test_it_takes_each_row_once_that_is_retried_and_corrected_at_once(alice: Use
         job = worked(alice, FAILING)
         before = attempts(job)
         mended = [Mended(at, '["mended","ok"]', "mended", "") for at in range(100)]
-        answers = at_once(
-            partial(dispatch.retry, fresh(job), alice), partial(dispatch.correct, fresh(job), mended, bob)
-        )
+        answers = at_once(partial(actions.retry, fresh(job), alice), partial(actions.correct, fresh(job), mended, bob))
         assert all(isinstance(answer, (int, Refused)) for answer in answers)
         assert sum(answer for answer in answers if isinstance(answer, int)) == 100
         taken_once(job, before, 100)
@@ -130,7 +133,7 @@ def test_it_takes_each_row_once_that_is_retried_and_corrected_at_once(alice: Use
 def test_it_accepts_each_failure_once_from_two_people(alice: User, bob: User) -> None:
     job = worked(alice, FAILING)
     cause = job.causes.get()
-    answers = at_once(*[partial(dispatch.accept, fresh(job), person, cause.pk) for person in (alice, bob, alice)])
+    answers = at_once(*[partial(actions.accept, fresh(job), person, cause.pk) for person in (alice, bob, alice)])
     assert sorted(map(str, answers))[0] == "100"
     assert [type(answer) for answer in answers].count(Refused) == 2
     cause.refresh_from_db()
@@ -142,7 +145,7 @@ def test_it_counts_what_is_accepted_and_retried_at_once(alice: User, bob: User) 
         job = worked(alice, FAILING)
         cause = job.causes.get().pk
         at_once(
-            partial(dispatch.accept, fresh(job), alice, cause), partial(dispatch.retry, fresh(job), bob, cause)
+            partial(actions.accept, fresh(job), alice, cause), partial(actions.retry, fresh(job), bob, cause)
         )  # fmt: skip
         assert (states(job).count("pending"), wrong(job)) == (100, [])
 
@@ -175,7 +178,7 @@ def test_it_obeys_one_of_two_who_press_at_once(verb: str, alice: User, bob: User
         if verb == "resume":
             job.pause(alice)
         before = Activity.objects.filter(job=job).count()
-        answers = at_once(*[partial(dispatch.VERBS[verb], fresh(job), person) for person in (alice, bob)])
+        answers = at_once(*[partial(actions.VERBS[verb], fresh(job), person) for person in (alice, bob)])
         assert {type(answer) for answer in answers} == {type(None), Refused}
         assert Activity.objects.filter(job=job).count() == before + 1
         assert wrong(job) == []
@@ -210,7 +213,7 @@ def test_it_retries_while_recorders_store(alice: User, settings: Any) -> None:
         for _ in range(10):
             time.sleep(0.03)
             try:
-                pressed += dispatch.retry(fresh(job), alice)
+                pressed += actions.retry(fresh(job), alice)
             except Refused:
                 continue
         return pressed
@@ -228,7 +231,7 @@ def test_it_pauses_and_resumes_while_recorders_store(alice: User, settings: Any)
     def press() -> None:
         for _ in range(10):
             time.sleep(0.02)
-            for verb in (dispatch.pause, dispatch.resume):
+            for verb in (actions.pause, actions.resume):
                 try:
                     verb(fresh(job), alice)
                 except Refused:
@@ -253,14 +256,14 @@ def test_it_works_on_a_wide_job_from_three_connections(alice: User, settings: An
 
 def test_it_survives_connections_that_are_cut(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     job = loaded(alice, csv_of(300, lambda at: "fail:E" if at % 9 == 0 else "ok"))
-    real, calls = store.add_batch, iter(range(100))
+    real, calls = store_leases.add_batch, iter(range(100))
 
     def cut(*args: Any) -> int:
         if next(calls) % 3 == 1:
-            sql.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+            dialect.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         return real(*args)
 
-    monkeypatch.setattr(store, "add_batch", cut)
+    monkeypatch.setattr(store_leases, "add_batch", cut)
     assert at_once(tasks.work) == [None]
     assert (fresh(job).state, wrong(job)) == (JobState.FINISHED, [])
     assert set(Item.objects.filter(job=job).values_list("attempts", flat=True)) == {1}
@@ -270,7 +273,7 @@ def test_it_gives_each_shard_to_one_worker(alice: User, settings: Any) -> None:
     settings.JOBS_SHARD_SIZE = 10
     job = loaded(alice, csv_of(100))
     worker = Worker.saw("host:1")
-    leases = at_once(*[lambda: store.claim_shard(job.pk, worker.pk, 1, 30)] * 8)
+    leases = at_once(*[lambda: store_leases.claim_shard(job.pk, worker.pk, 1, 30)] * 8)
     numbers = [lease.number for lease in leases if lease]
     assert len(numbers) == len(set(numbers))
 
@@ -301,7 +304,7 @@ def test_it_pauses_once_when_workers_die_together(alice: User, settings: Any) ->
     Item.objects.filter(job=job).update(strikes=2)
     worker = Worker.saw("host:1")
     for at in range(6):
-        lease = store.claim_shard(job.pk, worker.pk, 1, 30)
+        lease = store_leases.claim_shard(job.pk, worker.pk, 1, 30)
         assert lease
         Shard.objects.filter(pk=lease.shard).update(claimed=f"[{lease.start}]", process=at + 1)
     assert at_once(*[partial(recovery.bury, "host:1", at + 1) for at in range(6)]) == [1] * 6
@@ -328,7 +331,7 @@ def test_it_reads_a_file_once_from_two_readers(alice: User) -> None:
         Item.objects.filter(job=job).delete()
         job.shards.all().delete()
         Job.objects.filter(pk=job.pk).update(state=JobState.LOADING, total=0, stored=0)
-    answers = at_once(*[lambda: loading.load(Job.objects.select_related("upload", "owner").get(pk=job.pk))] * 3)
+    answers = at_once(*[lambda: importer.load(Job.objects.select_related("upload", "owner").get(pk=job.pk))] * 3)
     assert sorted(answers) == [False, False, True]
     assert (Item.objects.filter(job=job).count(), wrong(job)) == (10, [])
 
@@ -365,14 +368,14 @@ def test_it_leaves_the_last_process_free_when_all_claim_at_once(alice: User, bob
     for _ in range(6):
         loaded(alice, csv_of(20))
     worker = Worker.saw("host:1", 4)
-    found = at_once(*[lambda: turns.claim(worker, lambda: False)] * 6)
+    found = at_once(*[lambda: claim.claim(worker, lambda: False)] * 6)
     assert [type(one) for one in found if one] == [Recorder] * 3
     loaded(bob, csv_of(20))
-    assert len([one for one in at_once(*[lambda: turns.claim(worker, lambda: False)] * 3) if one]) == 1
+    assert len([one for one in at_once(*[lambda: claim.claim(worker, lambda: False)] * 3) if one]) == 1
 
 
 def test_it_leaves_the_last_reader_free_when_all_begin_at_once(alice: User) -> None:
     Worker.saw("loader:1", 3, queues="load")
     jobs = [make_job(alice) for _ in range(5)]
-    taken = at_once(*[partial(loading.take, fresh(job)) for job in jobs])
+    taken = at_once(*[partial(importer.take, fresh(job)) for job in jobs])
     assert len([token for token in taken if token]) == 2

@@ -12,8 +12,9 @@ from django.conf import LazySettings
 from django.core.checks import run_checks
 from django.test import SimpleTestCase, override_settings
 
-from jobs import files, sources
-from jobs.checks import RANGES
+from batchweb.checks import RANGES
+from jobs import files
+from jobs.ingest import limits
 from tests.base import People, loaded, states, worked
 from tests.files.corpus import bomb, parts, workbook, zipped
 
@@ -77,7 +78,7 @@ def test_it_refuses_a_file_over_a_limit(
     setattr(settings, name, value)
 
     with pytest.raises(files.Unreadable) as refused:
-        list(sources.open_rows(io.BytesIO(data())))
+        list(limits.open_rows(io.BytesIO(data())))
     assert str(refused.value) == sentence
 
 
@@ -86,14 +87,14 @@ def test_it_refuses_a_row_over_a_limit(
     settings: LazySettings, name: str, value: int, data: bytes, sentence: str
 ) -> None:
     setattr(settings, name, value)
-    first, second = sources.open_rows(io.BytesIO(data))
+    first, second = limits.open_rows(io.BytesIO(data))
 
     assert (first.reason, second.reason[: len(sentence)]) == ("", sentence)
 
 
 class SettingTests(SimpleTestCase):
     def test_it_allows_as_much_as_the_readers_do_by_themselves(self) -> None:
-        assert sources.limits() == files.LIMITS
+        assert limits.limits() == files.LIMITS
 
     def test_it_says_which_value_makes_no_sense(self) -> None:
         for name, (least, most) in RANGES.items():

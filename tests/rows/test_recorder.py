@@ -9,9 +9,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import dispatch, engine, events, recorder, sql, store, supply, tasks, turns
+from jobs import actions, engine, events, tasks
 from jobs.models import Attempt, Batch, Cause, Item, Job, JobState, Shard, Worker
-from jobs.recorder import OutOfTime
+from jobs.store import dialect, leases
+from jobs.worker import claim, prefetch, recorder
+from jobs.worker.recorder import OutOfTime
 from tests.base import csv_of, loaded, states, worked
 from tests.rows.steps import cells, claimed, die, failure, feed, recorder_for, replayed, row, success, wrong
 
@@ -74,7 +76,7 @@ def test_it_counts_with_its_rows_at_every_step(alice: User) -> None:
 
 def test_it_replays_to_what_is_stored(alice: User) -> None:
     job = worked(alice, csv_of(30, lambda at: "fail:E" if at % 5 == 0 else "ok"))
-    dispatch.retry(job, alice)
+    actions.retry(job, alice)
     assert replayed(job) == dict(enumerate(cells(job)))
 
 
@@ -147,7 +149,7 @@ def test_it_saves_early_when_results_are_large(alice: User, monkeypatch: pytest.
 
 
 def test_it_reads_less_ahead_when_rows_are_large(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supply, "SIZE", 3000)
+    monkeypatch.setattr(prefetch, "SIZE", 3000)
     job = loaded(alice, "name\n" + ("x" * 1000 + "\n") * 60, workers=2)
     taken = recorder_for(job)
     feed(taken, *(success(at) for at in range(50)))
@@ -157,7 +159,7 @@ def test_it_reads_less_ahead_when_rows_are_large(alice: User, monkeypatch: pytes
 
 
 def test_it_holds_few_large_rows_however_many_may_run(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supply, "HELD", 15_000)
+    monkeypatch.setattr(prefetch, "HELD", 15_000)
     job = loaded(alice, "name\n" + ("x" * 5_000 + "\n") * 30, workers=20)
     taken, most = recorder_for(job), 0
     while not taken.ended and taken.prepare():
@@ -327,7 +329,7 @@ def test_it_keeps_a_short_wait_claimed(alice: User) -> None:
 
 def test_it_stores_what_is_due_by_the_database_clock(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     job = loaded(alice, csv_of(3))
-    monkeypatch.setattr(sql, "ahead", lambda: timedelta(hours=-25))
+    monkeypatch.setattr(dialect, "ahead", lambda: timedelta(hours=-25))
     feed(recorder_for(job), failure(0, retry_at=time.time() + 25 * 3600 + 60))
     assert timedelta(seconds=50) < row(job, 0).due - timezone.now() < timedelta(seconds=70)
 
@@ -340,7 +342,7 @@ def test_it_frees_a_shard_until_its_first_item_is_due(alice: User) -> None:
     shard = job.shards.get()
     assert shard.due
     assert timedelta(seconds=20) < shard.due - timezone.now() < timedelta(seconds=31)
-    assert turns.candidates() == []
+    assert claim.candidates() == []
     assert (shard.retrying, wrong(job)) == (2, [])
 
 
@@ -482,7 +484,7 @@ def test_it_keeps_the_idempotency_key_of_what_a_retry_of_others_does_not_concern
     dying = recorder_for(job)
     before = idempotency_keys(dying)
     feed(dying, failure(0))
-    dispatch.retry(job, alice)
+    actions.retry(job, alice)
     die(job)
     after = idempotency_keys(recorder_for(job))
     assert (after[1], after[0] == before[0]) == (before[1], False)
@@ -501,7 +503,7 @@ def test_it_works_on_the_due_shards_only(alice: User, settings: Any) -> None:
     settings.JOBS_SHARD_SIZE = 10
     job = loaded(alice, csv_of(20))
     Shard.objects.filter(job=job, number=0).update(due=timezone.now() + timedelta(minutes=1))
-    lease = store.claim_shard(job.pk, Worker.saw("host:1").pk, 10, 30)
+    lease = leases.claim_shard(job.pk, Worker.saw("host:1").pk, 10, 30)
     assert lease is not None
     assert lease.number == 1
 
@@ -511,14 +513,14 @@ def test_it_hands_wide_jobs_out_in_shares(alice: User, settings: Any) -> None:
     job = loaded(alice, csv_of(900), workers=120)
     shares = [recorder_for(job, f"host:{number}").share for number in range(3)]
     assert shares == [40, 40, 40]
-    assert turns.claim_in(job, Worker.saw("host:4"), lambda: False) is None
+    assert claim.claim_in(job, Worker.saw("host:4"), lambda: False) is None
 
 
 def test_it_gives_a_limited_job_to_one_worker(alice: User, settings: Any) -> None:
     settings.JOBS_SHARD_SIZE = 10
     job = loaded(alice, csv_of(300), workers=120, rate=1000.0)
     recorder_for(job)
-    assert turns.claim_in(job, Worker.saw("host:2"), lambda: False) is None
+    assert claim.claim_in(job, Worker.saw("host:2"), lambda: False) is None
 
 
 def test_it_computes_in_no_more_processes_than_there_are_cores(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -530,7 +532,7 @@ def test_it_computes_in_no_more_processes_than_there_are_cores(alice: User, monk
 
 def test_it_takes_a_whole_turn_in_one_go(alice: User) -> None:
     job = loaded(alice, csv_of(60, lambda at: "fail:E" if at == 7 else "ok"))
-    taken = turns.claim(Worker.saw("host:1"), lambda: False)
+    taken = claim.claim(Worker.saw("host:1"), lambda: False)
     assert taken is not None
     tasks.take_turn(taken)
     job.refresh_from_db()

@@ -11,8 +11,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import keeper, loading, presence, recovery, sending, store, tasks
+from jobs import tasks
+from jobs.ingest import importer
+from jobs.maintenance import keeper
 from jobs.models import Activity, Attempt, Cause, Item, Job, JobState, Shard, Worker
+from jobs.store import leases
+from jobs.worker import broker, heartbeat, recovery
 from tests.base import csv_of, loaded, make_job, states
 from tests.rows.steps import cells, claimed, die, expire, failure, feed, recorder_for, replayed, row, success, wrong
 
@@ -68,17 +72,17 @@ def test_it_buries_the_dead_of_its_pool_only_while_their_leases_live(
     alice: User, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     now, buried = 1000.0, list[Any]()
-    monkeypatch.setattr(presence, "time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr(presence, "connections", SimpleNamespace(close_all=lambda: None))
-    monkeypatch.setattr(presence, "bury_later", lambda worker, *processes: buried.append(processes))
-    monkeypatch.setattr(presence, "_ended", deque())
-    presence.child_started()
-    presence.child_ended(71)
+    monkeypatch.setattr(heartbeat, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(heartbeat, "connections", SimpleNamespace(close_all=lambda: None))
+    monkeypatch.setattr(heartbeat, "bury_later", lambda worker, *processes: buried.append(processes))
+    monkeypatch.setattr(heartbeat, "_ended", deque())
+    heartbeat.child_started()
+    heartbeat.child_ended(71)
     now += settings.JOBS_LEASE_SECONDS / 2
-    presence.child_ended(72)
-    presence.child_started()
+    heartbeat.child_ended(72)
+    heartbeat.child_started()
     now += settings.JOBS_LEASE_SECONDS / 2
-    presence.child_started()
+    heartbeat.child_started()
     assert buried == [(71, 72), (72,)]
 
 
@@ -232,14 +236,14 @@ def test_it_ends_a_paused_job_whose_worker_died_after_the_last_item(alice: User)
 
 def test_it_has_a_file_read_whose_reader_died(alice: User, sent: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     job = loaded(alice, csv_of(2))
-    monkeypatch.setattr(sending, "queued", lambda queue: 0)
+    monkeypatch.setattr(broker, "queued", lambda queue: 0)
     Job.objects.filter(pk=job.pk).update(
         state=JobState.LOADING,
         created=timezone.now() - timedelta(minutes=2),
         load_expires=timezone.now() - timedelta(minutes=1),
     )
     keeper.wake()
-    assert sent == [sending.LOAD]
+    assert sent == [broker.LOAD]
 
 
 @pytest.mark.parametrize(("expires", "age", "waiting"), [(60, 120, 0), (None, 0, 0), (-60, 120, 4)])
@@ -247,7 +251,7 @@ def test_it_asks_for_no_reader_in_vain(
     expires: int | None, age: int, waiting: int, alice: User, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = loaded(alice, csv_of(2))
-    monkeypatch.setattr(sending, "queued", lambda queue: waiting)
+    monkeypatch.setattr(broker, "queued", lambda queue: waiting)
     now = timezone.now()
     until = None if expires is None else now + timedelta(seconds=expires)
     Job.objects.filter(pk=job.pk).update(
@@ -264,22 +268,22 @@ def test_it_has_a_file_read_on_at_once_whose_reader_is_known_to_be_dead(
     worker: str, process: int | None, asked: int, alice: User, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = make_job(alice, csv_of(2))
-    monkeypatch.setattr(sending, "queued", lambda queue: 0)
-    token = loading.take(job)
+    monkeypatch.setattr(broker, "queued", lambda queue: 0)
+    token = importer.take(job)
     Job.objects.filter(pk=job.pk).update(load_worker="blue:7", load_process=71)
     recovery.bury(worker, process)
     keeper.wake()
-    assert sent == [sending.LOAD] * asked
-    with pytest.raises(store.LostLease) if asked else nullcontext():
-        loading.prolong(job, token)
-    assert loading.load(job) == bool(asked)
+    assert sent == [broker.LOAD] * asked
+    with pytest.raises(leases.LostLease) if asked else nullcontext():
+        importer.prolong(job, token)
+    assert importer.load(job) == bool(asked)
 
 
 def test_it_knows_that_a_dead_reader_left_a_file_unread(alice: User, settings: Any) -> None:
     job = make_job(alice, csv_of(20))
-    loading.take(job)
+    importer.take(job)
     Job.objects.filter(pk=job.pk).update(total=10)
-    recovery.bury(presence.name(), os.getpid())
+    recovery.bury(heartbeat.name(), os.getpid())
     job.refresh_from_db()
     job.cancel(alice)
     assert not job.read_whole
@@ -289,7 +293,7 @@ def test_it_has_a_file_read_though_the_clock_of_the_web_server_is_wrong(
     alice: User, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = make_job(alice, csv_of(2))
-    monkeypatch.setattr(sending, "queued", lambda queue: 0)
+    monkeypatch.setattr(broker, "queued", lambda queue: 0)
     Job.objects.filter(pk=job.pk).update(created=timezone.now() + timedelta(hours=1))
     keeper.wake()
-    assert sent == [sending.LOAD]
+    assert sent == [broker.LOAD]

@@ -15,9 +15,13 @@ from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.utils import timezone
 
-from jobs import keeper, loading, numbers, recovery, sharing, tasks, turns
+from jobs import tasks
+from jobs.ingest import importer
+from jobs.live import frame
+from jobs.maintenance import keeper
 from jobs.models import Job, JobState, Worker
-from jobs.recorder import Recorder
+from jobs.worker import claim, fair_share, recovery
+from jobs.worker.recorder import Recorder
 from tests.base import csv_of, loaded, make_job
 from tests.rows.steps import wrong
 from tests.system import ROOT
@@ -27,7 +31,7 @@ Take = Callable[[], Recorder | None]
 
 def claimer(name: str = "host:1", processes: int = 4) -> Take:
     """A process of a worker that has so many, which takes what is next."""
-    return lambda: turns.claim(Worker.saw(name, processes), lambda: False)
+    return lambda: claim.claim(Worker.saw(name, processes), lambda: False)
 
 
 def taken(take: Take, count: int) -> list[str]:
@@ -102,13 +106,13 @@ def test_it_spreads_all_workers_of_a_wide_job_over_the_tasks_that_may_come(alice
     take = claimer()
     found = [one for one in (take() for _ in range(4)) if one]
     assert [one.share for one in found] == [67, 67, 66]
-    assert [sharing.settle(job, one.leases[-1], one.share) for one in found] == [66] * 3
+    assert [fair_share.settle(job, one.leases[-1], one.share) for one in found] == [66] * 3
 
 
 def test_it_says_why_a_job_waits(alice: User) -> None:
     jobs = jobs_of(alice, 4)
     assert taken(claimer(), 4)[-1] == ""
-    said = [str(numbers.stats(Job.objects.get(pk=job.pk))["why"]) for job in jobs]
+    said = [str(frame.stats(Job.objects.get(pk=job.pk))["why"]) for job in jobs]
     sentence = "Waiting: other jobs of the same person use 3 of 4 worker processes; the last one stays free for"
     assert said[-1].startswith(sentence)
 
@@ -120,7 +124,7 @@ def test_it_says_so_of_a_job_that_has_begun(alice: User) -> None:
     assert first is not None
     first.close()
     assert take() is not None
-    assert "use 1 of 2 worker processes" in str(numbers.stats(Job.objects.get(pk=begun.pk))["why"])
+    assert "use 1 of 2 worker processes" in str(frame.stats(Job.objects.get(pk=begun.pk))["why"])
 
 
 @pytest.mark.parametrize("processes", [2, 4, 9])
@@ -146,15 +150,15 @@ def test_it_leaves_the_last_reader_to_somebody_else(alice: User, bob: User) -> N
     readers(2)
     held(make_job(alice))
     second, other = make_job(alice), make_job(bob)
-    assert not loading.load(second)
-    assert loading.load(other)
+    assert not importer.load(second)
+    assert importer.load(other)
     assert Job.objects.get(pk=second.pk).load_tries == 0
 
 
 def test_it_has_nothing_to_keep_of_a_single_reader(alice: User) -> None:
     readers(1)
     held(make_job(alice))
-    assert loading.load(make_job(alice))
+    assert importer.load(make_job(alice))
 
 
 def test_it_reads_the_file_next_whose_owner_has_the_fewest_readers(alice: User, bob: User) -> None:
@@ -179,13 +183,13 @@ def test_it_reads_files_of_other_people_between_those_of_one(
 ) -> None:
     jobs = [make_job(alice), make_job(alice), make_job(bob)]
     read: list[str] = []
-    load = loading.load
+    load = importer.load
 
     def noted(job: Job) -> bool:
         read.append(str(job.owner))
         return load(job)
 
-    monkeypatch.setattr(loading, "load", noted)
+    monkeypatch.setattr(importer, "load", noted)
     tasks.load_file(jobs[0].pk)
     assert read == ["alice", "bob", "alice"]
 
@@ -202,14 +206,14 @@ def test_it_has_files_read_again_that_nobody_reads(alice: User, bob: User, sent:
 def test_it_gives_way_when_others_wait_and_goes_on_later(alice: User, bob: User, settings: Any) -> None:
     settings.JOBS_SHARD_SIZE, settings.JOBS_TURN_SECONDS = 10, 0
     long, other = make_job(alice, csv_of(100)), make_job(bob)
-    assert not loading.load(long)
+    assert not importer.load(long)
     long.refresh_from_db()
     assert (long.state, long.total) == (JobState.LOADING, 10)
     assert not long.read_whole
     assert Job.objects.unread() == [long, other]
     settings.JOBS_TURN_SECONDS = 10
-    assert loading.load(other)
-    assert loading.load(long)
+    assert importer.load(other)
+    assert importer.load(long)
     assert (long.total, wrong(long)) == (100, [])
 
 
@@ -217,7 +221,7 @@ def test_it_takes_as_long_a_turn_as_it_took_to_get_there(alice: User, settings: 
     settings.JOBS_TURN_SECONDS = 10
     now = [0.0]
     make_job(User.objects.create(username="waiting"))
-    turn = loading.Turn(make_job(alice), lambda: now[0])
+    turn = importer.Turn(make_job(alice), lambda: now[0])
     now[0] = 25.0
     turn.begin()
     now[0] = 49.0
@@ -229,7 +233,7 @@ def test_it_takes_as_long_a_turn_as_it_took_to_get_there(alice: User, settings: 
 def test_it_does_not_give_way_to_its_own_owner(alice: User, settings: Any) -> None:
     settings.JOBS_SHARD_SIZE, settings.JOBS_TURN_SECONDS = 10, 0
     job, _ = make_job(alice, csv_of(100)), make_job(alice)
-    assert loading.load(job)
+    assert importer.load(job)
 
 
 # Files that end their readers
@@ -238,7 +242,7 @@ def test_it_does_not_give_way_to_its_own_owner(alice: User, settings: Any) -> No
 def test_it_gives_up_a_file_that_ended_three_readers(alice: User) -> None:
     job = make_job(alice)
     Job.objects.filter(pk=job.pk).update(load_tries=3)
-    loading.load(job)
+    importer.load(job)
     job.refresh_from_db()
     assert job.state == JobState.INVALID
     assert job.reason == "The file cannot be read: 3 times its reader ran out of time or memory."
@@ -247,7 +251,7 @@ def test_it_gives_up_a_file_that_ended_three_readers(alice: User) -> None:
 def test_it_counts_only_readers_that_stored_nothing(alice: User) -> None:
     job = make_job(alice)
     Job.objects.filter(pk=job.pk).update(load_tries=2)
-    assert loading.load(job)
+    assert importer.load(job)
     job.refresh_from_db()
     assert (job.load_tries, job.total) == (0, 5)
 
@@ -265,10 +269,10 @@ def test_it_blames_no_file_for_a_database_that_is_away(alice: User, monkeypatch:
     def away(*args: Any, **options: Any) -> None:
         raise OperationalError("away")
 
-    monkeypatch.setattr(loading, "read_all", away)
+    monkeypatch.setattr(importer, "read_all", away)
     job = make_job(alice)
     with pytest.raises(OperationalError):
-        loading.load(job)
+        importer.load(job)
     assert Job.objects.get(pk=job.pk).load_tries == 0
 
 
@@ -276,9 +280,9 @@ def test_it_says_that_a_file_takes_too_much_memory(alice: User, monkeypatch: pyt
     def full(*args: Any, **options: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(loading, "read_all", full)
+    monkeypatch.setattr(importer, "read_all", full)
     job = make_job(alice)
-    loading.load(job)
+    importer.load(job)
     job.refresh_from_db()
     assert job.reason == "Reading the file takes more memory than this server has for it."
 
@@ -289,7 +293,7 @@ def test_it_leaves_a_file_to_a_reader_whose_worker_lives(alice: User) -> None:
     assert Job.objects.unread() == []
     Worker.objects.update(seen=timezone.now() - timedelta(minutes=2))
     assert Job.objects.unread() == [job]
-    assert loading.load(job)
+    assert importer.load(job)
 
 
 ENDLESS = """

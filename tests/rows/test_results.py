@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from jobs import collecting, results, streaming
+from jobs.export import reader, results, streaming
 from jobs.models import Item, Job
 from tests.base import csv_of, lines, loaded, worked
 from tests.rows.steps import failure, feed, part_done, recorder_for
@@ -22,7 +22,7 @@ def table(job: Job) -> list[dict[str, str]]:
 
 
 def test_it_writes_every_row_in_the_order_of_the_file(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collecting, "CHUNK", 7)
+    monkeypatch.setattr(reader, "CHUNK", 7)
     job = worked(alice, csv_of(50, lambda at: "fail:E" if at % 3 == 0 else "ok"))
     assert [row["name"] for row in table(job)] == [f"item {at}" for at in range(50)]
     assert [row["row"] for row in table(job)] == [str(at + 1) for at in range(50)]
@@ -72,10 +72,10 @@ def test_it_guards_formulas(alice: User) -> None:
 
 
 def test_it_reads_large_results_in_small_portions(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collecting, "SIZE", 10_000)
+    monkeypatch.setattr(reader, "SIZE", 10_000)
     job = loaded(alice, csv_of(60))
     Item.objects.filter(job=job).update(result=json.dumps("x" * 2_000))
-    sizes = [len(rows) for rows in collecting.results(job)]
+    sizes = [len(rows) for rows in reader.results(job)]
     assert sum(sizes) == 60
     # With the one by which it gets too much, and the items' own texts.
     assert max(sizes) == 5
@@ -96,7 +96,7 @@ def test_it_ends_a_download_whose_taker_may_no_longer_see_it(monkeypatch: pytest
         asked.append(len(asked))
         return len(asked) < 2
 
-    monkeypatch.setattr("jobs.streaming.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("jobs.export.streaming.time.monotonic", lambda: next(clock))
     pieces = streaming.while_allowed(iter([b"a", b"b", b"c", b"d"]), allowed)
     assert [next(pieces), next(pieces), next(pieces)] == [b"a", b"b", b"c"]
     assert len(asked) == 1
@@ -111,13 +111,13 @@ def test_it_reads_the_next_chunk_while_one_is_used() -> None:
         yield 1
         read.set()
         yield 2
-        raise collecting.Changed
+        raise reader.Changed
 
     found = streaming.ahead(chunks())
     assert next(found) == 1
     assert read.wait(10)
     assert next(found) == 2
-    with pytest.raises(collecting.Changed):
+    with pytest.raises(reader.Changed):
         next(found)
 
 

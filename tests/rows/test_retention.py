@@ -9,8 +9,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import dispatch, results, retention
+from jobs import actions
 from jobs.durations import duration
+from jobs.export import results
+from jobs.maintenance import retention
 from jobs.models import Activity, Attempt, Batch, Cause, Item, Job, JobState, Shard, Upload
 from jobs.models.job import Refused
 from tests.base import csv_of, lines, loaded, make_job, worked
@@ -95,7 +97,7 @@ def test_it_reduces_a_job_to_its_results_once(alice: User) -> None:
 def test_it_goes_in_chunks_and_goes_on_where_it_stopped(alice: User, settings: Any) -> None:
     settings.JOBS_SHARD_SIZE = 10
     job = worked(alice, csv_of(30))
-    dispatch.delete(job, alice)
+    actions.delete(job, alice)
     assert not retention.erase(job, until=1e-9)
     assert (left(job)["Item"], left(job)["Shard"]) == (20, 2)
     assert retention.erase(job)
@@ -104,14 +106,14 @@ def test_it_goes_in_chunks_and_goes_on_where_it_stopped(alice: User, settings: A
 
 def test_it_hides_a_deleted_job_at_once(alice: User) -> None:
     job = worked(alice)
-    dispatch.delete(job, alice)
+    actions.delete(job, alice)
     assert list(Job.objects.visible_to(alice)) == []
 
 
 def test_it_allows_no_verb_on_a_deleted_job(alice: User) -> None:
     job = loaded(alice, csv_of(3))
-    dispatch.delete(job, alice)
-    for verb in dispatch.VERBS.values():
+    actions.delete(job, alice)
+    for verb in actions.VERBS.values():
         with pytest.raises(Refused, match="being deleted"):
             verb(job, alice)
 
@@ -119,7 +121,7 @@ def test_it_allows_no_verb_on_a_deleted_job(alice: User) -> None:
 def test_it_cancels_a_running_job_and_drops_late_writes(alice: User) -> None:
     job = loaded(alice, csv_of(9))
     recorder = recorder_for(Job.objects.get(pk=job.pk))
-    dispatch.delete(job, alice)
+    actions.delete(job, alice)
     feed(recorder, success(0), failure(1))
     recorder.close()
     job.refresh_from_db()
@@ -130,7 +132,7 @@ def test_it_cancels_a_running_job_and_drops_late_writes(alice: User) -> None:
 def test_it_lets_nobody_write_to_a_job_that_is_gone(alice: User) -> None:
     job = loaded(alice, csv_of(9))
     recorder = recorder_for(Job.objects.get(pk=job.pk))
-    dispatch.delete(job, alice)
+    actions.delete(job, alice)
     retention.erase(job)
     feed(recorder, success(0))
     recorder.close()
@@ -139,14 +141,14 @@ def test_it_lets_nobody_write_to_a_job_that_is_gone(alice: User) -> None:
 
 def test_it_deletes_a_job_whose_file_is_being_read(alice: User) -> None:
     job = make_job(alice)
-    dispatch.delete(job, alice)
+    actions.delete(job, alice)
     assert retention.erase(job)
     assert not Job.objects.exists()
 
 
 def test_the_keeper_removes_a_deleted_job_after_a_lease(alice: User) -> None:
     job = worked(alice)
-    dispatch.delete(job, alice)
+    actions.delete(job, alice)
     retention.keep_up()
     assert Job.objects.exists()
     Job.objects.update(deleting=timezone.now() - timedelta(minutes=1))

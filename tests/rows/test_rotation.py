@@ -14,10 +14,12 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
 
-from jobs import parameters, rotation, sending, tasks
-from jobs.models import Job, JobState, Run
+from jobs import tasks
+from jobs.maintenance import key_rotation
+from jobs.models import Job, JobState, Run, parameters
 from jobs.processors import registry
 from jobs.processors.values import BY, is_encrypted
+from jobs.worker import broker
 from tests.base import People, loaded, make_job
 from tests.web.test_new_job import Typed
 
@@ -102,15 +104,15 @@ class MigrationTests(RotationCase):
 
     def test_it_reads_no_row_that_cannot_hold_a_secret(self) -> None:
         loaded(self.alice)
-        found = rotation.Rotation()
+        found = key_rotation.Rotation()
         list(found.go(Job.objects.all(), Run.objects.all(), found.under_first_key))
         assert found.rows == 2  # the job and its run, and not those of the other one
 
     def test_it_goes_in_bounded_transactions(self) -> None:
         for _ in range(4):
             loaded(self.alice, "text\na\n", processor="typed", parameters=PLAIN)
-        found = rotation.Rotation()
-        with patch.object(rotation, "ROWS", 2):
+        found = key_rotation.Rotation()
+        with patch.object(key_rotation, "ROWS", 2):
             assert list(found.go(Job.objects.all(), Run.objects.all(), found.under_first_key)) == [2, 4, 5, 7, 9, 10]
 
 
@@ -123,7 +125,7 @@ class CommandTests(RotationCase):
 
     def test_it_goes_on_where_it_was_stopped(self) -> None:
         with override_settings(SECRETS_KEYS=[KEYS[0]]):
-            found = rotation.Rotation()
+            found = key_rotation.Rotation()
             going: Any = found.go(Job.objects.all(), Run.objects.all(), found.under_first_key)
             next(going)
             going.close()
@@ -155,7 +157,7 @@ class WorkTests(RotationCase):
         assert self.job.items.get().result == "8"
 
     def test_it_sends_nothing_but_the_number_of_the_job(self) -> None:
-        sends = patch.object(sending, "try_to_send", return_value=None)
+        sends = patch.object(broker, "try_to_send", return_value=None)
         with sends as sent, self.captureOnCommitCallbacks(execute=True):
             job = make_job(self.alice, "text\na\n", processor="typed", parameters=PLAIN)
             tasks.load_file(job.pk)

@@ -12,9 +12,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobs import dispatch, events, keeper, overview, series, store, tasks
+from jobs import actions, events, tasks
+from jobs.live import job_list, throughput
+from jobs.maintenance import keeper
 from jobs.models import Job, JobState, Run, Series
 from jobs.models.series import POINTS, QUARTER, QUARTERS, Point, quarter_of, spark, thinned
+from jobs.store import leases
 from tests.base import csv_of, loaded, worked
 from tests.rows.steps import failure, feed, recorder_for, success
 
@@ -28,7 +31,7 @@ def at(seconds: float) -> datetime:
 
 def sample(seconds: float) -> None:
     """The keeper looks so many seconds after the start."""
-    series.sample(START + timedelta(seconds=seconds))
+    throughput.sample(START + timedelta(seconds=seconds))
 
 
 def running(owner: User, items: int = 40) -> Job:
@@ -43,10 +46,10 @@ def put(job: Job, done: int, failed: int = 0, seconds: float = 0.01) -> None:
     """So many items of the job are done by now, the last ones of them failed."""
     (shard,) = job.shards.all()
     cells = bytearray([2] * (done - failed) + [3] * failed + [0] * (job.total - done))
-    store.save_shard(shard.pk, cells)
+    leases.save_shard(shard.pk, cells)
     before = shard.attempts
-    histogram = store.observe(bytes(shard.histogram), [seconds] * (done - before))
-    store.save_shard(shard.pk, attempts=done, histogram=histogram)
+    histogram = leases.observe(bytes(shard.histogram), [seconds] * (done - before))
+    leases.save_shard(shard.pk, attempts=done, histogram=histogram)
 
 
 def points(job: Job) -> list[Point]:
@@ -161,10 +164,10 @@ def test_it_keeps_the_slower_of_two_slow_items() -> None:
 
 def test_it_gives_a_short_job_one_point(alice: User) -> None:
     job = worked(alice, csv_of(20))
-    series.sample()
+    throughput.sample()
     ((_, done, failed, p50, _),) = points(job)
     assert (done > 0, failed, p50 is not None) == (True, 0.0, True)
-    series.sample()
+    throughput.sample()
     assert len(points(job)) == 1
 
 
@@ -200,13 +203,13 @@ def test_it_follows_what_is_in_flight_after_a_pause(alice: User) -> None:
     begun = job.started
     assert begun
     feed(recorder, success(0), success(1))
-    series.sample(begun + timedelta(seconds=1))
-    dispatch.pause(job)
+    throughput.sample(begun + timedelta(seconds=1))
+    actions.pause(job)
     feed(recorder, success(2))
-    series.sample(begun + timedelta(seconds=2))
+    throughput.sample(begun + timedelta(seconds=2))
     assert Series.objects.get(job=job).due
     recorder.close()
-    series.sample(begun + timedelta(seconds=3))
+    throughput.sample(begun + timedelta(seconds=3))
     assert Series.objects.get(job=job).due is None
     assert [done for done, _ in rates(job)] == [2.0, 1.0, 0.0]
 
@@ -283,21 +286,21 @@ def test_it_adds_up_what_finished_since_midnight(
     Series.objects.update_or_create(job=job, defaults={"at": noon, "quarters": json.dumps(kept)})
     monkeypatch.setattr(timezone, "now", lambda: noon)
     with timezone.override(ZoneInfo(zone)):
-        strip = overview.glance(alice.pk)["strip"]
+        strip = job_list.glance(alice.pk)["strip"]
     assert (strip["today"], strip["lately"]) == (counted, [tuple(pair) for pair in kept])
 
 
 def test_it_passes_over_a_deleted_job(alice: User) -> None:
     job = running(alice)
     put(job, 10)
-    dispatch.delete(job)
+    actions.delete(job)
     sample(1)
     assert not Series.objects.exists()
 
 
 def test_it_goes_with_its_job(alice: User) -> None:
     job = worked(alice)
-    series.sample()
+    throughput.sample()
     Job.objects.filter(pk=job.pk).update(run=None)
     Job.objects.filter(pk=job.pk).delete()
     assert not Series.objects.exists()
@@ -327,7 +330,7 @@ def test_it_has_real_figures_of_failures(alice: User) -> None:
     job.refresh_from_db()
     assert job.started
     feed(recorder, success(0), failure(1), failure(2))
-    series.sample(job.started + timedelta(seconds=2))
+    throughput.sample(job.started + timedelta(seconds=2))
     assert rates(job) == [(1.5, 1.0)]
     recorder.close()
     tasks.work()

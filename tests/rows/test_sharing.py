@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from jobs import engine, recorder, sharing
+from jobs import engine
 from jobs.models import Job, Shard
-from jobs.recorder import Recorder
+from jobs.worker import fair_share, recorder
+from jobs.worker.recorder import Recorder
 from tests.base import csv_of, loaded
 from tests.rows.steps import feed, recorder_for, success
 
@@ -104,7 +105,7 @@ def test_it_leaves_its_share_where_its_lease_was_lost(job: Job) -> None:
     first = recorder_for(job)
     lead = first.leases[-1]
     Shard.objects.filter(pk=lead.shard).update(token="somebody else")
-    assert sharing.settle(job, lead, 50) == 50
+    assert fair_share.settle(job, lead, 50) == 50
 
 
 def test_it_follows_the_dial_of_a_wide_job(job: Job) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.signatures import LONGEST, TITLE, normalised, signature, top_frame
+from jobs.store.signatures import LONGEST, TITLE, normalised, signature, top_frame
 
 WHOLE = st.integers(-(10**12), 10**12)
 NUMBERS = st.one_of(

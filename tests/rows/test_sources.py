@@ -9,8 +9,8 @@ from typing import Any
 from django.test import SimpleTestCase
 
 from jobs import files, processors
+from jobs.ingest.limits import LONGEST, check_for
 from jobs.processors import Input, Processor
-from jobs.sources import LONGEST, check_for
 
 
 class Page(Processor):

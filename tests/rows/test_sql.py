@@ -10,8 +10,9 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobs import recorder, rows, sql, store
 from jobs.models import Item
+from jobs.store import dialect, items, leases
+from jobs.worker import recorder
 from tests.base import csv_of, loaded, states
 from tests.rows.steps import feed, recorder_for, success, wrong
 
@@ -48,32 +49,32 @@ def time() -> Time:
 
 
 def test_it_knows_how_far_the_database_clock_is_ahead(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sql.ahead() == timedelta(0)
+    assert dialect.ahead() == timedelta(0)
     right = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: right + timedelta(hours=25))
-    hours = round(sql.ahead().total_seconds() / 3600)
-    assert hours == (-25 if sql.postgres() else 0)
+    hours = round(dialect.ahead().total_seconds() / 3600)
+    assert hours == (-25 if dialect.postgres() else 0)
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
 def test_it_tries_again_while_the_database_is_away(error: type[DatabaseError], time: Time, db: None) -> None:
-    assert sql.insist(failing(5, error), 30, clock=time.clock, sleep=time.sleep) == "done"
+    assert dialect.insist(failing(5, error), 30, clock=time.clock, sleep=time.sleep) == "done"
 
 
 def test_it_waits_longer_each_time(time: Time, db: None) -> None:
-    sql.insist(failing(8), 30, clock=time.clock, sleep=time.sleep)
+    dialect.insist(failing(8), 30, clock=time.clock, sleep=time.sleep)
     assert time.slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
 
 
 def test_it_gives_up_after_a_lease(time: Time, db: None) -> None:
     with pytest.raises(OperationalError):
-        sql.insist(failing(1000), 30, clock=time.clock, sleep=time.sleep)
+        dialect.insist(failing(1000), 30, clock=time.clock, sleep=time.sleep)
     assert 27 < time.now <= 30
 
 
 def test_it_does_not_try_again_what_can_never_work(time: Time, db: None) -> None:
     with pytest.raises(DatabaseError):
-        sql.insist(failing(1, DatabaseError), 30, clock=time.clock, sleep=time.sleep)
+        dialect.insist(failing(1, DatabaseError), 30, clock=time.clock, sleep=time.sleep)
     assert time.slept == []
 
 
@@ -81,11 +82,11 @@ def test_it_does_not_try_again_what_can_never_work(time: Time, db: None) -> None
 def test_it_loses_nothing_when_the_database_goes_in_the_middle(
     step: str, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql, "PAUSES", (0.001, 0.01))
+    monkeypatch.setattr(dialect, "PAUSES", (0.001, 0.01))
     monkeypatch.setattr(recorder, "AHEAD", (3, 3))
     job = loaded(alice, csv_of(20), workers=1)
     taken = recorder_for(job)
-    owner, name = (rows, step.removeprefix("rows.")) if step.startswith("rows.") else (store, step)
+    owner, name = (items, step.removeprefix("rows.")) if step.startswith("rows.") else (leases, step)
     real, trouble = getattr(owner, name), iter(range(3))
 
     def flaky(*args: Any, **kwargs: Any) -> Any:
@@ -106,7 +107,7 @@ def test_it_loses_nothing_when_the_database_goes_in_the_middle(
 
 
 def test_it_survives_an_answer_to_its_commit_that_got_lost(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql, "PAUSES", (0.001, 0.01))
+    monkeypatch.setattr(dialect, "PAUSES", (0.001, 0.01))
     job = loaded(alice, csv_of(5))
     taken = recorder_for(job)
     real, trouble = taken._transact, iter(range(1))
@@ -128,21 +129,21 @@ def test_it_survives_an_answer_to_its_commit_that_got_lost(alice: User, monkeypa
 def test_it_keeps_dates_exactly(alice: User) -> None:
     job = loaded(alice, csv_of(1))
     when = timezone.now().replace(microsecond=123456) + timedelta(days=1)
-    sql.write_many(
+    dialect.write_many(
         f"UPDATE jobs_item SET due = %s WHERE job_id = {job.pk}",
         f"UPDATE jobs_item SET due = u.due FROM {{rows}} AS u(due) WHERE job_id = {job.pk}",
         ("timestamptz",),
-        [(sql.adapter()(when),)],
+        [(dialect.adapter()(when),)],
     )
     assert Item.objects.get(job=job).due == when
 
 
 def test_it_writes_nothing_for_no_rows(db: None) -> None:
-    assert sql.write_many("not SQL", "not SQL", (), []) == 0
+    assert dialect.write_many("not SQL", "not SQL", (), []) == 0
 
 
 def test_it_can_be_logged_statement_by_statement(db: None) -> None:
     """DEBUG writes each statement out with its parameters put in."""
     with CaptureQueriesContext(connection) as queries:
-        assert store.claim_shard(1, 1, 1, 5.0) is None
+        assert leases.claim_shard(1, 1, 1, 5.0) is None
     assert "UPDATE jobs_shard" in queries[0]["sql"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from jobs import dispatch
+from jobs import actions
 from jobs.models import Job, JobState
 from jobs.models.job import VERBS, Refused
 from jobs.models.states import ARROWS, ENDED, ItemState, sources
@@ -19,7 +19,7 @@ from tests.verbs import ALLOWED, ASKED, PAIRS, REFUSED, TABLE, everything, job_i
 def test_it_allows(state: str, verb: str, alice: User, sent: list[str]) -> None:
     job = job_in(state, alice)
     before = everything(job)
-    dispatch.VERBS[verb](job, alice, **ASKED.get(verb, {}))
+    actions.VERBS[verb](job, alice, **ASKED.get(verb, {}))
     job.refresh_from_db()
     assert job.state == TABLE[verb][state]
     assert everything(job) != before
@@ -32,7 +32,7 @@ def test_it_refuses_and_changes_nothing(
     job = job_in(state, alice)
     before = everything(job)
     with django_capture_on_commit_callbacks(execute=True), pytest.raises(Refused) as refusal:
-        dispatch.VERBS[verb](job, alice)
+        actions.VERBS[verb](job, alice)
     assert str(refusal.value) == VERBS[verb][1]
     assert everything(job) == before
     assert sent == []
@@ -48,7 +48,7 @@ def test_it_takes_a_deleted_job_out_of_every_hand(state: JobState, alice: User) 
     job = loaded(alice, csv_of(4))
     recorder_for(job)
     Job.objects.filter(pk=job.pk).update(state=state)
-    dispatch.delete(job, alice)
+    actions.delete(job, alice)
     job.refresh_from_db()
     assert job.deleting
     assert not Job.objects.visible_to(alice).exists()
@@ -58,10 +58,10 @@ def test_it_takes_a_deleted_job_out_of_every_hand(state: JobState, alice: User) 
 @pytest.mark.parametrize("state", JobState)
 def test_it_deletes_once(state: JobState, alice: User) -> None:
     job = job_in(state, alice)
-    dispatch.delete(job, alice)
+    actions.delete(job, alice)
     before = everything(job)
     with pytest.raises(Refused, match=r"^The job is being deleted\.$"):
-        dispatch.delete(job, alice)
+        actions.delete(job, alice)
     assert everything(job) == before
 
 
@@ -117,7 +117,7 @@ def test_it_refuses_to_resume_when_nothing_is_left(alice: User, sent: list[str])
     part_done(job)
     Job.objects.filter(pk=job.pk).update(state=JobState.PAUSED)
     with pytest.raises(Refused, match="nothing to go on with"):
-        dispatch.resume(job, alice)
+        actions.resume(job, alice)
 
 
 @pytest.mark.parametrize("verb", ["resume", "retry"])
@@ -125,7 +125,7 @@ def test_it_refuses_to_run_half_a_file(verb: str, alice: User, sent: list[str]) 
     job = loaded(alice, csv_of(4), start=False)
     Job.objects.filter(pk=job.pk).update(state=JobState.CANCELLED, load_token="somebody")
     with pytest.raises(Refused, match="not read to its end"):
-        dispatch.VERBS[verb](job, alice)
+        actions.VERBS[verb](job, alice)
 
 
 def test_it_finishes_a_paused_job_that_has_nothing_left(alice: User) -> None:

@@ -7,10 +7,14 @@ from unittest.mock import patch
 import pytest
 from django.utils import timezone
 
-from jobs import dispatch, invariants, keeper, loading, picks, results, retention, tasks
+from jobs import actions, tasks
+from jobs.export import results
+from jobs.ingest import importer
+from jobs.items import picks
+from jobs.maintenance import invariants, keeper, retention
 from jobs.models import Item, Job, JobState, Run, Shard
 from jobs.models.job import Refused
-from jobs.store import LostLease
+from jobs.store.leases import LostLease
 from tests.base import People, csv_of, lines, loaded, states
 from tests.rows.steps import recorder_for
 
@@ -23,7 +27,7 @@ class TrialTests(People):
     """Rows that are tried before the others."""
 
     def tried(self, job: Job, **how: Any) -> Job:
-        dispatch.trial(job, self.alice, **how)
+        actions.trial(job, self.alice, **how)
         tasks.work()
         job.refresh_from_db()
         return job
@@ -48,15 +52,15 @@ class TrialTests(People):
         job = self.tried(ready(self.alice), count=2)
         for chosen in ([2], [31], [0]):
             with pytest.raises(Refused, match="do not wait: "):
-                dispatch.trial(job, self.alice, rows="chosen", chosen=chosen)
+                actions.trial(job, self.alice, rows="chosen", chosen=chosen)
         for count in (0, 101):
             with pytest.raises(Refused, match="from 1 to 100"):
-                dispatch.trial(job, self.alice, count=count)
+                actions.trial(job, self.alice, count=count)
 
     def test_it_keeps_what_was_tried_when_the_rest_runs(self) -> None:
         with self.settings(JOBS_SHARD_SIZE=4):
             job = self.tried(ready(self.alice, simulate=lambda at: "fail:Gone" if at == 1 else "ok"), count=3)
-            dispatch.start(job, self.alice)
+            actions.start(job, self.alice)
             tasks.work()
         job.refresh_from_db()
         counts = job.counts()
@@ -66,31 +70,31 @@ class TrialTests(People):
 
     def test_it_goes_on_with_all_rows_after_a_cancelled_trial(self) -> None:
         job = ready(self.alice)
-        dispatch.trial(job, self.alice, count=2)
-        dispatch.cancel(job, self.alice)
-        dispatch.resume(job, self.alice)
+        actions.trial(job, self.alice, count=2)
+        actions.cancel(job, self.alice)
+        actions.resume(job, self.alice)
         tasks.work()
         job.refresh_from_db()
         assert (job.state, job.counts()["succeeded"]) == ("finished", 30)
 
     def test_it_goes_on_with_its_rows_after_a_pause(self) -> None:
         job = ready(self.alice)
-        dispatch.trial(job, self.alice, count=2)
-        dispatch.pause(job, self.alice)
-        dispatch.resume(job, self.alice)
+        actions.trial(job, self.alice, count=2)
+        actions.pause(job, self.alice)
+        actions.resume(job, self.alice)
         tasks.work()
         job.refresh_from_db()
         assert (job.state, job.counts()["succeeded"]) == ("ready", 2)
 
     def test_it_refuses_a_retry_while_rows_are_tried(self) -> None:
         job = self.tried(ready(self.alice, simulate=lambda at: "fail:Gone"), count=2)
-        dispatch.trial(job, self.alice, count=1)
+        actions.trial(job, self.alice, count=1)
         with pytest.raises(Refused, match="Rows are being tried"):
-            dispatch.retry(job, self.alice)
+            actions.retry(job, self.alice)
 
     def test_it_is_ready_again_though_the_worker_died_at_the_end(self) -> None:
         job = ready(self.alice)
-        dispatch.trial(job, self.alice, count=2)
+        actions.trial(job, self.alice, count=2)
         with patch.object(Job, "finish", lambda job: False):
             tasks.work()
         job.refresh_from_db()
@@ -102,7 +106,7 @@ class TrialTests(People):
     def test_it_is_ready_again_when_every_row_was_tried(self) -> None:
         job = self.tried(ready(self.alice, 3))
         assert (job.state, job.counts()["succeeded"]) == ("ready", 3)
-        dispatch.start(job, self.alice)
+        actions.start(job, self.alice)
         job.refresh_from_db()
         assert job.state == "finished"
 
@@ -111,14 +115,14 @@ class ChangeTests(People):
     """A file that is read anew under other settings."""
 
     def changed(self, job: Job, **fields: Any) -> Job:
-        dispatch.change(job, self.alice, **fields)
-        loading.load(job)
+        actions.change(job, self.alice, **fields)
+        importer.load(job)
         job.refresh_from_db()
         return job
 
     def test_it_discards_the_trial(self) -> None:
         job = ready(self.alice, simulate=lambda at: "fail:Gone" if at == 1 else "ok")
-        dispatch.trial(job, self.alice, count=3)
+        actions.trial(job, self.alice, count=3)
         tasks.work()
         job = self.changed(job, workers=3)
         counts = job.counts()
@@ -137,7 +141,7 @@ class ChangeTests(People):
 
     def test_it_adds_up_while_the_rows_of_before_are_still_there(self) -> None:
         job = ready(self.alice)
-        dispatch.change(job, self.alice)
+        actions.change(job, self.alice)
         job.refresh_from_db()
         assert (job.state, job.total, Shard.objects.filter(job=job).count()) == ("loading", 0, 0)
         assert Item.objects.filter(job=job).exists()
@@ -147,7 +151,7 @@ class ChangeTests(People):
         job = ready(self.alice)
         keys = []
         for _ in range(2):
-            dispatch.trial(job, self.alice, count=1)
+            actions.trial(job, self.alice, count=1)
             recorder = recorder_for(job)
             keys += [task.idempotency_key for _, task, _ in recorder.feed()]
             recorder.close()
@@ -162,7 +166,7 @@ class ChangeTests(People):
     def test_it_is_refused_once_the_job_was_started(self) -> None:
         job = loaded(self.alice)
         with pytest.raises(Refused, match="before the job is started"):
-            dispatch.change(job, self.alice)
+            actions.change(job, self.alice)
 
     def test_it_mends_a_file_that_could_not_be_read(self) -> None:
         job = ready(self.alice, 3)
@@ -178,34 +182,34 @@ class ReadersTests(People):
     def late(self) -> tuple[Job, str]:
         """A job that another reader has read whole, and the token of one that is late."""
         job = ready(self.alice)
-        dispatch.change(job, self.alice)
-        token = loading.take(job)
+        actions.change(job, self.alice)
+        token = importer.take(job)
         Job.objects.filter(pk=job.pk).update(load_expires=timezone.now() - timedelta(minutes=1))
-        assert loading.load(Job.objects.get(pk=job.pk))
+        assert importer.load(Job.objects.get(pk=job.pk))
         return job, token
 
     def test_it_removes_no_rows_of_another_reader(self) -> None:
         job, token = self.late()
         with pytest.raises(LostLease):
-            loading.clear(job, token)
+            importer.clear(job, token)
         assert Item.objects.filter(job=job).count() == 30
 
     def test_it_has_nothing_to_say_any_more(self) -> None:
         job, token = self.late()
-        dispatch.change(Job.objects.get(pk=job.pk), self.alice)
-        assert not loading.ready(job, token, {"rows": 7})
-        assert not loading.refuse(job, token, "It cannot be read.")
+        actions.change(Job.objects.get(pk=job.pk), self.alice)
+        assert not importer.ready(job, token, {"rows": 7})
+        assert not importer.refuse(job, token, "It cannot be read.")
         job.refresh_from_db()
         assert (job.state, job.report) == ("loading", {})
 
     def test_it_hides_and_removes_what_was_left_unread(self) -> None:
         job = ready(self.alice)
-        dispatch.change(job, self.alice)
-        dispatch.cancel(job, self.alice)
+        actions.change(job, self.alice)
+        actions.cancel(job, self.alice)
         job.refresh_from_db()
         assert not list(invariants.differences(job))
         assert len(lines(results.chunks(job, "csv"))) == 1
-        dispatch.delete(job, self.alice)
+        actions.delete(job, self.alice)
         assert retention.erase(job)
         assert not Item.objects.filter(job=job.pk).exists()
 
@@ -215,14 +219,14 @@ class LimitTests(People):
 
     def test_it_does_not_pause_a_trial(self) -> None:
         job = ready(self.alice, simulate=lambda at: "fail:Gone", limit_count=1)
-        dispatch.trial(job, self.alice, count=5)
+        actions.trial(job, self.alice, count=5)
         tasks.work()
         job.refresh_from_db()
         assert (job.state, job.counts()["failed"], job.limit_tally) == ("ready", 5, "")
 
     def test_it_counts_from_the_first_after_a_start(self) -> None:
         job = ready(self.alice, simulate=lambda at: "fail:Gone", limit_count=3, workers=1)
-        dispatch.start(job, self.alice)
+        actions.start(job, self.alice)
         tasks.work()
         job.refresh_from_db()
         said = job.activities.get(verb="pause").text
@@ -252,6 +256,6 @@ class ReportTests(People):
             Shard.objects.filter(job=job, number=1).delete()
             Item.objects.filter(job=job, position__gte=2).delete()
             Job.objects.filter(pk=job.pk).update(state=JobState.LOADING, total=2, report={})
-            loading.load(job)
+            importer.load(job)
         job.refresh_from_db()
         assert job.report == report

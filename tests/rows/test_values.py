@@ -9,9 +9,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import DataError
 
-from jobs import processors, results, rows, tasks
+from jobs import processors, tasks
+from jobs.export import results
 from jobs.models import Attempt, Item, JobState
 from jobs.processors import Context, processor
+from jobs.store import items
 from tests.base import lines, loaded, states, worked
 from tests.rows.steps import failure, feed, recorder_for, row, success, wrong
 
@@ -85,7 +87,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, positions: set[int]) -> None:
         return save
 
     for name in ("save_plain", "save_outcomes"):
-        monkeypatch.setattr(rows, name, refusing(getattr(rows, name)))
+        monkeypatch.setattr(items, name, refusing(getattr(items, name)))
 
 
 def test_it_fails_alone_what_the_database_refuses(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +107,7 @@ def test_it_raises_when_the_database_refuses_everything(alice: User, monkeypatch
     def save(*args: Any) -> int:
         raise DataError("refused")
 
-    monkeypatch.setattr(rows, "save_outcomes", save)
+    monkeypatch.setattr(items, "save_outcomes", save)
     taken.add(success(0))
     with pytest.raises(DataError):
         taken.flush()

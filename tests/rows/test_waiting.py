@@ -12,17 +12,20 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs import dispatch, engine, histogram, keeper, numbers, recovery, sending
-from jobs.models import Job, Part, Worker
+from jobs import actions, engine
+from jobs.live import frame as live_frame
+from jobs.live.status import BROKER_AWAY, Around, ordinal
+from jobs.maintenance import keeper
+from jobs.models import Job, Part, Worker, latency_histogram
 from jobs.models.part import BROKER
-from jobs.waiting import BROKER_AWAY, Around, ordinal
+from jobs.worker import broker, recovery
 from tests.base import csv_of, loaded, make_job
 from tests.rows.steps import die, feed, recorder_for, success
 
 
 def why(job: Job) -> str:
     job.refresh_from_db()
-    return re.sub(r"\b([24])\d s ago", r"\g<1>x s ago", str(numbers.stats(job)["why"]))
+    return re.sub(r"\b([24])\d s ago", r"\g<1>x s ago", str(live_frame.stats(job)["why"]))
 
 
 def silence(name: str, seconds: int) -> None:
@@ -131,15 +134,15 @@ def test_it_knows_from_the_keeper_how_the_broker_is(
 ) -> None:
     Part.saw(BROKER, ok=not reachable)
     loaded(alice)
-    monkeypatch.setattr(sending, "queued", lambda queue: 0)
-    monkeypatch.setattr(sending, "send", lambda *args: reachable)
+    monkeypatch.setattr(broker, "queued", lambda queue: 0)
+    monkeypatch.setattr(broker, "send", lambda *args: reachable)
     keeper.wake()
     assert Part.away(BROKER).exists() is not reachable
 
 
 def test_it_has_no_reason_where_a_job_is_paused(alice: User) -> None:
     job = loaded(alice)
-    dispatch.pause(job)
+    actions.pause(job)
     assert why(job) == ""
 
 
@@ -149,7 +152,7 @@ def test_the_list_says_it_too(alice: User, django_assert_max_num_queries: Any) -
         loaded(alice)
     with django_assert_max_num_queries(12):
         around = Around()
-        rows = [numbers.list_row(job, around) for job in numbers.listed(Job.objects.order_by("pk"))]
+        rows = [live_frame.list_row(job, around) for job in live_frame.listed(Job.objects.order_by("pk"))]
     assert [row["why"] for row in rows][:2] == ["Queued, 1st in line.", "Queued, 2nd in line."]
 
 
@@ -178,7 +181,7 @@ def test_it_names_no_pace_while_nothing_ends(alice: User, in_flight: dict[int, f
     job = running(alice, in_flight, pending, pace=20.0)
     job.shards.update(throttled=time.time() + 12)
     job.refresh_from_db()
-    frame = numbers.stats(job)
+    frame = live_frame.stats(job)
     assert (frame["eta"], frame["rate"]) == (None, 0.0)
 
 
@@ -193,7 +196,7 @@ def test_it_calls_nothing_slow_before_all_that_is_left_is(
 def test_it_calls_nothing_slow_that_takes_as_long_as_others(alice: User) -> None:
     Worker.saw("w")
     job = running(alice, {3: 20})
-    job.shards.update(histogram=histogram.add(histogram.empty(), [15.0] * 40).tobytes())
+    job.shards.update(histogram=latency_histogram.add(latency_histogram.empty(), [15.0] * 40).tobytes())
     assert why(job) == ""
 
 
@@ -218,11 +221,11 @@ def test_it_says_that_its_service_holds_it_back(alice: User, state: str, said: s
     job.shards.update(throttled=time.time() + 12)
     Job.objects.filter(pk=job.pk).update(state=state)
     job.refresh_from_db()
-    frame = numbers.stats(job)
+    frame = live_frame.stats(job)
     assert (frame["label"], round(frame["throttled"] or 0)) == (said, 12)
 
 
 def test_it_says_who_paused_it(alice: User) -> None:
     job = loaded(alice)
-    dispatch.pause(job, alice)
+    actions.pause(job, alice)
     assert job.reason == "Paused by alice."

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from jobs import dispatch, invariants, results, tasks
+from jobs import actions, tasks
+from jobs.export import results
+from jobs.maintenance import invariants
 from jobs.models import Item, JobState
 from tests.base import People, csv_of, lines, states, worked
 
@@ -20,7 +22,7 @@ class WorkTests(People):
     def test_it_runs_exactly_the_failed_items_again(self) -> None:
         job = worked(self.alice, csv_of(40, lambda at: "fail:ValueError" if at % 4 == 1 else "ok"))
         before = dict(Item.objects.filter(job=job).values_list("position", "attempts"))
-        assert dispatch.retry(job, self.alice) == 10
+        assert actions.retry(job, self.alice) == 10
         tasks.work()
         after = dict(Item.objects.filter(job=job).values_list("position", "attempts"))
         assert {p for p in after if after[p] > before[p]} == set(range(1, 40, 4))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import IO, Any, Final
 
-from jobs.sandbox.child import Channel, Tasks
+from jobs.ingest.sandbox.child import Channel, Tasks
 from tests.sandbox.tasks import TASKS as WAYS
 
 

@@ -9,7 +9,7 @@ import time
 from typing import IO, Any, Final
 
 from jobs.files import Partial, Unreadable
-from jobs.sandbox.child import Channel, Tasks
+from jobs.ingest.sandbox.child import Channel, Tasks
 
 HELD: Final[list[Any]] = []
 

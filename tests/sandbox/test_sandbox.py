@@ -17,7 +17,7 @@ from typing import IO, Any
 import pytest
 
 from jobs.files import Partial, Unreadable
-from jobs.sandbox import Budget, Failed, Sandbox, Slots
+from jobs.ingest.sandbox import Budget, Failed, Sandbox, Slots
 
 TASKS = "tests.sandbox.tasks"
 SMALL = Budget(cpu=1, wait=60, memory=50_000_000, disk=1_000_000, output=1_000_000)
@@ -258,7 +258,7 @@ class TestForkServer:
         own.call("echo", file, SMALL, "ann")
         first = own.server.pid or 0
         os.kill(first, signal.SIGSTOP)
-        monkeypatch.setattr("jobs.sandbox.session.STARTUP", 5.0)
+        monkeypatch.setattr("jobs.ingest.sandbox.session.STARTUP", 5.0)
         assert own.call("echo", file, SMALL, "ann") == "0123456789"
         assert own.server.pid != first
 
@@ -270,14 +270,14 @@ class TestForkServer:
         until(lambda: not alive(pid))
 
     def test_it_ends_when_nobody_wants_it(self) -> None:
-        program = "import socket\nfrom jobs.sandbox.server import Server\nours, theirs = socket.socketpair()\n"
+        program = "import socket\nfrom jobs.ingest.sandbox.server import Server\nours, theirs = socket.socketpair()\n"
         subprocess.run([sys.executable, "-c", program + "Server(theirs, {}, idle=0.0).serve()"], check=True)
 
     def test_it_ends_with_its_web_server(self, tmp_path: Path) -> None:
         script = tmp_path / "web.py"
         script.write_text(
             "import io, os, signal\n"
-            "from jobs.sandbox import Budget, Sandbox, Slots\n"
+            "from jobs.ingest.sandbox import Budget, Sandbox, Slots\n"
             "box = Sandbox('tests.sandbox.tasks', Slots(4, 2, 1, 30))\n"
             "with box.open('compute', io.BytesIO(b''), Budget(cpu=100), 'ann') as session:\n"
             "    print(box.server.pid, session.receive(), flush=True)\n"

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from jobs.sandbox import Slots
-from jobs.sandbox.slots import Full
+from jobs.ingest.sandbox import Slots
+from jobs.ingest.sandbox.slots import Full
 
 
 def test_it_gives_one_person_no_more_than_their_share() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from batchweb import embedded
+from batchweb import valkey as batchweb_valkey
 from batchweb.kernel import die_with_parent
 from tests.services import Missing
 
@@ -27,13 +27,13 @@ def valkey() -> Iterator[str]:
 def server(path: Path, within: float = 20.0) -> Iterator[subprocess.Popen[bytes]]:
     """A server on the socket `path`, with its data beside it. It ends with the block, and with the test process."""
     try:
-        command = embedded.command(path, path.parent / "valkey")
+        command = batchweb_valkey.command(path, path.parent / "valkey")
     except FileNotFoundError as error:
         raise Missing(str(error)) from error
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent)
     try:
         deadline = time.monotonic() + within
-        while not embedded.answers(path):
+        while not batchweb_valkey.answers(path):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise Missing(f"Valkey did not start: exit status {process.poll()}")
             time.sleep(0.02)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.contrib.messages import get_messages
 from django.test import Client
 
-from jobs import dispatch, tasks
+from jobs import actions, tasks
 from jobs.models import Item, Job
 from tests.base import loaded, worked
 from tests.rows.steps import failure, feed, recorder_for, success
@@ -31,16 +31,16 @@ def job_in(state: str, owner: User, text: str = ROWS, **fields: Any) -> Job:
         return worked(owner, "name,simulate\n" + "x,ok\n" * 8, **fields)
     if state == "finished":
         job = worked(owner, text, **fields)
-        dispatch.accept(job, owner, positions=[3])
+        actions.accept(job, owner, positions=[3])
         return fresh(job)
     job = loaded(owner, text, **fields)
     recorder = recorder_for(job)
     feed(recorder, success(0), failure(1, "Red"), failure(2, "Blue"), failure(3, "Red"))
     if state != "cancelling":
         recorder.close()
-    dispatch.accept(job, owner, positions=[3])
+    actions.accept(job, owner, positions=[3])
     if state.startswith("cancel"):
-        dispatch.cancel(job, owner)
+        actions.cancel(job, owner)
     else:
         Job.objects.filter(pk=job.pk).update(state=state)
     return fresh(job)

@@ -16,9 +16,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from batchweb.asgi import application
-from jobs import consumers, events, live, viewer
+from jobs import events
+from jobs.live import consumers, hub, viewer
+from jobs.live.subscriber import wakeups
 from jobs.models import Job
-from jobs.wakeups import wakeups
 from tests.base import People, csv_of, loaded
 
 HERE = b"http://localhost"
@@ -96,8 +97,8 @@ def hurried() -> Iterator[None]:
 
     with (
         patch("channels.db.close_old_connections"),  # it would close the one that holds the test's transaction
-        patch.object(live, "in_reader", here),
-        patch.object(live, "INTERVAL", 0.01),
+        patch.object(hub, "in_reader", here),
+        patch.object(hub, "INTERVAL", 0.01),
         patch.object(viewer, "QUIET", 0.1),
         patch.object(consumers, "LIST_INTERVAL", 0.01),
         patch.object(viewer, "HIDDEN", 0.5),

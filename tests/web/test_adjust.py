@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs import dispatch
+from jobs import actions
 from jobs.models import Activity, Job
 from tests.base import People, csv_of, loaded, worked
 from tests.commands.terminals import run
@@ -45,7 +45,7 @@ class PanelTests(People):
 
     def test_it_leaves_alone_what_somebody_else_changed_meanwhile(self) -> None:
         seen = self.whole(rate="5")
-        dispatch.adjust(Job.objects.get(pk=self.job.pk), self.sam, workers=3)
+        actions.adjust(Job.objects.get(pk=self.job.pk), self.sam, workers=3)
         self.send(**seen)
         assert (self.dial("workers"), self.dial("rate")) == (3, 5.0)
 

@@ -13,7 +13,7 @@ from django.contrib.auth.models import Permission, User
 from django.contrib.messages import get_messages
 from django.utils import timezone
 
-from jobs import archive
+from jobs.export import archive
 from jobs.models import Cause, Job, JobState
 from tests.base import People, csv_of, loaded, states, worked
 

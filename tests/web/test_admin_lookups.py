@@ -11,8 +11,8 @@ from django.contrib.auth.models import Group, User
 from django.contrib.sessions.models import Session
 from django.urls import reverse
 
-from batchweb import administration
-from batchweb.administration import Guarded
+from batchweb import admin_site
+from batchweb.admin_site import Guarded
 from jobs.models import Job
 from tests.base import People, worked
 
@@ -84,7 +84,7 @@ class AllowedTests(LookupCase):
             assert self.status(url, job__id__exact=self.job.pk) == 200
 
     def test_it_guards_whatever_is_registered_later(self) -> None:
-        site = administration.Site()
+        site = admin_site.Site()
         site.register(Session)
         site.register([LogEntry, Group], list_filter=())
         assert all(isinstance(place, Guarded) for place in [*site._registry.values(), *admin.site._registry.values()])
@@ -161,7 +161,7 @@ class SearchTests(LookupCase):
 
     def test_it_sorts_no_more_than_it_can(self) -> None:
         for most, warned in ((0, True), (10, False)):
-            with patch.object(administration, "SORTED", most):
+            with patch.object(admin_site, "SORTED", most):
                 assert ("to have it sorted otherwise" in self.said(o="5")) == warned
 
     def test_it_shows_no_hash_of_a_password(self) -> None:

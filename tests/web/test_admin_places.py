@@ -14,7 +14,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobs import finding
+from jobs.items import search
 from jobs.models import Job, JobState, Shard, Worker
 from tests.base import csv_of, loaded, states, worked
 from tests.web.test_admin import AdminCase, failing
@@ -71,7 +71,7 @@ class ItemTests(AdminCase):
             page = self.client.get(f"{ITEMS}?{query}")
             seen.append([item["row"] for item in page.context["items"]])
             query = page.context["next"] and f"job={job.code}&{page.context['next']}"
-        assert [len(rows) for rows in seen] == [finding.PAGE, finding.PAGE, 20]
+        assert [len(rows) for rows in seen] == [search.PAGE, search.PAGE, 20]
         assert [row for rows in seen for row in rows] == list(range(1, 121))
 
     def test_it_shows_all_of_an_item(self) -> None:

@@ -11,9 +11,10 @@ from django.db import IntegrityError
 from django.http import HttpResponse
 from django.utils import timezone
 
-from jobs import loading, parameters, retention
 from jobs.forms import filled_in
-from jobs.models import Item, Job, JobState, Upload
+from jobs.ingest import importer
+from jobs.maintenance import retention
+from jobs.models import Item, Job, JobState, Upload, parameters
 from jobs.processors import registry
 from tests.base import loaded, make_job
 from tests.web.test_new_job import QUERIES, FormCase, Typed
@@ -137,7 +138,7 @@ class ChangeTests(FilledInCase):
         assert answer["Location"] == job.get_absolute_url()
         job.refresh_from_db()
         assert (job.state, job.workers, job.mapping) == (JobState.LOADING, 4, {"query": "column 1"})
-        loading.load(job)
+        importer.load(job)
         job.refresh_from_db()
         assert (job.state, job.total, job.autostart) == (JobState.READY, 3, False)
         assert Item.objects.get(job=job, position=1).label == "best hotels"
@@ -153,7 +154,7 @@ class ChangeTests(FilledInCase):
         job = self.ready()
         self.change(job, then="start")
         job.refresh_from_db()
-        loading.load(job)
+        importer.load(job)
         job.refresh_from_db()
         assert job.state == JobState.QUEUED
 
@@ -197,7 +198,7 @@ class ChangeTests(FilledInCase):
 
     def test_it_says_that_the_file_is_gone(self) -> None:
         job = self.ready()
-        with patch("jobs.dispatch.change", side_effect=IntegrityError):
+        with patch("jobs.actions.change", side_effect=IntegrityError):
             answer = self.change(job)
         assert answer.status_code == 422
         assert "The file is not here any more." in answer.content.decode()

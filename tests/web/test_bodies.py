@@ -20,8 +20,8 @@ from django.test import Client, TransactionTestCase, override_settings
 from django.utils import timezone
 
 from batchweb.asgi import application, django
-from batchweb.bodies import ENVELOPE, OF_STRANGERS, SMALL, LimitBodies
-from jobs import keeper
+from batchweb.body_limits import ENVELOPE, OF_STRANGERS, SMALL, LimitBodies
+from jobs.maintenance import keeper
 from jobs.models import Incoming
 from tests.base import People
 
@@ -70,7 +70,9 @@ async def gone(line: ApplicationCommunicator) -> None:
 @override_settings(JOBS_MAX_UPLOAD_BYTES=LIMIT)
 class BodyTests(People):
     def run(self, result: Any = None) -> Any:
-        with patch("batchweb.bodies.close_old_connections"):  # it would close the one that holds the test's transaction
+        with patch(
+            "batchweb.body_limits.close_old_connections"
+        ):  # it would close the one that holds the test's transaction
             return super().run(result)
 
     async def sent(self, size: int, person: User | None, declared: int | None = None) -> Taken:
@@ -123,7 +125,7 @@ class RoomTests(People):
     """Room is kept for a file while it comes."""
 
     def run(self, result: Any = None) -> Any:
-        with patch("batchweb.bodies.close_old_connections"):
+        with patch("batchweb.body_limits.close_old_connections"):
             return super().run(result)
 
     async def begun(
@@ -182,14 +184,14 @@ class RoomTests(People):
             await gone(line)
 
     async def test_it_keeps_room_step_by_step_for_what_is_not_declared(self) -> None:
-        with override_settings(JOBS_MAX_STORED_MB=0), patch("batchweb.bodies.STEP", SMALL):
+        with override_settings(JOBS_MAX_STORED_MB=0), patch("batchweb.body_limits.STEP", SMALL):
             line, _ = await self.begun(None, 47)
         # The first piece beyond a small form asks for a step more, and so does the first beyond that.
         assert await self.kept() == [(SMALL + len(PIECE) + SMALL) + len(PIECE) + SMALL]
         await gone(line)
 
     async def test_it_stops_what_goes_on_beyond_the_room(self) -> None:
-        with override_settings(JOBS_MAX_STORED_MB=2), patch("batchweb.bodies.STEP", 0):
+        with override_settings(JOBS_MAX_STORED_MB=2), patch("batchweb.body_limits.STEP", 0):
             line, taken = await self.begun(None, 40)
         assert taken.size < 2_000_000 < taken.size + 2 * len(PIECE)
         assert taken.scope["batchweb.refused"].status == 413
@@ -237,7 +239,7 @@ class SlowTests(People):
     """Each look at the clock is one tick later; of a body that comes in pieces there is one look at each."""
 
     def run(self, result: Any = None) -> Any:
-        with patch("batchweb.bodies.close_old_connections"):
+        with patch("batchweb.body_limits.close_old_connections"):
             return super().run(result)
 
     async def sent(self, ticks: Iterable[float], pieces: int, person: User | None = None) -> Taken:
@@ -352,7 +354,7 @@ class AnswerTests(TransactionTestCase):
         for headers in ((), ((b"accept", b"application/json"),)):
             clock = itertools.count(0, 10)
             app = LimitBodies(django, lambda clock=clock: next(clock))  # type: ignore[misc]
-            with patch("batchweb.bodies.OF_STRANGERS", SMALL):
+            with patch("batchweb.body_limits.OF_STRANGERS", SMALL):
                 status, given, page = await self.answer(None, None, 10 * len(PIECE), *headers, app=app)
             assert (status, given[b"connection"]) == (408, b"close")
             assert json.loads(page)["detail"] == sentence if headers else sentence in page

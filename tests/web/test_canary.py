@@ -19,9 +19,11 @@ from django.test import SimpleTestCase, override_settings
 from django.urls import reverse
 
 from batchweb.redact import Formatter
-from jobs import live, numbers, results, tasks
-from jobs.collecting import EVERY_ROW
+from jobs import tasks
 from jobs.engine.redaction import Written
+from jobs.export import results
+from jobs.export.reader import EVERY_ROW
+from jobs.live import frame, hub
 from jobs.models import Attempt, Item, ItemState, Job
 from tests.base import People, loaded
 from tests.canary import CANARY, found_in
@@ -132,12 +134,12 @@ class Looks:
                 assert not found_in(self.client.get(url, follow=True).content.decode()), url
 
     def test_it_stands_in_no_frame(self: CanaryCase) -> None:  # type: ignore[misc]
-        head = live.read_head(self.job.code, None)
+        head = hub.read_head(self.job.code, None)
         assert head
         for since in range(self.job.seq):
-            text, binary = live.frames(head, since)
+            text, binary = hub.frames(head, since)
             assert not found_in(text + (binary or b"").decode("latin-1"))
-        assert not found_in(json.dumps(numbers.stats(self.job), default=str))
+        assert not found_in(json.dumps(frame.stats(self.job), default=str))
 
     def test_it_is_written_by_no_command(self: CanaryCase) -> None:  # type: ignore[misc]
         out = io.StringIO()

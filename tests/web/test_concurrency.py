@@ -232,7 +232,7 @@ def test_it_sends_a_download_without_a_connection_for_its_page(page: Client, ali
         yield b""
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jobs.streaming.streamed", parts)
+        patch.setattr("jobs.export.streaming.streamed", parts)
         answer = page.get(f"{job.get_absolute_url()}results.csv")
     assert threading.current_thread() is threading.main_thread()
     assert list(answer.streaming_content) == [b""]  # type: ignore[attr-defined]

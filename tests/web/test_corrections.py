@@ -14,7 +14,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from jobs import results, tasks
+from jobs import tasks
+from jobs.export import results
 from jobs.models import Activity, Item, Job, Run, Upload
 from jobs.models.job import VERBS
 from tests.base import People, csv_of, states, worked

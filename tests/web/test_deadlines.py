@@ -17,7 +17,7 @@ from django.test import Client, RequestFactory
 from batchweb import deadlines, middleware, refusals
 from batchweb.deadlines import Deadline, HangUps, TookTooLong
 from jobs.models import Job
-from jobs.sql import execute, postgres
+from jobs.store.dialect import execute, postgres
 from tests.base import csv_of, loaded, worked
 from tests.system import until
 
@@ -270,14 +270,14 @@ def test_it_says_that_the_database_is_away(page: Client, monkeypatch: pytest.Mon
     def away(*_: Any) -> None:
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr("jobs.views.lists.overview.of", away)
+    monkeypatch.setattr("jobs.views.job_list.overview.of", away)
     answer = page.get("/")
     assert answer.status_code == 503
     assert refusals.AWAY in answer.content.decode()
 
 
 def test_it_takes_a_defect_for_no_trouble_of_the_database(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.views.lists.overview.of", lambda *_: execute("SELECT nonsense"))
+    monkeypatch.setattr("jobs.views.job_list.overview.of", lambda *_: execute("SELECT nonsense"))
     assert page.get("/").status_code == 500
 
 

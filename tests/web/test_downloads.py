@@ -23,7 +23,8 @@ from openpyxl import load_workbook
 
 from batchweb import concurrency
 from batchweb.asgi import application
-from jobs import collecting, dispatch, results, streaming
+from jobs import actions
+from jobs.export import reader, results, streaming
 from jobs.models import Item, ItemState, Job
 from jobs.views import downloads
 from tests.base import csv_of, loaded, worked
@@ -95,7 +96,7 @@ class ResultTests(DownloadCase):
 
     def test_it_joins_its_pieces_without_a_seam(self) -> None:
         job = worked(self.alice, csv_of(25))
-        with patch.object(collecting, "CHUNK", 4):
+        with patch.object(reader, "CHUNK", 4):
             assert [row["row"] for row in self.rows(job)] == [str(at + 1) for at in range(25)]
 
     def test_it_holds_exactly_the_failed_rows(self) -> None:
@@ -234,7 +235,7 @@ class ChosenTests(DownloadCase):
 class FreshTests(DownloadCase):
     def test_it_says_that_the_job_changed_meanwhile(self) -> None:
         job = worked(self.alice, csv_of(3))
-        with patch.object(collecting, "_read", side_effect=collecting.Changed("The job was deleted meanwhile.")):
+        with patch.object(reader, "_read", side_effect=reader.Changed("The job was deleted meanwhile.")):
             for name in ("results.csv", "results.xlsx", "results.json", "failed.csv"):
                 answer = self.client.get(f"/jobs/{job.code}/{name}")
                 assert answer.status_code == 410
@@ -267,7 +268,7 @@ class FreshTests(DownloadCase):
     def test_it_has_another_tag_once_something_changed(self) -> None:
         job = loaded(self.alice, csv_of(4))
         tags = [self.get(job, "results.csv")["ETag"]]
-        for step in (part_done, lambda job: job.cancel(self.alice), lambda job: dispatch.retry(job, self.alice)):
+        for step in (part_done, lambda job: job.cancel(self.alice), lambda job: actions.retry(job, self.alice)):
             step(job)
             tags.append(self.get(job, "results.csv")["ETag"])
         assert len(set(tags)) == 4

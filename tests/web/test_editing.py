@@ -10,9 +10,10 @@ from unittest.mock import patch
 
 from django.test import Client
 
-from jobs import dispatch, results, tasks
-from jobs.forms import editing
-from jobs.forms.editing import fingerprint
+from jobs import actions, tasks
+from jobs.export import results
+from jobs.forms import item_edit
+from jobs.forms.item_edit import fingerprint
 from jobs.models import Activity, Correction, Item, Job, Run
 from jobs.models import item as item_module
 from jobs.models.job import VERBS
@@ -251,7 +252,7 @@ class TextTests(EditCase):
 
     def test_it_sends_a_row_that_is_too_large_by_file(self) -> None:
         job = self.job("ä" * 400)
-        with patch.object(editing, "LARGEST", 800), patch("jobs.views.editing.LARGEST", 800):
+        with patch.object(item_edit, "LARGEST", 800), patch("jobs.views.item_edit.LARGEST", 800):
             answer = self.client.get(self.url(job, 1), follow=True)
             self.assertContains(answer, "This row is too large to be edited on a page. Take the failed rows home")
             sent = {"seen": fingerprint(Item.objects.get(job=job).payload), "cell_0": "small"}
@@ -406,13 +407,13 @@ class TogetherTests(EditCase):
     def test_it_notices_who_came_between_looking_and_storing(self) -> None:
         tasks.work()
         self.sent = self.form(self.job, 2, self.second)
-        real = dispatch.correct
+        real = actions.correct
 
         def overtaken(job: Job, mended: Any, by: Any, **more: Any) -> int:
             Item.objects.filter(job=job, position=1).update(payload='["of a third","fail:Red"]')
             return real(job, mended, by, **more)
 
-        with patch.object(dispatch, "correct", overtaken):
+        with patch.object(actions, "correct", overtaken):
             answer = self.again(cell_0="of the second")
         self.assertContains(answer, OVERTAKEN, status_code=422)
         self.assertContains(answer, "<b>In the row now:</b> of a third", status_code=422)

@@ -54,9 +54,7 @@ class Crowd:
         await self.gates[name].wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    async def ask(
-        self, name: str, person: str = "", address: str = "", more: bool = False, gone: bool = False
-    ) -> None:
+    async def ask(self, name: str, person: str = "", address: str = "", more: bool = False, gone: bool = False) -> None:
         cookie = f"{settings.SESSION_COOKIE_NAME}={person}".encode()
         headers = ([(b"cookie", cookie)] if person else []) + ([(b"content-length", b"9")] if more else [])
         scope = {"type": "http", "name": name, "headers": headers, "client": (address, 1) if address else None}

@@ -10,8 +10,10 @@ from unittest.mock import patch
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from jobs import dispatch, events, live, store, tasks
+from jobs import actions, events, tasks
+from jobs.live import hub
 from jobs.models import Batch, Job, JobState, Shard
+from jobs.store import leases
 from tests.base import People, csv_of, loaded, worked
 
 ITEMS = 60
@@ -44,7 +46,7 @@ class Page:
 
 
 def snapshot(job: Job) -> dict[str, Any]:
-    head = live.read_head(job.code, None)
+    head = hub.read_head(job.code, None)
     assert head
     return head.frame
 
@@ -61,12 +63,12 @@ def change(job: Job, chance: random.Random) -> None:
     changed = {at: chance.choice((0, 2, 3, 5)) for at in chance.sample(range(ITEMS), chance.randint(1, 9))}
     for at, cell in changed.items():
         after[at] = cell
-    store.save_shard(shard.pk, after)
-    store.add_batch(job.pk, events.encode(changed), [{"row": at + 1} for at in changed])
+    leases.save_shard(shard.pk, after)
+    leases.add_batch(job.pk, events.encode(changed), [{"row": at + 1} for at in changed])
 
 
-def read(job: Job, before: live.Head | None = None) -> live.Head:
-    head = live.read_head(job.code, before)
+def read(job: Job, before: hub.Head | None = None) -> hub.Head:
+    head = hub.read_head(job.code, before)
     assert head
     return head
 
@@ -88,17 +90,17 @@ class FrameTests(People):
                     self.job.announce(delta=chance.choice((b"", None)))
                 if chance.random() < 0.5:  # otherwise the wake-up was lost
                     head = read(self.job, chance.choice((head, None)))
-                    page.take(self.job, *live.frames(head, min(since, head.seq)))
+                    page.take(self.job, *hub.frames(head, min(since, head.seq)))
                     since = chance.choice((head.seq, since, page.seq))  # a page that comes back says where it is
             head = read(self.job, head)
-            page.take(self.job, *live.frames(head, min(since, head.seq)))
+            page.take(self.job, *hub.frames(head, min(since, head.seq)))
             assert page.items == cells(self.job), seed
             assert page.frame["counts"] == snapshot(self.job)["counts"], seed
 
     def test_it_does_no_harm_to_repeat_a_frame(self) -> None:
         page, chance = Page(self.job), random.Random(1)
         change(self.job, chance)
-        frames = live.frames(read(self.job), page.seq)
+        frames = hub.frames(read(self.job), page.seq)
         for _ in range(3):
             page.take(self.job, *frames)
         assert (page.items, page.snapshots) == (cells(self.job), 1)
@@ -106,9 +108,9 @@ class FrameTests(People):
     def test_it_passes_over_a_frame_that_comes_late(self) -> None:
         page, chance = Page(self.job), random.Random(2)
         change(self.job, chance)
-        early = live.frames(read(self.job), page.seq)
+        early = hub.frames(read(self.job), page.seq)
         change(self.job, chance)
-        page.take(self.job, *live.frames(read(self.job), page.seq))
+        page.take(self.job, *hub.frames(read(self.job), page.seq))
         before = page.frame
         page.take(self.job, early[0], None)
         assert page.frame == before
@@ -116,7 +118,7 @@ class FrameTests(People):
     def test_it_says_which_items_the_newest_are(self) -> None:
         since = self.job.seq
         tasks.work()
-        rows = json.loads(live.frames(read(self.job), since)[0])["rows"]
+        rows = json.loads(hub.frames(read(self.job), since)[0])["rows"]
         assert rows
         assert all(row["label"] == f"item {row['row'] - 1}" and row["at"] for row in rows)
 
@@ -130,8 +132,8 @@ class FrameTests(People):
     def test_it_merges_the_changes_of_many_batches(self) -> None:
         since = self.job.seq
         for cell in (5, 3, 2):
-            store.add_batch(self.job.pk, events.encode({4: cell, 9: 2}), [])
-        _, binary = live.frames(read(self.job), since)
+            leases.add_batch(self.job.pk, events.encode({4: cell, 9: 2}), [])
+        _, binary = hub.frames(read(self.job), since)
         assert binary
         assert list(events.decode(binary[events.HEADER.size :])) == [(4, 2), (9, 2)]
 
@@ -145,8 +147,8 @@ class FrameTests(People):
         """Those in the frame after so many batches of rows, which are numbered as they finish."""
         since = read(self.job).seq
         for at in range(batches):
-            store.add_batch(self.job.pk, b"", [{"row": each * at + n} for n in reversed(range(each))])
-        return [row["row"] for row in json.loads(live.frames(read(self.job), since)[0])["rows"]]
+            leases.add_batch(self.job.pk, b"", [{"row": each * at + n} for n in reversed(range(each))])
+        return [row["row"] for row in json.loads(hub.frames(read(self.job), since)[0])["rows"]]
 
     def test_it_asks_for_the_snapshot_where_batches_are_gone(self) -> None:
         change(self.job, random.Random(3))
@@ -163,32 +165,32 @@ class FrameTests(People):
     def test_it_asks_for_the_snapshot_after_too_many_changes(self) -> None:
         since = self.job.seq
         change(self.job, random.Random(5))
-        with patch.object(live, "CHANGES", 0):
+        with patch.object(hub, "CHANGES", 0):
             assert self.resyncs(since)
 
     def test_it_asks_whoever_is_far_behind(self) -> None:
         since = self.job.seq
         for _ in range(12):
             change(self.job, random.Random(6))
-        with patch.object(live, "KEPT", 10):
+        with patch.object(hub, "KEPT", 10):
             assert self.resyncs(since)
 
     def resyncs(self, since: int) -> bool:
-        text, binary = live.frames(read(self.job), since)
+        text, binary = hub.frames(read(self.job), since)
         return bool(json.loads(text)["t"] == "resync" and binary is None)
 
     def test_it_encodes_once_for_all_with_the_same_number(self) -> None:
         head = read(self.job)
-        assert live.frames(head, 1) is live.frames(head, 1)
+        assert hub.frames(head, 1) is hub.frames(head, 1)
 
     def test_it_reaches_the_end_of_a_retry(self) -> None:
         job = worked(self.alice, csv_of(10, lambda at: "fail:Broken" if at < 4 else "ok"))
         page = Page(job)
-        dispatch.retry(job)
+        actions.retry(job)
         head = read(job)
-        page.take(job, *live.frames(head, page.seq))
+        page.take(job, *hub.frames(head, page.seq))
         assert (page.frame["state"], page.frame["counts"]["waiting"]) == (JobState.QUEUED, 4)
         assert page.items == cells(job)
 
     def test_it_has_nothing_for_a_job_that_is_gone(self) -> None:
-        assert live.read_head("nosuchjob", None) is None
+        assert hub.read_head("nosuchjob", None) is None

@@ -8,12 +8,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from jobs import histogram
 from jobs.engine import Policy
-from jobs.hints import FIELDS, about, hints, whole
-from jobs.limits import Limit
-from jobs.models import Shard
-from jobs.numbers import typical_seconds
+from jobs.forms.setting_hints import FIELDS, about, hints, whole
+from jobs.humanize import Limit
+from jobs.live.frame import typical_seconds
+from jobs.models import Shard, latency_histogram
 from tests.base import People, csv_of, worked
 
 URL = "/jobs/hints/"
@@ -145,7 +144,7 @@ class HintViewTests(People):
     def timed(self, owner: User, seconds: float) -> None:
         """A finished job of the person whose attempts took so long."""
         job = worked(owner, csv_of(3))
-        told = histogram.add(histogram.empty(), [seconds] * 3)
+        told = latency_histogram.add(latency_histogram.empty(), [seconds] * 3)
         Shard.objects.filter(job=job).update(histogram=told.tobytes())
 
     def test_it_answers_with_a_sentence_for_each_field(self) -> None:

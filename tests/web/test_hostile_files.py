@@ -14,9 +14,9 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from jobs import inspection
+from jobs.ingest import inspection
+from jobs.ingest.sandbox import Budget, Failed, Sandbox, Slots
 from jobs.models import Job, Upload
-from jobs.sandbox import Budget, Failed, Sandbox, Slots
 from tests.base import csv_of, worked
 from tests.files.corpus import parts, zipped
 from tests.web.test_new_job import FormCase, file

@@ -11,8 +11,8 @@ from unittest.mock import patch
 
 import pytest
 
-from jobs import live
-from jobs.live import Head, Hub, Reading
+from jobs.live import hub as live_hub
+from jobs.live.hub import Head, Hub, Reading
 
 
 class Database:
@@ -34,7 +34,7 @@ class Database:
 @pytest.fixture
 def database() -> Iterator[Database]:
     made = Database()
-    with patch.object(live, "in_reader", made):
+    with patch.object(live_hub, "in_reader", made):
         yield made
 
 
@@ -55,7 +55,9 @@ async def test_it_reads_once_for_all_who_ask_together(database: Database) -> Non
     assert (database.reads, {head.seq for head in heads if head}) == (1, {1})
 
 
-@pytest.mark.parametrize(("viewers", "interval"), [(1, live.INTERVAL), (live.MANY + 1, live.INTERVAL_OF_MANY)])
+@pytest.mark.parametrize(
+    ("viewers", "interval"), [(1, live_hub.INTERVAL), (live_hub.MANY + 1, live_hub.INTERVAL_OF_MANY)]
+)
 async def test_it_reads_now_and_then_for_many_less_often(database: Database, viewers: int, interval: float) -> None:
     hub, waits = Hub(), []
     for _ in range(viewers - 1):
@@ -64,8 +66,8 @@ async def test_it_reads_now_and_then_for_many_less_often(database: Database, vie
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    clock = patch("jobs.live.time.monotonic", lambda: 7.0)
-    with watched(hub, "a"), patch("jobs.live.asyncio.sleep", sleep), clock:
+    clock = patch("jobs.live.hub.time.monotonic", lambda: 7.0)
+    with watched(hub, "a"), patch("jobs.live.hub.asyncio.sleep", sleep), clock:
         for _ in range(4):
             head = await hub.head("a")
             assert head
@@ -114,7 +116,7 @@ async def test_it_reads_once_for_all_whom_a_wakeup_reached_and_wakes_them(databa
 
 async def test_it_reads_again_for_a_wakeup_that_came_meanwhile(database: Database) -> None:
     hub, database.slow = Hub(), asyncio.Event()
-    with watched(hub, "a") as woken, patch.object(live, "INTERVAL", 0.0):
+    with watched(hub, "a") as woken, patch.object(live_hub, "INTERVAL", 0.0):
         hub.hear("a", 1)
         await asyncio.sleep(0.01)
         database.seq = 2
@@ -149,7 +151,7 @@ async def test_it_wakes_those_who_must_know_that_nothing_can_be_read() -> None:
         raise RuntimeError("gone")
 
     hub = Hub()
-    with watched(hub, "a") as woken, patch.object(live, "in_reader", broken):
+    with watched(hub, "a") as woken, patch.object(live_hub, "in_reader", broken):
         hub.hear("a", 1)
         await asyncio.wait_for(woken.wait(), 5)
         with pytest.raises(RuntimeError):
@@ -159,13 +161,13 @@ async def test_it_wakes_those_who_must_know_that_nothing_can_be_read() -> None:
 async def test_it_lets_others_in_between_the_viewers_of_one_job(database: Database) -> None:
     hub = Hub()
     told: list[str] = []
-    for _ in range(3 * live.SLICE):
+    for _ in range(3 * live_hub.SLICE):
         hub.join("a", partial(told.append, "a"))
     waking = asyncio.create_task(hub._wake("a"))
     await asyncio.sleep(0)
     told.append("other")
     await waking
-    assert told.index("other") == live.SLICE
+    assert told.index("other") == live_hub.SLICE
 
 
 async def test_it_reads_the_less_often_the_longer_telling_takes(database: Database) -> None:
@@ -173,7 +175,7 @@ async def test_it_reads_the_less_often_the_longer_telling_takes(database: Databa
     with watched(hub, "a"):
         before = hub.interval("a")
         hub._took["a"] = 1.0
-        assert (before, hub.interval("a")) == (live.INTERVAL, 1.0 / live.SHARE)
+        assert (before, hub.interval("a")) == (live_hub.INTERVAL, 1.0 / live_hub.SHARE)
 
 
 async def test_it_says_that_a_job_is_gone(database: Database) -> None:

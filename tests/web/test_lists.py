@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobs import overview, series
+from jobs.live import job_list, throughput
 from jobs.models import Job, JobState, Series, Shard, Worker
 from jobs.models.series import quarter_of
 from tests.base import People, csv_of, loaded, make_job, worked
@@ -62,12 +62,12 @@ class StripTests(ListCase):
     def test_it_adds_up_what_finished_today(self) -> None:
         for _ in range(2):
             worked(self.alice, csv_of(6))
-        series.sample()
+        throughput.sample()
         assert self.strip()["today"] == 12
 
     def test_it_leaves_out_what_finished_yesterday(self) -> None:
         job = worked(self.alice, csv_of(6))
-        series.sample()
+        throughput.sample()
         yesterday = timezone.localtime() - timedelta(days=1)
         Series.objects.filter(job=job).update(quarters=json.dumps([[quarter_of(yesterday), 6]]))
         assert self.strip()["today"] == 0
@@ -75,7 +75,7 @@ class StripTests(ListCase):
     def test_it_is_of_ones_own_jobs(self) -> None:
         worked(self.bob, csv_of(6, failing))
         worked(self.alice)
-        series.sample()
+        throughput.sample()
         assert (self.strip()["failed"], self.strip()["today"]) == (0, 5)
         self.client.force_login(self.sam)
         assert (self.strip()["failed"], self.strip()["today"]) == (3, 11)
@@ -102,7 +102,7 @@ class ChoiceTests(ListCase):
     def test_it_sorts_a_job_of_many_shards_once(self) -> None:
         with self.settings(JOBS_SHARD_SIZE=10):
             worked(self.alice, csv_of(40, failing), name="many.csv")
-        for sort in overview.SORTS:
+        for sort in job_list.SORTS:
             assert len(self.names(sort=sort)) == 4, sort
 
     def test_it_sorts_within_a_tab(self) -> None:
@@ -137,7 +137,7 @@ class ChoiceTests(ListCase):
 
     def test_it_draws_a_small_curve_of_the_rate(self) -> None:
         assert "V20H0Z" not in self.client.get("/").content.decode()
-        series.sample()
+        throughput.sample()
         body = self.client.get("/").content.decode()
         assert body.count("V20H0Z") == 2
 
@@ -165,7 +165,7 @@ class SnapshotTests(ListCase):
 
     def test_it_has_the_small_curve_and_the_time_it_took(self) -> None:
         worked(self.alice)
-        series.sample()
+        throughput.sample()
         (row,) = self.rows()["rows"]
         assert row["spark"].startswith("M0 ")
         assert row["elapsed"] >= 0

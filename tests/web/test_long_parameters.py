@@ -11,7 +11,7 @@ from unittest.mock import patch
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 
-from jobs import dispatch, tasks
+from jobs import actions, tasks
 from jobs.models import Job
 from jobs.models.job import Refused
 from jobs.processors import Input, Parameter, Processor, registry
@@ -66,7 +66,7 @@ class LongTests(People):
             answer = self.client.post(f"/jobs/{job.code}/retry/", {f"param_{name}": LONG[name]})
             self.assertContains(answer, sentence, status_code=422)
             with self.assertRaisesMessage(Refused, sentence):
-                dispatch.retry(Job.objects.get(), self.alice, parameters={name: LONG[name]})
+                actions.retry(Job.objects.get(), self.alice, parameters={name: LONG[name]})
 
     def test_it_says_so_on_the_command_line(self) -> None:
         job = self.ended()

@@ -12,10 +12,12 @@ from django.test import Client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs import dispatch, events, live, store
+from jobs import actions, events
+from jobs.live import hub
 from jobs.models import ItemState, Job, JobState, Shard
 from jobs.models.states import CELL_FALLBACK, CELL_RETRYING
-from jobs.views import map
+from jobs.store import leases
+from jobs.views import item_map
 from tests.base import People, csv_of, loaded, states, worked
 from tests.web.test_frames import change, read
 
@@ -37,27 +39,27 @@ class CellsTests(People):
     def test_it_joins_the_shards(self) -> None:
         job = loaded(self.alice, csv_of(6))
         (shard,) = Shard.objects.filter(job=job)
-        store.save_shard(shard.pk, bytes([2, 2, 3]), stop=3)
+        leases.save_shard(shard.pk, bytes([2, 2, 3]), stop=3)
         later = bytes([4, 0, 5])
-        Shard.objects.create(job=job, number=1, start=3, stop=6, cells=later, **store.counts(later))
+        Shard.objects.create(job=job, number=1, start=3, stop=6, cells=later, **leases.counts(later))
         assert list(self.get(job).content) == [2, 2, 3, 4, 0, 5]
 
     def test_it_shows_a_failure_with_a_fallback_as_failed(self) -> None:
         job = loaded(self.alice, csv_of(3))
         (shard,) = Shard.objects.filter(job=job)
-        store.save_shard(shard.pk, bytes([CELL_FALLBACK, ItemState.SUCCEEDED, CELL_RETRYING]))
+        leases.save_shard(shard.pk, bytes([CELL_FALLBACK, ItemState.SUCCEEDED, CELL_RETRYING]))
         assert list(self.get(job).content) == [3, 2, 5]
 
     def test_it_leaves_to_the_frames_what_an_ended_job_did_not_attempt(self) -> None:
         job = loaded(self.alice, csv_of(4))
-        dispatch.cancel(job)
+        actions.cancel(job)
         assert list(self.get(job).content) == [0, 0, 0, 0]
         frame = read(job).frame
         assert (frame["state"], frame["counts"]["not_attempted"]) == (JobState.CANCELLED, 4)
 
     def test_it_says_which_number_they_belong_to(self) -> None:
         job = loaded(self.alice, csv_of(4))
-        store.add_batch(job.pk, b"", [])
+        leases.add_batch(job.pk, b"", [])
         job.refresh_from_db()
         assert self.get(job)["X-Seq"] == str(job.seq)
 
@@ -78,10 +80,10 @@ class CellsTests(People):
     def test_it_is_not_sent_again_while_nothing_has_changed(self) -> None:
         job = loaded(self.alice, csv_of(5))
         tag = self.get(job)["ETag"]
-        with patch.object(map, "whole") as whole:
+        with patch.object(item_map, "whole") as whole:
             answer = self.get(job, **{"If-None-Match": tag})
         assert (answer.status_code, answer.content, whole.called) == (304, b"", False)
-        store.add_batch(job.pk, b"", [])
+        leases.add_batch(job.pk, b"", [])
         assert self.get(job, **{"If-None-Match": tag}).status_code == 200
 
     def test_it_is_kept_by_nobody_else(self) -> None:
@@ -121,8 +123,8 @@ class CellsTests(People):
                 change(job, chance)
                 since = chance.choice((page.seq, max(0, page.seq - chance.randint(0, 3))))
                 if chance.random() < 0.6:
-                    page.take(*live.frames(read(job), since), job=job, fetch=self.get)
-            page.take(*live.frames(read(job), page.seq), job=job, fetch=self.get)
+                    page.take(*hub.frames(read(job), since), job=job, fetch=self.get)
+            page.take(*hub.frames(read(job), page.seq), job=job, fetch=self.get)
             assert bytes(page.cells) == self.get(job).content, seed
 
 

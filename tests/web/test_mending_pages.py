@@ -8,7 +8,7 @@ from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 
-from jobs import dispatch
+from jobs import actions
 from jobs.models import Activity, Cause, Job, Run
 from jobs.models.job import VERBS
 from tests.base import People, csv_of, states, undone, worked
@@ -118,7 +118,7 @@ class RetryTests(PagesCase):
 
     def test_it_refuses_what_is_tried_before_the_start(self) -> None:
         job = self.jobs["ready"]
-        dispatch.trial(job, self.alice, count=2)
+        actions.trial(job, self.alice, count=2)
         self.refused(job, "all", "Rows are being tried. Failed items can be tried again after that.")
 
     def refused(self, job: Job, scope: str, sentence: str) -> None:
@@ -210,7 +210,7 @@ class QuestionTests(PagesCase):
 
     def test_it_says_beforehand_what_the_order_would_say(self) -> None:
         tried = self.jobs["ready"]
-        dispatch.trial(tried, self.alice, count=2)
+        actions.trial(tried, self.alice, count=2)
         for scope in ("all", "cause", "rows", "both"):
             answer = self.client.get(self.url("retry", tried), meant(scope, tried))
             self.assertContains(answer, said(self.order("retry", tried, meant(scope, tried))))

@@ -15,11 +15,11 @@ from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.utils import timezone
 
-from jobs import parameters, samples
 from jobs.engine import Policy
 from jobs.forms import JobForm, defaults, guess
-from jobs.models import Job, JobState, Upload
-from jobs.preview import HEAD
+from jobs.ingest import samples
+from jobs.ingest.preview import HEAD
+from jobs.models import Job, JobState, Upload, parameters
 from jobs.processors import Input, Parameter, ParameterError, Processor, all_processors, get, registry
 from tests.base import People
 from tests.files.corpus import workbook
@@ -410,7 +410,7 @@ class OnceTests(FormCase):
     def test_it_remembers_so_many_forms(self) -> None:
         first = self.form()
         self.made(**first)
-        with patch("jobs.views.new.FORMS", 2):
+        with patch("jobs.views.job_new.FORMS", 2):
             for _ in range(2):
                 self.made(**self.form())
         assert len(self.client.session["forms"]) == 2

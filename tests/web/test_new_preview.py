@@ -10,8 +10,8 @@ from django.core.files.base import ContentFile
 from django.http import HttpResponse
 
 from jobs.files import sniff
+from jobs.ingest.preview import COUNTED, HEAD, Preview, of_file, of_head
 from jobs.models import Upload
-from jobs.preview import COUNTED, HEAD, Preview, of_file, of_head
 from tests.base import People, csv_of, make_job
 from tests.files.corpus import workbook
 from tests.web.test_new_job import FormCase, file

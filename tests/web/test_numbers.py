@@ -17,7 +17,9 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobs import dispatch, numbers, tasks
+from jobs import actions as jobs_actions
+from jobs import tasks
+from jobs.live import frame as live_frame
 from jobs.models import Job, JobState, Shard, Worker
 from tests.base import People, csv_of, loaded, make_job, worked
 
@@ -31,7 +33,7 @@ def mixed(at: int) -> str:
 
 class EquationTests(People):
     def parts(self, job: Job) -> dict[str, int]:
-        frame = numbers.stats(job)
+        frame = live_frame.stats(job)
         assert frame["total"] == sum(frame["counts"][name] for name in PARTS)
         return {name: frame["counts"][name] for name in PARTS if frame["counts"][name]}
 
@@ -66,7 +68,7 @@ class EquationTests(People):
 
     def test_it_counts_retrying_ones_among_the_waiting(self) -> None:
         job = self.put(loaded(self.alice, csv_of(6)), JobState.RUNNING, retrying=4, running=3, token="t")
-        counts = numbers.stats(job)["counts"]
+        counts = live_frame.stats(job)["counts"]
         assert (counts["waiting"], counts["retrying"]) == (3, 3)
 
     def test_it_calls_the_rest_of_an_ended_job_not_attempted(self) -> None:
@@ -79,7 +81,7 @@ class EquationTests(People):
 
 class FrameTests(People):
     def test_it_has_the_shape_that_pages_expect(self) -> None:
-        frame = numbers.stats(worked(self.alice, csv_of(6, mixed)))
+        frame = live_frame.stats(worked(self.alice, csv_of(6, mixed)))
         assert list(frame) == [
             "t", "job", "from", "seq", "state", "label", "reason", "trial", "running", "longest", "throttled", "run",
             "readings", "counts", "total",
@@ -91,8 +93,8 @@ class FrameTests(People):
 
     def test_it_tells_which_run_and_which_reading_it_is_of(self) -> None:
         job, seen = loaded(self.alice, start=False), []
-        first = partial(dispatch.trial, job, count=1)
-        for step in (first, first, partial(dispatch.change, job)):
+        first = partial(jobs_actions.trial, job, count=1)
+        for step in (first, first, partial(jobs_actions.change, job)):
             seen.append(self.told(job))
             step()
             tasks.work()
@@ -101,16 +103,16 @@ class FrameTests(People):
 
     def told(self, job: Job) -> tuple[str, int, int]:
         job.refresh_from_db()
-        frame = numbers.stats(job)
+        frame = live_frame.stats(job)
         return frame["state"], frame["run"], frame["readings"]
 
     def test_it_lists_causes_most_frequent_first(self) -> None:
-        causes = numbers.stats(worked(self.alice, csv_of(6, mixed)))["causes"]
+        causes = live_frame.stats(worked(self.alice, csv_of(6, mixed)))["causes"]
         assert [(cause["kind"], cause["count"]) for cause in causes] == [("Broken", 2), ("Other", 1)]
 
     def test_it_names_the_newest_attempts(self) -> None:
-        rows = numbers.stats(worked(self.alice, csv_of(40)))["rows"]
-        assert len(rows) == numbers.NEWEST
+        rows = live_frame.stats(worked(self.alice, csv_of(40)))["rows"]
+        assert len(rows) == live_frame.NEWEST
         assert set(rows[0]) >= {"row", "state", "result", "error", "attempts", "seconds"}
 
     def test_it_asks_few_questions_whatever_the_size(self) -> None:
@@ -118,7 +120,7 @@ class FrameTests(People):
         for rows in (3, 60):
             job = loaded(self.alice, csv_of(rows))
             with CaptureQueriesContext(connection) as queries:
-                numbers.stats(job)
+                live_frame.stats(job)
             asked.append(len(queries))
         assert asked[0] == asked[1] <= 8
 
@@ -139,14 +141,14 @@ class FrameTests(People):
 
         sys.setprofile(count)
         try:
-            numbers.stats(job)
+            live_frame.stats(job)
         finally:
             sys.setprofile(None)
         assert steps.total() < 60_000
-        assert numbers.stats(job)["total"] == 1000
+        assert live_frame.stats(job)["total"] == 1000
 
     def test_it_tells_how_long_items_take(self) -> None:
-        frame = numbers.stats(worked(self.alice, csv_of(20)))
+        frame = live_frame.stats(worked(self.alice, csv_of(20)))
         assert 0 < frame["p50"] <= frame["p95"] < 5
 
     def test_it_says_what_runs_and_which_one_longest(self) -> None:
@@ -155,22 +157,22 @@ class FrameTests(People):
         shard = {"token": "t", "running": 3, "throttled": time.time() + 12}
         Shard.objects.filter(job=job).update(in_flight=json.dumps([[3, began + 9], [7, began], [30, began]]), **shard)
 
-        frame = numbers.stats(job)
+        frame = live_frame.stats(job)
 
         assert frame["running"] == [3, 4, 23]
         assert frame["longest"] == (8, pytest.approx(60, abs=1))
         assert frame["throttled"] == pytest.approx(12, abs=1)
 
     def test_it_says_nothing_of_what_does_not_run(self) -> None:
-        frame = numbers.stats(loaded(self.alice))
+        frame = live_frame.stats(loaded(self.alice))
         assert (frame["running"], frame["longest"], frame["throttled"]) == ([], None, None)
 
 
 class FactTests(People):
     def test_it_tells_what_was_done_and_by_whom(self) -> None:
         job = loaded(self.alice)
-        dispatch.adjust(job, self.sam, workers=20)
-        newest, oldest = (numbers.stats(job)["activity"][at] for at in (0, -1))
+        jobs_actions.adjust(job, self.sam, workers=20)
+        newest, oldest = (live_frame.stats(job)["activity"][at] for at in (0, -1))
         assert (newest["text"], newest["by"]) == ("Changed items at a time from 10 to 20", "sam")
         assert (oldest["text"], oldest["by"]) == ("Created from rows.csv", "alice")
         assert newest["id"] > oldest["id"]
@@ -178,23 +180,23 @@ class FactTests(People):
     def test_it_tells_the_newest_of_many(self) -> None:
         job = loaded(self.alice)
         for workers in range(1, 9):
-            dispatch.adjust(job, workers=workers)
-        told = [(one["text"], one["by"]) for one in numbers.stats(job)["activity"]]
+            jobs_actions.adjust(job, workers=workers)
+        told = [(one["text"], one["by"]) for one in live_frame.stats(job)["activity"]]
         assert (len(told), told[0]) == (5, ("Changed items at a time from 7 to 8", ""))
 
     def test_it_tells_how_the_job_runs(self) -> None:
-        frame = numbers.stats(loaded(self.alice, workers=7, rate=2.5, limit_count=3))
+        frame = live_frame.stats(loaded(self.alice, workers=7, rate=2.5, limit_count=3))
         assert (frame["settings"]["workers"], frame["settings"]["rate"]) == (7, 2.5)
         assert (frame["file"], frame["processor"], frame["limit"]) == ("rows.csv", "Simulate work", "3 items fail")
 
     def test_it_names_a_processor_that_is_gone(self) -> None:
         job = loaded(self.alice)
         job.processor = "no-such"
-        assert numbers.stats(job)["processor"] == "no-such"
+        assert live_frame.stats(job)["processor"] == "no-such"
 
     def test_it_tells_when_it_ended(self) -> None:
-        assert numbers.stats(worked(self.alice))["ended"]
-        assert numbers.stats(loaded(self.alice))["ended"] is None
+        assert live_frame.stats(worked(self.alice))["ended"]
+        assert live_frame.stats(loaded(self.alice))["ended"] is None
 
 
 class PaceTests(People):
@@ -206,20 +208,20 @@ class PaceTests(People):
         return job
 
     def test_it_tells_rate_and_time_left(self) -> None:
-        frame = numbers.stats(self.running(token="t", rate=4.0, running=2))
+        frame = live_frame.stats(self.running(token="t", rate=4.0, running=2))
         assert (frame["rate"], frame["eta"]) == (4.0, 2.5)
 
     def test_it_knows_no_time_left_without_a_rate(self) -> None:
-        frame = numbers.stats(self.running(token="t", running=2))
+        frame = live_frame.stats(self.running(token="t", running=2))
         assert (frame["rate"], frame["eta"]) == (None, None)
 
     def test_it_knows_no_time_left_while_its_worker_is_silent(self) -> None:
         silent = Worker.objects.create(name="silent", seen=timezone.now() - timedelta(minutes=1))
-        frame = numbers.stats(self.running(token="t", rate=4.0, running=2, worker=silent))
+        frame = live_frame.stats(self.running(token="t", rate=4.0, running=2, worker=silent))
         assert (frame["rate"], frame["eta"]) == (None, None)
 
     def test_it_knows_no_time_left_while_nobody_can_work(self) -> None:
-        frame = numbers.stats(self.running(token="t", rate=4.0))
+        frame = live_frame.stats(self.running(token="t", rate=4.0))
         assert (frame["rate"], frame["eta"], frame["why"]) == (None, None, "No worker is running. The job waits.")
 
     def test_it_counts_only_workers_that_are_heard_of(self) -> None:
@@ -227,16 +229,16 @@ class PaceTests(People):
             job = self.running(token="t", rate=4.0, running=1, worker=Worker.objects.create(name="well"))
         silent = Worker.objects.create(name="silent", seen=timezone.now() - timedelta(minutes=1))
         job.shards.filter(number=0).update(worker=silent)
-        frame = numbers.stats(job)
+        frame = live_frame.stats(job)
         assert (frame["rate"], frame["eta"]) == (4.0, 2.5)
 
     def test_it_forgets_the_rate_of_a_worker_that_let_go(self) -> None:
-        assert numbers.stats(self.running(rate=4.0))["rate"] is None
+        assert live_frame.stats(self.running(rate=4.0))["rate"] is None
 
 
 class WhyTests(People):
     def why(self, job: Job) -> str:
-        return str(numbers.stats(job)["why"])
+        return str(live_frame.stats(job)["why"])
 
     def worker(self) -> None:
         Worker.objects.create(name="w")
@@ -276,13 +278,13 @@ class WhyTests(People):
 
 class ActionTests(People):
     def actions(self, job: Job) -> list[str]:
-        return list(numbers.stats(job)["actions"])
+        return list(live_frame.stats(job)["actions"])
 
     def test_it_offers_what_makes_sense(self) -> None:
         waiting, ready = loaded(self.alice), loaded(self.alice, start=False)
         paused, cancelled = loaded(self.alice), loaded(self.alice)
-        dispatch.pause(paused)
-        dispatch.cancel(cancelled)
+        jobs_actions.pause(paused)
+        jobs_actions.cancel(cancelled)
         assert self.actions(make_job(self.alice)) == ["cancel"]
         assert self.actions(ready) == ["start", "try", "change", "cancel", "adjust"]
         assert self.actions(waiting) == ["pause", "cancel", "adjust"]
@@ -310,7 +312,7 @@ class ActionTests(People):
     def test_it_offers_to_undo_a_cancel_while_it_stops_and_no_retry(self) -> None:
         job = loaded(self.alice)
         Shard.objects.filter(job=job).update(running=1, token="t")
-        dispatch.cancel(job)
+        jobs_actions.cancel(job)
         assert self.actions(job) == ["resume", "again"]
 
     def test_it_offers_results_once_something_was_tried(self) -> None:
@@ -324,7 +326,7 @@ class ActionTests(People):
 
 class LabelTests(People):
     def label(self, job: Job) -> str:
-        return str(numbers.stats(job)["label"])
+        return str(live_frame.stats(job)["label"])
 
     def test_it_tells_how_a_job_ended(self) -> None:
         assert self.label(worked(self.alice)) == "Finished"
@@ -334,14 +336,14 @@ class LabelTests(People):
     def test_it_says_while_a_job_still_stops(self) -> None:
         job = loaded(self.alice)
         Shard.objects.filter(job=job).update(running=1, token="t")
-        dispatch.pause(job)
+        jobs_actions.pause(job)
         assert self.label(job) == "Pausing"
-        dispatch.cancel(job)
+        jobs_actions.cancel(job)
         assert self.label(job) == "Cancelling"
 
 
 class WordsTests(People):
     def test_it_counts_in_words(self) -> None:
-        assert [numbers.queued_again(n) for n in (1, 2, 1234)] == [
+        assert [live_frame.queued_again(n) for n in (1, 2, 1234)] == [
             "1 item queued again.", "2 items queued again.", "1,234 items queued again."
         ]  # fmt: skip

@@ -13,7 +13,7 @@ from django.template.loader import render_to_string
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from jobs import finding
+from jobs.items import search
 from jobs.models import Item, Job, JobState
 from jobs.views import items
 from tests.base import People, csv_of, loaded, make_job, worked
@@ -248,7 +248,7 @@ class ItemsTests(PageCase):
         assert "There is no row 4,711. This job has 120." in self.client.get(self.path, {"q": "#4711"}).content.decode()
 
     def test_it_says_what_can_be_sorted(self) -> None:
-        with patch.object(finding, "SORTABLE", 30), patch.object(items, "SORTABLE", 30):
+        with patch.object(search, "SORTABLE", 30), patch.object(items, "SORTABLE", 30):
             body = self.client.get(self.path, {"sort": "-seconds"}).content.decode()
             few = self.client.get(self.path, {"q": "#100"}).content.decode()
         assert "needs a filter that leaves at most 30 rows" in body

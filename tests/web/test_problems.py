@@ -7,7 +7,8 @@ from unittest.mock import patch
 
 from django.core.files.base import ContentFile
 
-from jobs import files, inspection, problems
+from jobs import files
+from jobs.ingest import inspection, report_csv
 from jobs.models import Job, JobState, Upload
 from tests.base import loaded, make_job
 from tests.web.test_downloads import DownloadCase
@@ -35,7 +36,7 @@ class ProblemTests(DownloadCase):
 
     def test_it_joins_its_pieces_without_a_seam(self) -> None:
         job = self.ready("query\n" + "a,b\n" * 30)
-        with patch.object(problems, "CHUNK", 4):
+        with patch.object(report_csv, "CHUNK", 4):
             assert [row for row, _ in self.problems(job)] == [str(at + 1) for at in range(30)]
 
     def test_it_has_a_child_read_the_file(self) -> None:
@@ -45,7 +46,7 @@ class ProblemTests(DownloadCase):
 
     def test_it_ends_the_child_when_nobody_reads_on(self) -> None:
         job = self.ready("query\n" + "a,b\n" * 100_000)
-        told = problems.chunks(job, self.alice.pk)
+        told = report_csv.chunks(job, self.alice.pk)
         assert next(told).startswith("row,")
         assert next(told).startswith("1,")
         assert inspection.DOWNLOADS.taken.total() == 1
@@ -62,8 +63,8 @@ class ProblemTests(DownloadCase):
 
     def test_it_stops_for_a_moment_also_where_nothing_is_wrong(self) -> None:
         job = self.ready("query\n" + "a\n" * 10)
-        with patch.object(problems, "CHUNK", 4):
-            assert list(problems.chunks(job, self.alice.pk)) == ["row,kind,reason\r\n", "", "", ""]
+        with patch.object(report_csv, "CHUNK", 4):
+            assert list(report_csv.chunks(job, self.alice.pk)) == ["row,kind,reason\r\n", "", "", ""]
 
     def test_it_keeps_what_it_found_before_the_file_broke(self) -> None:
         job = self.ready("query,id\na\n")
@@ -82,7 +83,7 @@ class ProblemTests(DownloadCase):
         assert self.text(self.ready("query\nhotels\n"), "problems.csv") == "row,kind,reason\r\n"
 
     def test_it_guards_cells_against_formulas(self) -> None:
-        with patch.object(problems, "problems", lambda *_: iter([[["1", "refused", "=1+1"]]])):
+        with patch.object(report_csv, "problems", lambda *_: iter([[["1", "refused", "=1+1"]]])):
             assert self.rows(self.ready(), "problems.csv")[0]["reason"] == "'=1+1"
 
     def test_it_ends_with_why_the_file_cannot_be_read(self) -> None:

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from jobs import dispatch, tasks
+from jobs import actions, tasks
 from jobs.models import Cause, Job, Upload
 from tests.base import People, csv_of, loaded, worked
 from tests.web.mended import STATES, job_in, operator
@@ -26,9 +26,9 @@ def mended_once(owner: User, rows: int) -> Job:
     """A job with failures of two causes, of which one row was edited and another accepted."""
     job = worked(owner, csv_of(rows, failing))
     upload = Upload.keep(ContentFile(b"row,name\n2,renamed\n"), "failed.csv", owner)
-    dispatch.correct_from(job, upload, owner)
+    actions.correct_from(job, upload, owner)
     tasks.work()
-    dispatch.accept(job, owner, positions=[2])
+    actions.accept(job, owner, positions=[2])
     job.refresh_from_db()
     return job
 
@@ -36,7 +36,7 @@ def mended_once(owner: User, rows: int) -> Job:
 def cut_short(owner: User, rows: int) -> Job:
     """A job that was cancelled with everything still to do."""
     job = loaded(owner, csv_of(rows, failing))
-    dispatch.cancel(job, owner)
+    actions.cancel(job, owner)
     return job
 
 

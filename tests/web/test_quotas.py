@@ -21,12 +21,15 @@ from django.db import connection
 from django.test import override_settings
 from django.utils import timezone
 
-from jobs import dispatch, invariants, loading, processors, requeue, retention, tasks
+from jobs import actions, processors, tasks
 from jobs.admin.people import PeopleAdmin
+from jobs.ingest import importer
+from jobs.maintenance import invariants, retention
 from jobs.models import Activity, Item, Job, JobState, Quota, Run, Upload
 from jobs.models.job import Refused
-from jobs.quotas import LINE, ROW, RUN, OverQuota
-from jobs.requeue import Failures, Mended
+from jobs.models.quota_limits import LINE, ROW, RUN, OverQuota
+from jobs.store import requeue
+from jobs.store.requeue import Failures, Mended
 from tests.base import People, csv_of, loaded, make_job, worked
 from tests.rows.steps import recorder_for
 
@@ -110,12 +113,12 @@ class RowsTests(People):
         tasks.work()
         done = self.recounted(job)
         assert done > read
-        dispatch.retry(job, self.alice)
+        actions.retry(job, self.alice)
         tasks.work()
         assert self.recounted(job) > done
         before = job.stored
         payload = '["' + "x" * 999 + '","ok"]'
-        dispatch.correct(job, [Mended(1, payload, "", "")], self.alice)
+        actions.correct(job, [Mended(1, payload, "", "")], self.alice)
         assert self.recounted(job) == before + len(payload)
         tasks.work()
         history = self.recounted(job)
@@ -124,7 +127,7 @@ class RowsTests(People):
 
     def test_it_counts_what_was_stored_before_rows_were_counted(self) -> None:
         job = worked(self.alice, csv_of(20, lambda at: "fail:E" if at % 2 else "ok"))
-        dispatch.correct(job, [Mended(1, '["ä","ok"]', "", "")], self.alice)
+        actions.correct(job, [Mended(1, '["ä","ok"]', "", "")], self.alice)
         counted = self.recounted(job)
         empty = make_job(self.bob)
         Job.objects.update(stored=0)
@@ -146,7 +149,7 @@ class RowsTests(People):
     def test_it_stops_reading_where_there_is_no_room_for_the_rows(self) -> None:
         packed = gzip.compress(sized(2_000, 1_000).encode())
         job = make_job(self.alice, packed, name="rows.csv.gz")
-        loading.load(job)
+        importer.load(job)
         job.refresh_from_db()
         assert job.state == JobState.INVALID
         assert job.reason.startswith("There is no room for more: of 1 MB that the owner of this job may store")
@@ -157,18 +160,18 @@ class RowsTests(People):
         job = make_job(self.alice, sized(500, 1_000), start=False)
         Quota.objects.create(person=self.alice, stored_mb=1)
         Upload.objects.filter(pk=job.upload_id).update(size=900_000)
-        loading.load(job)
+        importer.load(job)
         Quota.objects.update(stored_mb=2)
         job.refresh_from_db()
-        dispatch.change(job, self.alice)
-        loading.load(job)
+        actions.change(job, self.alice)
+        importer.load(job)
         job.refresh_from_db()
         assert (job.state, job.total) == (JobState.READY, 500)
 
     def test_it_notices_what_is_stored_beside_it(self) -> None:
         Quota.objects.create(person=self.alice, stored_mb=1)
         now = [0.0]
-        room = loading.Room(self.alice, lambda: now[0])
+        room = importer.Room(self.alice, lambda: now[0])
         room.take(600_000)
         keep(self.alice)
         now[0] = 1.0
@@ -192,11 +195,11 @@ class RowsTests(People):
         Job.objects.filter(pk=job.pk).update(stored=900_000)
         large = Mended(1, '["' + "x" * 200_000 + '","ok"]', "", "")
         with self.assertRaisesMessage(Refused, "There is no room for more: of 1 MB"):
-            dispatch.correct(job, [large], self.bob)
+            actions.correct(job, [large], self.bob)
         assert Job.objects.get().stored == 900_000
         sent = Upload.keep(ContentFile(b"row,simulate\n1,ok\n" + b"\n" * 200_000), "mended.csv", self.bob)
         with self.assertRaises(Refused):
-            dispatch.correct_from(job, sent, self.bob)
+            actions.correct_from(job, sent, self.bob)
         assert Upload.objects.get(pk=sent.pk).owner == self.bob
 
     @override_settings(JOBS_MAX_STORED_MB=1)
@@ -276,7 +279,7 @@ class KeptTests(People):
         upload = self.made(400_000).upload
         fields: dict[str, Any] = {"processor": "rewrite-query", "parameters": {"extra": token_hex(400_000)}}
         with self.assertRaisesMessage(OverQuota, "There is no room for more: of 1 MB"):
-            dispatch.submit(upload, self.alice, **fields)
+            actions.submit(upload, self.alice, **fields)
         assert Job.objects.count() == 1
 
     @override_settings(JOBS_MAX_STORED_MB=1)
@@ -284,7 +287,7 @@ class KeptTests(People):
         job = worked(self.alice, csv_of(2, lambda at: "fail:E"))
         Job.objects.filter(pk=job.pk).update(parameters=job.parameters | {"note": token_hex(300_000)})
         with self.assertRaisesMessage(Refused, "There is no room for more: of 1 MB"):
-            dispatch.retry(job, self.alice)
+            actions.retry(job, self.alice)
         assert job.runs.count() == 1
 
 
@@ -299,19 +302,19 @@ class FullTests(People):
     def test_it_refuses_what_could_be_done_for_ever(self) -> None:
         ended, ready = worked(self.alice, csv_of(4, lambda at: "fail:E")), loaded(self.alice, start=False)
         stopped = loaded(self.alice)
-        dispatch.cancel(stopped, self.alice)
+        actions.cancel(stopped, self.alice)
         self.full(ended)
         lines = Activity.objects.count()
         acts: dict[str, Callable[[], Any]] = {
             "rename": lambda: ended.rename("another", self.bob),
             "share": lambda: ended.share(self.bob, by=self.alice),
             "offer": lambda: ended.offer_to(self.bob, self.alice),
-            "retry": lambda: dispatch.retry(ended, self.alice),
-            "accept": lambda: dispatch.accept(ended, self.alice),
-            "try": lambda: dispatch.trial(ready, self.alice),
-            "adjust": lambda: dispatch.adjust(ready, self.alice, workers=3),
-            "change": lambda: dispatch.change(ready, self.alice),
-            "resume": lambda: dispatch.resume(stopped, self.alice),
+            "retry": lambda: actions.retry(ended, self.alice),
+            "accept": lambda: actions.accept(ended, self.alice),
+            "try": lambda: actions.trial(ready, self.alice),
+            "adjust": lambda: actions.adjust(ready, self.alice, workers=3),
+            "change": lambda: actions.change(ready, self.alice),
+            "resume": lambda: actions.resume(stopped, self.alice),
         }
         for verb, act in acts.items():
             with self.subTest(verb=verb), self.assertRaisesMessage(Refused, "There is no room for more: of 1 MB"):
@@ -330,16 +333,16 @@ class FullTests(People):
         job.share(self.bob, by=self.alice)
         job.offer_to(self.bob, self.alice)
         self.full(job)
-        dispatch.pause(job, self.alice)
-        dispatch.cancel(job, self.alice)
+        actions.pause(job, self.alice)
+        actions.cancel(job, self.alice)
         assert job.unshare(self.bob, self.alice)
         assert job.withdraw(self.alice)
-        dispatch.delete(job, self.alice)
+        actions.delete(job, self.alice)
 
     def test_it_lets_a_job_be_changed_that_takes_less_then(self) -> None:
         job = loaded(self.alice, start=False)
         self.full(job)
-        dispatch.change(job, self.alice)
+        actions.change(job, self.alice)
         assert Job.objects.get().stored == 0
 
 
@@ -365,19 +368,19 @@ class RunningTests(People):
     def test_it_counts_none_that_is_ready_or_has_ended(self) -> None:
         for _ in range(3):
             loaded(self.alice, start=False)
-        dispatch.cancel(make_job(self.alice))
-        dispatch.delete(make_job(self.alice))
+        actions.cancel(make_job(self.alice))
+        actions.delete(make_job(self.alice))
         make_job(self.alice)
         assert Job.objects.unfinished_of(self.alice).count() == 1
 
     def test_it_refuses_what_would_begin_again(self) -> None:
         ready, cancelled = loaded(self.alice, start=False), loaded(self.alice)
-        dispatch.cancel(cancelled, self.alice)
+        actions.cancel(cancelled, self.alice)
         for _ in range(2):
             make_job(self.alice)
         for verb, job in (("start", ready), ("try", ready), ("resume", cancelled)):
             with self.assertRaisesMessage(Refused, BUSY):
-                dispatch.VERBS[verb](job, self.alice)
+                actions.VERBS[verb](job, self.alice)
 
     def test_it_speaks_of_one_job(self) -> None:
         make_job(self.alice)
@@ -429,7 +432,7 @@ class OwnTests(People):
         ready = loaded(self.alice, start=False)
         make_job(self.alice)
         with self.assertRaisesMessage(Refused, "your quota"):
-            dispatch.start(ready, self.sam)
+            actions.start(ready, self.sam)
 
 
 class PageTests(People):

@@ -7,8 +7,9 @@ from unittest.mock import patch
 
 from django.test import override_settings
 
-from jobs import aims, dispatch, parameters, tasks
-from jobs.models import Activity, Job
+from jobs import actions, tasks
+from jobs.items import impact
+from jobs.models import Activity, Job, parameters
 from jobs.processors import registry
 from tests.base import People, csv_of, loaded, worked
 from tests.rows.steps import wrong
@@ -265,7 +266,7 @@ class SentencesTests(People):
 
     def test_it_says_why_there_is_nothing_to_do(self) -> None:
         job = job_in("finished", self.alice)
-        dispatch.accept(job, self.alice)
+        actions.accept(job, self.alice)
         for verb, sent, why in (
             ("retry", {}, "All of these failures are accepted, so there is nothing to try again."),
             ("retry", {"rows": "1,8"}, "None of these items has failed, so there is nothing to try again."),
@@ -342,7 +343,7 @@ class NonsenseTests(People):
                 assert answer["Location"] == f"{self.job.get_absolute_url()}{back}"
 
     def test_it_names_no_more_rows_than_it_can_hold(self) -> None:
-        with patch.object(aims, "MOST", 5):
+        with patch.object(impact, "MOST", 5):
             answer = self.client.post(f"/jobs/{self.job.code}/retry/", {"rows": "1-6"})
         assert said(answer) == "Up to 5 rows can be chosen at a time. Choose their cause instead."
 

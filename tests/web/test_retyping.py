@@ -11,9 +11,10 @@ from unittest.mock import patch
 
 from django.core.management import CommandError, call_command
 
-from jobs import dispatch, loading, parameters, tasks
+from jobs import actions, tasks
 from jobs.forms import RetryForm
-from jobs.models import Job
+from jobs.ingest import importer
+from jobs.models import Job, parameters
 from jobs.models.job import Refused
 from jobs.processors import Input, Parameter, Processor, registry
 from tests.base import People, loaded, make_job
@@ -105,7 +106,7 @@ class RetryTests(RetypingCase):
     def test_it_is_held_below_the_form(self) -> None:
         for by, changed in ((self.bob, {"note": "b"}), (self.bob, {"address": "x"}), (self.alice, {"address": "x"})):
             with self.assertRaises(Refused):
-                dispatch.retry(Job.objects.get(pk=self.job.pk), by, parameters=changed)
+                actions.retry(Job.objects.get(pk=self.job.pk), by, parameters=changed)
         assert self.stored() == VALUES
 
     def test_it_asks_again_on_the_command_line(self) -> None:
@@ -119,7 +120,7 @@ class RetryTests(RetypingCase):
 
     def test_it_stores_none_of_an_earlier_version_in_a_new_run(self) -> None:
         Job.objects.filter(pk=self.job.pk).update(parameters=VALUES)
-        dispatch.retry(Job.objects.get(pk=self.job.pk), self.bob)
+        actions.retry(Job.objects.get(pk=self.job.pk), self.bob)
         assert SECRET not in json.dumps(self.job.runs.latest("pk").parameters)
 
 
@@ -198,7 +199,7 @@ class StaleTests(RetypingCase):
         assert form.is_valid()
         stored = self.move()
         with self.assertRaisesMessage(Refused, MOVED.format("address")):
-            dispatch.retry(form.job, self.bob, parameters=form.parameters, seen=form.seen)
+            actions.retry(form.job, self.bob, parameters=form.parameters, seen=form.seen)
         assert self.stored() == stored
 
     def test_it_takes_any_text_for_what_it_is(self) -> None:
@@ -271,25 +272,25 @@ class ChangeTests(RetypingCase):
             (self.alice, {"parameters": Job.objects.get(pk=self.job.pk).protect() | {"address": "x"}}),
         ):
             with self.assertRaises(Refused):
-                dispatch.change(Job.objects.get(pk=self.job.pk), by, **fields)
+                actions.change(Job.objects.get(pk=self.job.pk), by, **fields)
 
     def test_it_sends_no_secret_with_a_file_that_came_meanwhile(self) -> None:
-        other, change = make_job(self.bob, "text,more\nevil,b\n", start=False), dispatch.change
+        other, change = make_job(self.bob, "text,more\nevil,b\n", start=False), actions.change
 
         def overtaken(job: Job, by: Any, **fields: Any) -> None:
             Job.objects.filter(pk=job.pk).update(upload=other.upload)
             change(job, by, **fields)
 
-        with patch.object(dispatch, "change", overtaken):
+        with patch.object(actions, "change", overtaken):
             self.change(self.alice, param_token="new-of-alice", param_other="new-of-alice-too")
         assert (Job.objects.get(pk=self.job.pk).upload, self.stored()["token"]) == (self.job.upload, "new-of-alice")
 
     def test_it_keeps_no_secret_that_was_another_one(self) -> None:
         old = Job.objects.get(pk=self.job.pk).protect()
         self.change(self.alice, param_token="new-of-alice", param_other="new-of-alice-too")
-        loading.load(Job.objects.get(pk=self.job.pk))
+        importer.load(Job.objects.get(pk=self.job.pk))
         with self.assertRaisesMessage(Refused, "Type “token” again: it was changed meanwhile."):
-            dispatch.change(Job.objects.get(pk=self.job.pk), self.alice, parameters=old)
+            actions.change(Job.objects.get(pk=self.job.pk), self.alice, parameters=old)
         assert self.stored()["token"] == "new-of-alice"
 
     def test_it_fills_in_no_secret_to_run_it_again(self) -> None:

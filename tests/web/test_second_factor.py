@@ -15,7 +15,7 @@ from django.urls import reverse
 from sesame.utils import get_query_string
 
 from batchweb.accounts import throttling
-from batchweb.people import person_of
+from batchweb.auth import person_of
 from jobs.models import SecurityEvent, Throttle
 from tests.base import People
 from tests.web.codes import code_of

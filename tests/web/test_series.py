@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from jobs import live, series
+from jobs.live import hub, throughput
 from jobs.models import Series
 from jobs.models.series import Point
 from tests.base import People, csv_of, loaded, worked
@@ -14,7 +14,7 @@ class SeriesTests(People):
     def setUp(self) -> None:
         self.client.force_login(self.alice)
         self.job = worked(self.alice, csv_of(20))
-        series.sample()
+        throughput.sample()
 
     def keep(self, count: int) -> list[Point]:
         points: list[Point] = [(float(at), 2.5, 0.5, 0.01, 0.2) for at in range(count)]
@@ -32,13 +32,13 @@ class SeriesTests(People):
 
     def test_it_puts_the_newest_points_into_each_frame(self) -> None:
         points = self.keep(300)
-        head = live.read_head(self.job.code, None)
+        head = hub.read_head(self.job.code, None)
         assert head
-        text, _ = live.frames(head, head.seq)
-        assert json.loads(text)["points"] == [list(point) for point in points[-series.NEWEST :]]
+        text, _ = hub.frames(head, head.seq)
+        assert json.loads(text)["points"] == [list(point) for point in points[-throughput.NEWEST :]]
 
     def test_it_puts_none_into_frames_where_there_are_none(self) -> None:
-        head = live.read_head(loaded(self.alice).code, None)
+        head = hub.read_head(loaded(self.alice).code, None)
         assert head
         assert head.frame["points"] == []
 

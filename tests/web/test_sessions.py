@@ -10,7 +10,7 @@ from django.test import Client, override_settings
 from django.utils import timezone
 
 from batchweb.accounts.devices import device
-from batchweb.people import person_of
+from batchweb.auth import person_of
 from jobs.models import SecurityEvent, Session
 from jobs.models import session as store
 from tests.base import People

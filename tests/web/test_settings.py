@@ -23,7 +23,7 @@ from django.test import SimpleTestCase, override_settings
 from batchweb.middleware import Static
 from batchweb.redact import Formatter, RefusedWithoutTrace
 from batchweb.settings import check_strength, database, own_dir, private_dir, private_file, proxies
-from jobs.storage import HashedStatic, bare
+from batchweb.static_files import HashedStatic, bare
 from tests.base import People, worked
 
 NEEDED = {

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.test import SimpleTestCase
 
-from jobs.advice import KINDS, LEFT, NOTHING, SETTINGS, advice
 from jobs.files import shape
+from jobs.ingest.report import KINDS, LEFT, NOTHING, SETTINGS, advice
 from jobs.models import Item, ItemState, Job
 from tests.base import People, csv_of, loaded, worked
 

@@ -9,7 +9,8 @@ from unittest.mock import patch
 from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 
-from jobs import dispatch, events, live, viewer
+from jobs import actions, events
+from jobs.live import hub, viewer
 from jobs.models import Job
 from tests.web.sockets import SocketCase, socket, told
 
@@ -22,7 +23,7 @@ class SharedSocketTests(SocketCase):
 
     async def change(self, job: Job) -> None:
         """Something happens, and a worker elsewhere wakes whoever watches the job."""
-        await sync_to_async(dispatch.pause)(job, self.alice)
+        await sync_to_async(actions.pause)(job, self.alice)
         message = {"type": "wake.job", "job": job.code, "seq": job.seq, "owner": self.alice.pk}
         await get_channel_layer().group_send(events.job_group(job.code), message)
 
@@ -53,7 +54,7 @@ class SharedSocketTests(SocketCase):
 
     async def test_it_lists_what_is_shared(self) -> None:
         job = await self.shared()
-        with patch.object(live, "GLANCE", 0.0):
+        with patch.object(hub, "GLANCE", 0.0):
             async with socket("/ws/jobs/", self.bob) as line:
                 frame = await line.hear_kind("jobs")
             assert ([row["code"] for row in frame["rows"]], frame["tabs"]["all"]) == ([job.code], 1)
@@ -70,7 +71,7 @@ class SharedSocketTests(SocketCase):
     async def test_it_keeps_older_jobs_that_the_page_shows_live(self) -> None:
         job = await self.shared()
         newer = await self.shared()
-        with patch.object(viewer, "QUIET", 600.0), patch.object(live, "LISTED", 1):
+        with patch.object(viewer, "QUIET", 600.0), patch.object(hub, "LISTED", 1):
             async with socket("/ws/jobs/", self.bob) as line:
                 assert [row["code"] for row in (await line.hear_kind("jobs"))["rows"]] == [newer.code]
                 await line.say(t="hello", codes=[job.code])
@@ -80,7 +81,7 @@ class SharedSocketTests(SocketCase):
 
     async def test_it_tells_of_a_job_that_is_shared_now(self) -> None:
         job = await self.job()
-        with patch.object(viewer, "QUIET", 600.0), patch.object(live, "GLANCE", 0.0):
+        with patch.object(viewer, "QUIET", 600.0), patch.object(hub, "GLANCE", 0.0):
             async with told(self.bob), socket("/ws/jobs/", self.bob) as line:
                 await line.hear_kind("jobs")
                 await self.committed(partial(job.share, self.bob))
@@ -90,7 +91,7 @@ class SharedSocketTests(SocketCase):
 
     async def test_it_sends_no_more_of_a_job_that_is_not_shared_any_more(self) -> None:
         job = await self.shared()
-        with patch.object(live, "GLANCE", 0.0):
+        with patch.object(hub, "GLANCE", 0.0):
             async with told(self.bob), socket("/ws/jobs/", self.bob) as line:
                 assert (await line.hear_kind("jobs"))["tabs"]["all"] == 1
                 await self.committed(partial(job.unshare, self.bob))

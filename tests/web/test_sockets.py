@@ -16,7 +16,8 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError
 from django.test import override_settings
 
-from jobs import consumers, dispatch, events, live, overview, tasks, viewer
+from jobs import actions, events, tasks
+from jobs.live import consumers, hub, job_list, viewer
 from tests.base import csv_of, loaded, worked
 from tests.web.sockets import ABNORMAL, SocketCase, socket, told
 
@@ -79,11 +80,11 @@ class SocketTests(SocketCase):
             await line.say(t="hello", after=0)
             await line.hear()
         assert not viewer._sockets
-        assert not live.hub._viewers
-        assert not live.hub._heads
+        assert not hub.hub._viewers
+        assert not hub.hub._heads
 
     async def test_it_frees_the_place_of_a_socket_that_broke(self) -> None:
-        with patch.object(live, "shown_rows", side_effect=RuntimeError("broken")):
+        with patch.object(hub, "shown_rows", side_effect=RuntimeError("broken")):
             async with socket("/ws/jobs/", self.alice) as line:
                 while line.code is None:
                     await line.hear()
@@ -92,14 +93,14 @@ class SocketTests(SocketCase):
 
     async def test_it_writes_no_error_down_when_a_page_has_hung_up(self) -> None:
         gone = ConnectionResetError("the page has gone")
-        with patch.object(consumers.ListConsumer, "send_news", side_effect=gone), self.assertNoLogs("jobs.viewer"):
+        with patch.object(consumers.ListConsumer, "send_news", side_effect=gone), self.assertNoLogs("jobs.live.viewer"):
             async with socket("/ws/jobs/", self.alice):
                 while viewer._sockets:
                     await asyncio.sleep(0)
 
     async def test_it_asks_to_come_back_while_the_database_is_away(self) -> None:
         job = await self.job()
-        with patch.object(live, "read_head", side_effect=DatabaseError):
+        with patch.object(hub, "read_head", side_effect=DatabaseError):
             async with socket(f"/ws/jobs/{job.code}/", self.alice) as line:
                 await line.say(t="hello", after=0)
                 assert await line.hear() is None
@@ -149,7 +150,7 @@ class SocketTests(SocketCase):
             async with socket(f"/ws/jobs/{job.code}/", self.alice) as line:
                 await line.say(t="hello", after=job.seq)
                 await line.hear()
-                await sync_to_async(dispatch.pause)(job, self.alice)
+                await sync_to_async(actions.pause)(job, self.alice)
                 message = {"type": "wake.job", "job": job.code, "seq": job.seq, "owner": self.alice.pk}
                 await get_channel_layer().group_send(events.job_group(job.code), message)
                 assert (await line.hear_kind("stats"))["state"] == "paused"
@@ -160,7 +161,7 @@ class SocketTests(SocketCase):
             async with socket(f"/ws/jobs/{job.code}/", self.alice) as line:
                 await line.say(t="hello", after=job.seq)
                 await line.hear()
-                await sync_to_async(dispatch.pause)(job, self.alice)
+                await sync_to_async(actions.pause)(job, self.alice)
                 assert (await line.hear_kind("stats"))["state"] == "paused"
 
     async def test_it_serves_the_list_without_the_layer(self) -> None:
@@ -168,7 +169,7 @@ class SocketTests(SocketCase):
         with no_layer():
             async with socket("/ws/jobs/", self.alice) as line:
                 await line.hear_kind("jobs")
-                await sync_to_async(dispatch.pause)(job, self.alice)
+                await sync_to_async(actions.pause)(job, self.alice)
                 assert (await line.hear_kind("jobs"))["rows"][0]["state"] == "paused"
 
     async def test_it_sends_less_to_a_page_that_nobody_looks_at(self) -> None:
@@ -236,7 +237,7 @@ class SocketTests(SocketCase):
         async with socket(f"/ws/jobs/{job.code}/", self.alice) as line:
             await line.say(t="hello", after=0)
             await line.hear()
-            await sync_to_async(dispatch.delete)(job, self.alice)
+            await sync_to_async(actions.delete)(job, self.alice)
             while line.code is None:
                 await line.hear()
             assert line.code == viewer.NOT_FOUND
@@ -310,7 +311,7 @@ class SocketTests(SocketCase):
         first, second = await self.job(), await self.job()
         async with socket("/ws/jobs/", self.alice) as line:
             assert len((await line.hear_kind("jobs"))["rows"]) == 2
-            await sync_to_async(dispatch.cancel)(second, self.alice)
+            await sync_to_async(actions.cancel)(second, self.alice)
             message = {"type": "wake.list", "job": second.code, "seq": second.seq, "owner": self.alice.pk}
             await get_channel_layer().group_send(events.owner_group(self.alice.pk), message)
             rows = (await line.hear_kind("jobs"))["rows"]
@@ -319,17 +320,17 @@ class SocketTests(SocketCase):
 
     async def test_it_sends_what_stands_above_the_list_when_it_changes(self) -> None:
         job = await self.job()
-        with patch.object(live, "GLANCE", 0.0):
+        with patch.object(hub, "GLANCE", 0.0):
             async with socket("/ws/jobs/", self.alice) as line:
                 assert (await line.hear_kind("jobs"))["tabs"]["cancelled"] == 0
-                await sync_to_async(dispatch.cancel)(job, self.alice)
+                await sync_to_async(actions.cancel)(job, self.alice)
                 frame = await line.hear_kind("jobs")
                 assert (frame["tabs"]["cancelled"], frame["strip"]["others"]) == (1, "")
                 assert (await line.hear())["t"] == "hb"
 
     async def test_it_looks_at_the_jobs_that_a_page_shows(self) -> None:
         old = await self.job()
-        with patch.object(live, "LISTED", 1):
+        with patch.object(hub, "LISTED", 1):
             newest, other = await self.job(), await sync_to_async(loaded)(self.bob, csv_of(1))
             async with socket("/ws/jobs/", self.alice) as line:
                 assert [row["code"] for row in (await line.hear_kind("jobs"))["rows"]] == [newest.code]
@@ -345,8 +346,8 @@ class SocketTests(SocketCase):
 
     async def test_it_reads_what_stands_above_the_list_once_for_all(self) -> None:
         await self.job()
-        live.glances = live.Glances()
-        with patch.object(live, "glance", wraps=overview.glance) as read:
+        hub.glances = hub.Glances()
+        with patch.object(hub, "glance", wraps=job_list.glance) as read:
             lines = [socket("/ws/jobs/", self.alice) for _ in range(20)]
             opened = await asyncio.gather(*(one.__aenter__() for one in lines))
             await asyncio.gather(*(line.hear_kind("jobs") for line in opened))

@@ -6,7 +6,7 @@ import threading
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 
-from batchweb.bodies import asked
+from batchweb.body_limits import asked
 from batchweb.threads import short_thread
 
 

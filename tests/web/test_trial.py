@@ -10,10 +10,12 @@ import pytest
 from django.contrib.messages import get_messages
 from django.test import Client
 
-from jobs import dispatch, numbers, tasks, trials
+from jobs import actions, tasks
+from jobs.items import trial
+from jobs.items.trial import row_numbers, summary
+from jobs.live import frame as live_frame
+from jobs.live.status import Around
 from jobs.models import Item, ItemState, Job, JobState, Run
-from jobs.trials import row_numbers, summary
-from jobs.waiting import Around
 from tests.base import People, csv_of, loaded, states
 
 
@@ -145,7 +147,7 @@ class ShownTests(TrialCase):
     def test_it_says_that_rows_are_being_tried(self) -> None:
         job = self.ready()
         self.ask(job, rows="first", count="1")
-        frame = numbers.stats(job)
+        frame = live_frame.stats(job)
         assert (frame["label"], frame["trial"]) == ("Trying 1 row", 1)
         assert '<b data-v="queued">Trying 1 row</b>' in self.client.get(job.get_absolute_url()).content.decode()
 
@@ -154,7 +156,7 @@ class ShownTests(TrialCase):
         self.ask(job, rows="first")
         Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING)
         job.refresh_from_db()
-        assert numbers.pace(job, numbers.summary(job), 4.0) == {"rate": 4.0, "eta": None}
+        assert live_frame.pace(job, live_frame.summary(job), 4.0) == {"rate": 4.0, "eta": None}
 
     def test_it_keeps_the_report_open_while_rows_are_tried(self) -> None:
         job = self.ready()
@@ -168,13 +170,13 @@ class ShownTests(TrialCase):
         self.ask(job, rows="first", count="2")
         Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING)
         job.refresh_from_db()
-        counts = numbers.summary(job) | {"retrying": 1}
-        assert numbers.waits(job, counts, True, Around()) == "What is left waits for its next attempt."
+        counts = live_frame.summary(job) | {"retrying": 1}
+        assert live_frame.waits(job, counts, True, Around()) == "What is left waits for its next attempt."
 
     def test_it_offers_no_retry_while_rows_are_tried(self) -> None:
         job = self.tried(self.ready())
         self.ask(job, rows="first")
-        assert numbers.stats(job)["actions"] == ["pause", "cancel", "adjust", "results"]
+        assert live_frame.stats(job)["actions"] == ["pause", "cancel", "adjust", "results"]
 
     def test_it_shows_what_came_of_each_row(self) -> None:
         job = self.tried(self.ready())
@@ -195,7 +197,7 @@ class ShownTests(TrialCase):
         part = self.part(job)
         assert "Finish" in part
         assert "Try these rows" not in part
-        assert numbers.stats(job)["actions"] == ["start", "change", "cancel", "results"]
+        assert live_frame.stats(job)["actions"] == ["start", "change", "cancel", "results"]
 
     def test_it_keeps_the_trial_when_the_rest_runs(self) -> None:
         job = self.tried(self.ready())
@@ -249,7 +251,7 @@ class SummaryTests(TrialCase):
         job = self.tried(self.ready(workers=20), count="1")
         Item.objects.filter(job=job).exclude(state=ItemState.PENDING).update(seconds=1.0)
         job.parameters |= {"cpu": 0.1}
-        with patch.object(trials, "cores", lambda: 4):
+        with patch.object(trial, "cores", lambda: 4):
             found = summary(job)
         assert found
         assert found.whole == 10.0
@@ -280,7 +282,7 @@ class SummaryTests(TrialCase):
 
     def test_it_forgets_what_other_settings_discarded(self) -> None:
         job = self.tried(self.ready())
-        dispatch.change(job, self.alice, workers=3)
+        actions.change(job, self.alice, workers=3)
         tasks.load_file(job.pk)
         job.refresh_from_db()
         assert job.state == JobState.READY

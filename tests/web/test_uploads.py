@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from jobs.forms import JobForm
 from jobs.models import Job, Upload
-from jobs.quotas import OverQuota
+from jobs.models.quota_limits import OverQuota
 from tests.base import make_job
 from tests.web.test_new_job import QUERIES, FormCase, file
 

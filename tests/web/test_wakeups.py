@@ -6,8 +6,8 @@ from unittest.mock import patch
 
 from channels.layers import get_channel_layer
 
-from jobs import wakeups
-from jobs.wakeups import Wakeups
+from jobs.live import subscriber
+from jobs.live.subscriber import Wakeups
 
 
 async def settled(heard: list[Any], count: int) -> None:
@@ -53,7 +53,7 @@ async def test_it_tries_again_when_the_layer_is_back() -> None:
         return answer
 
     ears = Wakeups()
-    with patch.object(wakeups, "BACKOFF", (0.01, 0.02)), patch.object(wakeups, "get_channel_layer", flaky):
+    with patch.object(subscriber, "BACKOFF", (0.01, 0.02)), patch.object(subscriber, "get_channel_layer", flaky):
         ears.follow("job.c", heard.append)
         await settled(heard, 1)
         ears.leave("job.c", heard.append)

@@ -3,11 +3,11 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs import dispatch
-from jobs.limits import items
+from jobs import actions
+from jobs.humanize import items
 from jobs.management import options as asked
+from jobs.management.base import JobCommand
 from jobs.models import Job
-from jobs.terminal import JobCommand
 
 
 class Command(JobCommand):
@@ -20,5 +20,5 @@ class Command(JobCommand):
 
     def act(self, job: Job, **options: Any) -> str:
         accepted = not options["undo"]
-        count = dispatch.accept(job, **asked.failures(job, options), accepted=accepted)
+        count = actions.accept(job, **asked.failures(job, options), accepted=accepted)
         return f"{items(count)} accepted." if accepted else f"{items(count)} no longer accepted."

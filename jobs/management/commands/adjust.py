@@ -3,12 +3,12 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs import dispatch
-from jobs.dials import LIMIT, POLICY
+from jobs import actions
 from jobs.management import options as asked
+from jobs.management.base import JobCommand
 from jobs.models import Job
 from jobs.models.job import Refused
-from jobs.terminal import JobCommand
+from jobs.models.run_settings import LIMIT, POLICY
 
 
 class Command(JobCommand):
@@ -22,5 +22,5 @@ class Command(JobCommand):
         names = (*POLICY, *LIMIT)
         if all(options[name] is None for name in names):
             raise Refused("Say what to change, as --workers 20.")
-        told = dispatch.adjust(job, **asked.changes(job, options, names))
+        told = actions.adjust(job, **asked.changes(job, options, names))
         return "\n".join(f"{text}." for text in told) or "Nothing was changed."

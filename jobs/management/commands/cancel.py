@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs import dispatch
+from jobs import actions
+from jobs.management.base import JobCommand
 from jobs.models import Job
-from jobs.terminal import JobCommand
 
 
 class Command(JobCommand):
     help = "Ends a job; its results so far are kept."
 
     def act(self, job: Job, **options: Any) -> str:
-        dispatch.cancel(job)
+        actions.cancel(job)
         return "Cancelled."

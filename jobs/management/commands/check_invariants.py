@@ -4,19 +4,20 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs import invariants, terminal
-from jobs.limits import counted
+from jobs.humanize import counted
+from jobs.maintenance import invariants
+from jobs.management import base
 from jobs.models import Job
 
 
-class Command(terminal.Command):
+class Command(base.Command):
     help = "Recounts everything from the rows; exit status 1 and the difference where something does not add up."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("code", nargs="?", default="", help="one job; all of them if left out")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        jobs = [terminal.find(options["code"])] if options["code"] else list(Job.objects.order_by("pk"))
+        jobs = [base.find(options["code"])] if options["code"] else list(Job.objects.order_by("pk"))
         wrong = sum(self.recount(job) for job in jobs)
         self.stdout.write(f"{counted(len(jobs), 'job')} checked, {counted(wrong, 'difference')}.")
         sys.exit(1 if wrong else 0)

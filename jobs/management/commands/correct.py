@@ -6,16 +6,18 @@ from typing import Any, Final
 
 from django.core.files import File
 
-from jobs import dispatch, files, mending, terminal
-from jobs.limits import counted, items
+from jobs import actions, files
+from jobs.humanize import counted, items
+from jobs.items import corrections
+from jobs.management import base
 from jobs.models import Job, Upload
 from jobs.models.job import Refused
-from jobs.quotas import OverQuota
+from jobs.models.quota_limits import OverQuota
 
 SHOWN: Final = 10  # problems that are listed
 
 
-class Command(terminal.JobCommand):
+class Command(base.JobCommand):
     help = "Puts the rows of a mended failed.csv in the places of the failed ones, and tries those again."
     runs_something = True
 
@@ -32,7 +34,7 @@ class Command(terminal.JobCommand):
             if options["dry_run"]:
                 return said
             self.stdout.write(said)
-            count = dispatch.correct_from(job, upload, unchanged=options["unchanged"])
+            count = actions.correct_from(job, upload, unchanged=options["unchanged"])
         finally:
             upload.discard()  # leaves what has become part of the job
         return f"{items(count)} mended and queued again."
@@ -40,9 +42,9 @@ class Command(terminal.JobCommand):
     def told(self, job: Job, upload: Upload) -> str:
         """What the file comes to, in a line; what is wrong with it goes to standard error."""
         try:
-            with mending.opened(job, upload, None) as rows:
+            with corrections.opened(job, upload, None) as rows:
                 found = rows.compare()
-        except (files.Unreadable, mending.Useless) as error:
+        except (files.Unreadable, corrections.Useless) as error:
             raise Refused(str(error)) from error
         for problem in [*found.first_problems, *found.first_left][:SHOWN]:
             self.stderr.write(f"Row {problem.row:,} of the file: {problem.text}")

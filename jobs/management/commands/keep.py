@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from jobs import keeper
+from jobs.maintenance import keeper
 
 
 class Command(BaseCommand):

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs import dispatch
+from jobs import actions
+from jobs.management.base import JobCommand
 from jobs.models import Job
-from jobs.terminal import JobCommand
 
 
 class Command(JobCommand):
     help = "Starts no new items; what is in flight is recorded."
 
     def act(self, job: Job, **options: Any) -> str:
-        dispatch.pause(job)
+        actions.pause(job)
         return "Paused."

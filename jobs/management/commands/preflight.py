@@ -10,8 +10,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from jobs import sources
 from jobs.files import KEY_COLUMNS, Check, Group, Preflight, Readable, Report, Shape, Unreadable
+from jobs.ingest import limits
 from jobs.management import options as asked
 
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -45,7 +45,7 @@ class Command(BaseCommand):
 def _begun(stream: Readable, name: str, options: dict[str, Any]) -> Preflight:
     """The preflight of the file, read and checked as the options say. Raises CommandError where they make no sense."""
     try:
-        reader = sources.open_rows(stream, name, **asked.given(options))
+        reader = limits.open_rows(stream, name, **asked.given(options))
         asked.check_sheet(reader.shape, options["sheet"])
         keys = (asked.known_column(reader.shape, options["key"]), *KEY_COLUMNS)
         return Preflight(reader, keys, _check(reader.shape, options))
@@ -59,7 +59,7 @@ def _check(shape: Shape, options: dict[str, Any]) -> Check | None:
         return None
     processor = asked.known(options["processor"])
     processor.clean(asked.pairs(options["param"], "--param"))
-    return sources.check_for(processor, shape, asked.mapped(processor, shape, asked.pairs(options["map"], "--map")))
+    return limits.check_for(processor, shape, asked.mapped(processor, shape, asked.pairs(options["map"], "--map")))
 
 
 def _page(report: Report) -> str:

@@ -7,12 +7,13 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from jobs import retention, terminal
 from jobs.durations import duration
+from jobs.maintenance import retention
+from jobs.management import base
 from jobs.models.job import Refused
 
 
-class Command(terminal.Command):
+class Command(base.Command):
     help = "Removes jobs that ended long ago, in chunks. Jobs that have not ended stay."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -27,7 +28,7 @@ class Command(terminal.Command):
         try:
             jobs = list(retention.outdated(duration(options["older_than"]), keep))
         except ValueError as error:
-            raise CommandError(str(error), returncode=terminal.NOT_DONE) from error
+            raise CommandError(str(error), returncode=base.NOT_DONE) from error
         gone = 0
         for job in jobs:
             self.stdout.write(f"{job.code}  {job.name}  {job.total:,} items")

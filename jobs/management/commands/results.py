@@ -3,11 +3,12 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs import choice, terminal
+from jobs.items import choice
+from jobs.management import base
 from jobs.models import Job
 
 
-class Command(terminal.JobCommand):
+class Command(base.JobCommand):
     help = (
         "Writes the ordered result of a job, at any moment. OUT ends in .csv, .jsonl, .ndjson, .json or .xlsx; "
         "- is standard output."
@@ -17,8 +18,8 @@ class Command(terminal.JobCommand):
         super().add_arguments(parser)
         parser.add_argument("out")
         parser.add_argument("--state", default="", metavar="STATE", help=f"one of {', '.join(choice.STATES)}")
-        terminal.add_choice(parser)
+        base.add_choice(parser)
 
     def act(self, job: Job, **options: Any) -> str:
-        terminal.write_results(job, options["out"], terminal.chosen(job, options))
-        return "" if options["out"] == terminal.STANDARD_OUTPUT else terminal.sentence(job)
+        base.write_results(job, options["out"], base.chosen(job, options))
+        return "" if options["out"] == base.STANDARD_OUTPUT else base.sentence(job)

@@ -3,12 +3,13 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs import dispatch, numbers
-from jobs.dials import POLICY
+from jobs import actions
+from jobs.live import frame
 from jobs.management import options as asked
+from jobs.management.base import JobCommand
 from jobs.models import Job
 from jobs.models.job import Refused
-from jobs.terminal import JobCommand
+from jobs.models.run_settings import POLICY
 
 
 class Command(JobCommand):
@@ -27,6 +28,6 @@ class Command(JobCommand):
         except ValueError as error:
             raise Refused(str(error)) from error
         dials = asked.changes(job, options, POLICY)
-        return numbers.queued_again(
-            dispatch.retry(job, **asked.failures(job, options), dials=dials, parameters=parameters)
+        return frame.queued_again(
+            actions.retry(job, **asked.failures(job, options), dials=dials, parameters=parameters)
         )

@@ -3,13 +3,13 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from jobs import terminal
-from jobs.limits import counted
+from jobs.humanize import counted
+from jobs.maintenance.key_rotation import Rotation
+from jobs.management import base
 from jobs.models import Job, Run
-from jobs.rotation import Rotation
 
 
-class Command(terminal.Command):
+class Command(base.Command):
     help = (
         "Encrypts every stored secret with the first of SECRETS_KEYS. Exit status 1 where some cannot be read; "
         "stopped in the middle, it goes on from there."

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs import dispatch
+from jobs import actions
+from jobs.management.base import JobCommand
 from jobs.models import Job
-from jobs.terminal import JobCommand
 
 
 class Command(JobCommand):
@@ -12,5 +12,5 @@ class Command(JobCommand):
     runs_something = True
 
     def act(self, job: Job, **options: Any) -> str:
-        dispatch.start(job)
+        actions.start(job)
         return "Started."

@@ -14,18 +14,20 @@ from django.core.files.base import File
 from django.core.management.base import CommandError
 
 from batchweb import installation
-from jobs import dispatch, files, sources, terminal
+from jobs import actions, files
 from jobs.files.shape import Given
 from jobs.forms import LIMIT, POLICY, defaults
 from jobs.forms.policy import FASTEST
-from jobs.limits import SAMPLE
+from jobs.humanize import SAMPLE
+from jobs.ingest import limits
+from jobs.management import base
 from jobs.management import options as asked
 from jobs.models import Job, JobState, Upload
+from jobs.models.quota_limits import OverQuota
 from jobs.processors import Processor
-from jobs.quotas import OverQuota
 
 
-class Command(terminal.Command):
+class Command(base.Command):
     help = "Makes a job of a file and starts it. Prints the job's address."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -54,13 +56,13 @@ class Command(terminal.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         job = self.submit(options)
-        self.stdout.write(terminal.address(job))
+        self.stdout.write(base.address(job))
         if options["watch"] or options["results"]:
-            terminal.watch(job, quiet=not options["watch"])
-            self.stderr.write(terminal.sentence(job))
+            base.watch(job, quiet=not options["watch"])
+            self.stderr.write(base.sentence(job))
             if options["results"]:
-                terminal.write_results(job, options["results"])
-            sys.exit(0 if options["check"] and job.state == JobState.READY else terminal.status(job))
+                base.write_results(job, options["results"])
+            sys.exit(0 if options["check"] and job.state == JobState.READY else base.status(job))
 
     def submit(self, options: dict[str, Any]) -> Job:
         """The job that the options describe. Raises CommandError with a sentence where it cannot be made."""
@@ -69,10 +71,10 @@ class Command(terminal.Command):
             fields = described(path, options)
             owner = owner_of(options["user"])
             if options["results"]:
-                terminal.check_writable(options["results"])
+                base.check_writable(options["results"])
             return made(path, owner, start=not options["check"], **fields)
         except (files.Unreadable, ValueError) as error:
-            raise CommandError(str(error), returncode=terminal.NOT_DONE) from error
+            raise CommandError(str(error), returncode=base.NOT_DONE) from error
 
 
 def described(path: Path, options: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def made(path: Path, owner: Any, *, start: bool, name: str, **fields: Any) -> Jo
     with path.open("rb") as stream:
         upload = Upload.keep(File(stream), path.name, owner)
     try:
-        return dispatch.submit(upload, owner, start=start, name=name or upload.name, **fields)
+        return actions.submit(upload, owner, start=start, name=name or upload.name, **fields)
     except OverQuota:
         upload.discard()
         raise
@@ -110,7 +112,7 @@ def recognise(path: Path, given: Given) -> files.Shape:
         if (size := path.stat().st_size) > limit:
             raise files.Unreadable(f"{path.name} has {size:,} bytes; the limit here is {limit:,} (JOBS_MAX_UPLOAD_MB).")
         with path.open("rb") as stream:
-            return sources.recognise(stream, path.name, **given)
+            return limits.recognise(stream, path.name, **given)
     except OSError as error:
         raise files.Unreadable(f"{path} cannot be read: {error.strerror}.") from error
 
@@ -151,5 +153,5 @@ def owner_of(name: str) -> Any:
             if name
             else f"There is no administrator yet; `{installation.COMMAND} up` makes one."
         )
-        raise CommandError(missing, returncode=terminal.NOT_DONE)
+        raise CommandError(missing, returncode=base.NOT_DONE)
     return owner

@@ -5,10 +5,12 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from jobs import dispatch, terminal, trials
-from jobs.limits import counted
+from jobs import actions
+from jobs.humanize import counted
+from jobs.items import trial
+from jobs.management import base
+from jobs.management.base import JobCommand
 from jobs.models import Job
-from jobs.terminal import JobCommand
 
 
 class Command(JobCommand):
@@ -26,13 +28,13 @@ class Command(JobCommand):
         which, chosen = options["rows"], []
         if which not in ("first", "random"):
             which, chosen = "chosen", numbers(which)
-        return f"Trying {counted(dispatch.trial(job, rows=which, count=options['count'], chosen=chosen))}."
+        return f"Trying {counted(actions.trial(job, rows=which, count=options['count'], chosen=chosen))}."
 
 
 def numbers(text: str) -> list[int]:
     """The rows that the option names. Raises CommandError."""
     try:
-        return trials.row_numbers(text)
+        return trial.row_numbers(text)
     except ValueError as error:
         sentence = f"--rows wants first, random, or row numbers. {error}"
-        raise CommandError(sentence, returncode=terminal.NOT_DONE) from error
+        raise CommandError(sentence, returncode=base.NOT_DONE) from error

@@ -21,11 +21,12 @@ from django.db import connections
 from django.urls import reverse
 from sesame.utils import get_query_string
 
-from batchweb import embedded, installation, lock, machine, preload, web
-from batchweb.child import Service
+from batchweb import installation, lock, machine, preload, static_files, web
+from batchweb import valkey as batchweb_valkey
 from batchweb.fork import PRIVATE, Fork
+from batchweb.process import Service
 from batchweb.supervisor import NotReady, Supervisor
-from jobs import presence, storage
+from jobs.worker import heartbeat
 
 VALKEY, WORKERS, KEEPER, WEB = range(4)  # the order of starting; stopping goes the other way
 # Processes and threads that the system must allow beside the workers' processes.
@@ -77,18 +78,20 @@ def start_valkey(supervisor: Supervisor) -> None:
         supervisor.start(valkey(folder))
     except NotReady:
         supervisor.drop("valkey")
-        supervisor.log.say(f"Valkey starts afresh, for it cannot read {embedded.set_aside(folder)}. No job is lost.")
+        supervisor.log.say(
+            f"Valkey starts afresh, for it cannot read {batchweb_valkey.set_aside(folder)}. No job is lost."
+        )
         supervisor.start(valkey(folder))
 
 
 def valkey(folder: Path) -> Service:
     path = Path(settings.VALKEY_SOCKET)
-    embedded.retire(path)
+    batchweb_valkey.retire(path)
     return Service(
         "valkey",
-        embedded.command(path, folder),
+        batchweb_valkey.command(path, folder),
         level=VALKEY,
-        healthy=lambda: embedded.answers(path),
+        healthy=lambda: batchweb_valkey.answers(path),
         start_within=10.0,
         stop_within=0.8,
         hidden=HIDDEN,
@@ -139,7 +142,7 @@ class Command(BaseCommand):
         data = Path(settings.DATA_DIR)
         tidy = hold(data)
         with (
-            embedded.socket_removed(Path(settings.VALKEY_SOCKET), data),
+            batchweb_valkey.socket_removed(Path(settings.VALKEY_SOCKET), data),
             listen(host, port) as listener,
             Supervisor(keep_fds=(tidy,)) as supervisor,
         ):
@@ -158,9 +161,9 @@ class Command(BaseCommand):
         supervisor.log.say(f"batchweb starts; its data are in {settings.DATA_DIR}")
         if settings.EMBEDDED_VALKEY:
             start_valkey(supervisor)
-        if settings.PRODUCTION and storage.outdated():
+        if settings.PRODUCTION and static_files.outdated():
             supervisor.log.say(f"The static files are prepared in {settings.STATIC_ROOT} (once) …")
-            storage.collect()
+            static_files.collect()
         call_command("migrate", verbosity=0, interactive=False)
         admin = first_admin()
         connections.close_all()
@@ -178,8 +181,8 @@ class Command(BaseCommand):
     def bury(self, process: int) -> None:
         """Has taken back what a worker held that is gone; not by a thread, for this process forks."""
         self.undertakers = [undertaker for undertaker in self.undertakers if undertaker.poll() is None]
-        name = presence.name_of(process)
-        self.undertakers.append(Fork(partial(presence.bury_and_tell, name), ["batchweb", "recovery", name], {}))
+        name = heartbeat.name_of(process)
+        self.undertakers.append(Fork(partial(heartbeat.bury_and_tell, name), ["batchweb", "recovery", name], {}))
 
     def announce(self, supervisor: Supervisor, admin: AbstractBaseUser, listener: socket.socket) -> None:
         """Tells commands and the person where batchweb is."""

@@ -1,0 +1,119 @@
+"""Which rows of a job a person takes home, as it stands behind the question mark of an address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from jobs.items.digits import number
+from jobs.models import Cause, ItemState, Job
+from jobs.models.job import Refused
+
+ALL: Final = "all"
+# A word for the states of the rows, as the results have it, and the stored states of such rows.
+STATES: Final[Mapping[str, tuple[ItemState, ...]]] = {
+    ALL: (),
+    "succeeded": (ItemState.SUCCEEDED,),
+    "failed": (ItemState.FAILED,),
+    "accepted": (ItemState.FAILED,),
+    "rejected": (ItemState.REJECTED,),
+    "pending": (ItemState.PENDING,),
+    "not_attempted": (ItemState.PENDING,),
+    "not_succeeded": (ItemState.PENDING, ItemState.FAILED, ItemState.REJECTED),
+}
+RANGES: Final = 1_000  # of rows in one address
+SHOWN: Final = 40  # characters of what was not understood
+
+_RANGE: Final = re.compile(r"\s*([0-9]{1,10})\s*(?:[-–]\s*([0-9]{1,10})\s*)?")
+
+
+class Wrong(Refused):
+    """There is no such choice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """All rows unless something is said. `spans` are positions, the second of each excluded, in order and apart."""
+
+    state: str = ALL
+    cause: int = 0
+    accepted: bool | None = None
+    spans: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, query: Mapping[str, str], job: Job) -> Choice:
+        """What the address asks for. Raises Wrong where it makes no sense in this job."""
+        state = query.get("state", "") or ALL
+        if state not in STATES:
+            raise Wrong(f"There is no state “{state[:SHOWN]}”. There are: {', '.join(STATES)}.")
+        accepted = _flag("accepted", query.get("accepted", ""))
+        if state == "accepted":
+            if accepted is False:
+                raise Wrong("Accepted rows that are not accepted: there are none.")
+            accepted = True
+        return cls(state, _cause(query.get("cause", ""), job), accepted, spans(query.get("rows", ""), job.total))
+
+    @property
+    def word(self) -> str:
+        """What such a file is called."""
+        if self == Choice():
+            return "results"
+        state = [self.state] if self.state != ALL else []
+        cause = [f"cause-{self.cause}"] if self.cause else []
+        rows = ["rows"] if self.spans else []
+        return "-".join(["results", *(state + cause + rows or ["failed"])])
+
+    def states(self, ended: bool) -> tuple[int, ...] | None:
+        """The stored states, () for all of them; None where no row can be meant, in a job that has ended or not."""
+        if self.state in ("pending", "not_attempted") and ended != (self.state == "not_attempted"):
+            return None
+        found = STATES[self.state]
+        narrowed = self.accepted is not None or self.cause
+        return tuple(map(int, found)) if found or not narrowed else (int(ItemState.FAILED),)
+
+    def conditions(self) -> str:
+        """SQL for what must hold besides; all of it is our own."""
+        known = {None: "", True: " AND accepted IS NOT NULL", False: " AND accepted IS NULL"}[self.accepted]
+        return (f" AND cause_id = {int(self.cause)}" if self.cause else "") + known
+
+
+def spans(text: str, total: int) -> tuple[tuple[int, int], ...]:
+    """`3,17,20-25`, rows counted from 1, as spans of positions. Raises Wrong."""
+    found = sorted(_span(part, total) for part in text.split(",") if part.strip())
+    if text and not found:
+        raise Wrong("No rows are named. Name some like this: 3,17,20-25.")
+    if len(found) > RANGES:
+        raise Wrong(f"Up to {RANGES:,} rows and ranges can be named at a time, not {len(found):,}.")
+    merged: list[tuple[int, int]] = []
+    for start, stop in found:
+        if merged and start <= merged[-1][1]:
+            start, stop = merged[-1][0], max(stop, merged.pop()[1])
+        merged.append((start, stop))
+    return tuple(merged)
+
+
+def _span(text: str, total: int) -> tuple[int, int]:
+    found = _RANGE.fullmatch(text)
+    if not found:
+        raise Wrong(f"“{text.strip()[:SHOWN]}” names no rows. Name some like this: 3,17,20-25.")
+    first, last = int(found[1]), int(found[2] or found[1])
+    if not 1 <= first <= last:
+        raise Wrong(f"“{text.strip()}” names no rows: they are counted from 1, and the first one comes first.")
+    if last > total:
+        raise Wrong(f"There is no row {last:,}: the job has {total:,}.")
+    return first - 1, last
+
+
+def _flag(name: str, text: str) -> bool | None:
+    if text not in ("", "0", "1"):
+        raise Wrong(f"“{name}” is 1 or 0, not “{text[:SHOWN]}”.")
+    return None if not text else text == "1"
+
+
+def _cause(text: str, job: Job) -> int:
+    key = number(text) or 0
+    if text and not (key and Cause.objects.filter(job=job, pk=key).exists()):
+        raise Wrong(f"This job has no cause “{text[:SHOWN]}”.")
+    return key

@@ -1,0 +1,188 @@
+"""Who works here: the name under which this process is seen, its heartbeat, its death, and the wish that it stops.
+
+The wish is a byte of memory that the worker's parent process shares with its children: Celery tells children nothing
+of a shutdown before their time is up.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import os
+import signal
+import socket
+import threading
+import time
+from collections import deque
+from functools import partial
+from types import FrameType
+from typing import Any, Final
+
+from celery import signals
+from django.conf import settings
+from django.db import DatabaseError, connection, connections
+from tqdm import tqdm
+
+from batchweb import fork
+from batchweb.celery_pool import process_ended
+from jobs import events
+from jobs.models import Worker
+from jobs.store import dialect
+from jobs.worker import recovery
+
+logger = logging.getLogger(__name__)
+
+BEAT: Final = 5.0  # seconds
+TOLD: Final = 2.0  # seconds in which viewers are told what was taken back
+_wish = mmap.mmap(-1, 1)  # this process's own; a worker's is made when it starts, for it may be a fork of another one
+_wished = threading.Event()
+_pooled = False
+# Ids and times of children that ended; each child inherits what its parent has noted by then.
+_ended: deque[tuple[int, float]] = deque(maxlen=1000)
+
+
+def name_of(process: int) -> str:
+    """The name of the worker on this machine whose parent process has this id."""
+    return f"{socket.gethostname()}:{process}"
+
+
+_name = name_of(os.getpid())
+
+
+def name() -> str:
+    """The name of this worker; the children of one pool share it."""
+    return _name
+
+
+def pooled() -> bool:
+    """Whether this is a process of a pool, which starts another one where it ends."""
+    return _pooled
+
+
+def stopping() -> bool:
+    """Whether this worker was told to stop."""
+    return _wish[0] != 0
+
+
+def stop() -> None:
+    _wish[0] = 1
+    _wished.set()
+
+
+def here() -> Worker:
+    """This worker's row; the children of one pool share it."""
+    processes = Worker.objects.filter(name=_name).values_list("processes", flat=True).first() or 1
+    return Worker.saw(_name, processes, stopping())
+
+
+# The parent
+
+
+@signals.worker_init.connect
+def parent_started(**kwargs: Any) -> None:
+    """Takes back what an earlier worker of the same name held: a container that starts again keeps its name."""
+    global _name, _wish
+    # What this process was forked off had others.
+    _name, _wish = name_of(os.getpid()), mmap.mmap(-1, 1)
+    try:
+        recovery.bury(_name)
+    except DatabaseError as error:
+        logger.warning("Earlier leases are left to expire: %s", type(error).__name__)
+    finally:
+        connections.close_all()
+        # The children are forked next: looking for garbage must not copy into each of them what they share.
+        fork.freeze()
+
+
+@signals.worker_ready.connect
+def parent_ready(sender: Any, **kwargs: Any) -> None:
+    """Listens for the signal to stop before Celery does, and says every few seconds that it lives."""
+    for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
+        chain(number)
+    processes = sender.controller.concurrency if hasattr(sender, "controller") else 1
+    queues = ",".join(sorted(sender.app.amqp.queues.consume_from)) if hasattr(sender, "app") else "work"
+    # How many processes there are must be known before the first of them takes anything.
+    beat(processes, queues)
+    threading.Thread(target=beat_until_told, args=(processes, queues), name="heartbeat", daemon=True).start()
+
+
+def chain(number: signal.Signals) -> None:
+    """Sets the wish to stop on this signal, and then does what was to be done on it anyway."""
+    before = signal.getsignal(number)
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        stop()
+        if callable(before):
+            before(signum, frame)
+
+    signal.signal(number, handle)
+
+
+def beat_until_told(processes: int, queues: str) -> None:
+    """The last beat says that it was told to stop: who finds its leases later must know that no item killed it."""
+    while not stopping():
+        beat(processes, queues)
+        _wished.wait(BEAT)
+    while not beat(processes, queues, told=True):
+        time.sleep(1)
+
+
+def beat(processes: int, queues: str, told: bool = False) -> bool:
+    """Whether it could be stored that this worker lives, and whether it was told to stop."""
+    try:
+        Worker.saw(_name, processes, told, queues=queues)
+    except DatabaseError as error:
+        logger.warning("The heartbeat could not be stored: %s", type(error).__name__)
+        return False
+    finally:
+        # Not kept open: a child forked later must not inherit it.
+        connection.close()
+    return True
+
+
+@process_ended.connect
+def child_ended(pid: int, **kwargs: Any) -> None:
+    """Leaves the rest to the child that takes its place: this process forks, and must not while it stores something."""
+    _ended.append((pid, time.monotonic()))
+
+
+# The children
+
+
+@signals.worker_process_init.connect
+def child_started(**kwargs: Any) -> None:
+    """Nothing that was open in the parent is used, and tqdm has a lock of its own."""
+    global _pooled
+    _pooled = True
+    connections.close_all()
+    tqdm.set_lock(threading.RLock())
+    tqdm.monitor_interval = 0
+    # Of those who died earlier nothing is left to take back, and their ids may be somebody else's by now.
+    since = time.monotonic() - settings.JOBS_LEASE_SECONDS
+    dead = [process for process, ended in _ended if ended > since]
+    if dead:
+        bury_later(_name, *dead)
+
+
+def bury_later(worker: str, *processes: int) -> threading.Thread:
+    """Takes back, in a thread, what these processes of a worker held, or all of it; tries until the lease expires."""
+    thread = threading.Thread(target=bury, args=(worker, *processes), name="undertaker", daemon=True)
+    thread.start()
+    return thread
+
+
+def bury(worker: str, *processes: int) -> None:
+    """Takes it back in this thread, and returns when that is done or can no longer be."""
+    try:
+        for process in processes or (None,):
+            dialect.insist(partial(recovery.bury, worker, process), settings.JOBS_LEASE_SECONDS)
+    except DatabaseError as error:
+        logger.warning("The leases of the dead are left to expire: %s", type(error).__name__)
+    finally:
+        connection.close()
+
+
+def bury_and_tell(worker: str) -> None:
+    """The same for all of a worker, in a process that ends with it: viewers are woken before."""
+    bury(worker)
+    events.drain(TOLD)
