@@ -22,7 +22,7 @@ from batchweb.origins import OwnPages  # noqa: E402
 from batchweb.public import Mounted  # noqa: E402
 from batchweb.screening import Screen  # noqa: E402
 from batchweb.threads import OwnThread  # noqa: E402
-from jobs import routing
+from jobs import routing  # noqa: E402
 from jobs.store import dialect  # noqa: E402
 
 # Each request has a thread of its own, which cannot keep a connection for the next one; and to connect takes PostgreSQL

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.http.request import validate_host
 
-from jobs.durations import duration
+from jobs.humanize import duration
 
 SHORTEST_KEY: Final = 32
 # From and to. Python reads JSON that is nested up to about 990 levels deep, a database holds texts of less than 1 GB.

@@ -477,7 +477,7 @@ LOGGING = {
         # httpx logs each request with its whole URL, and URLs may hold secrets.
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
-        # It logs a traceback each second while its server is away; jobs.live.subscriber and jobs.events say so themselves.
+        # It logs a traceback each second while its server is away; the hub's subscriber and events say so.
         "channels_redis.pubsub": {"level": "CRITICAL"},
         # Celery logs each task twice, and tasks are mere wake-ups.
         "celery.worker.strategy": {"level": "WARNING"},

@@ -14,11 +14,13 @@ from django.utils import timezone
 
 from jobs import events
 from jobs.humanize import items
-from jobs.items import corrections, picks
+from jobs.items import corrections
+from jobs.items import trial as items_trial
 from jobs.models import Job, JobState, Quota, Run, Upload, quota_limits
 from jobs.models.job import NEW_ROUND, Refused
 from jobs.models.parameters import MOVED, moved
-from jobs.store import leases, requeue
+from jobs.store import requeue
+from jobs.store import shards as store_shards
 from jobs.store.requeue import Failures, Mended
 from jobs.worker import broker
 
@@ -55,7 +57,7 @@ def room_for_job(owner: Any) -> None:
 
 @transaction.atomic
 def start(job: Job, by: Any = None) -> None:
-    leases.lock_job_shards(job.pk)
+    store_shards.lock_job_shards(job.pk)
     job.refuse_unless("start")
     _enter(job)
     _let_go(job)
@@ -69,11 +71,11 @@ def trial(job: Job, by: Any = None, rows: str = "first", count: int = 10, chosen
 
     Raises Refused also where these cannot be tried. Only shards with rows of the trial may be worked on meanwhile.
     """
-    leases.lock_job_shards(job.pk)
+    store_shards.lock_job_shards(job.pk)
     job.refuse_unless("try")
     _enter(job)
     _let_go(job)
-    positions = picks.pick(job, rows, count, chosen)
+    positions = items_trial.pick(job, rows, count, chosen)
     requeue.hold_back(job.pk, positions)
     job.try_out(positions, by)
     Quota.refuse_beyond(job.owner)
@@ -87,7 +89,7 @@ def change(job: Job, by: Any = None, *, start: bool = False, **fields: Any) -> N
 
     Whoever changes it says which file they mean, for it may have another one meanwhile.
     """
-    leases.lock_job_shards(job.pk)
+    store_shards.lock_job_shards(job.pk)
     job.refuse_unless("change")
     _enter(job)
     if fields.get("upload") == job.upload:
@@ -114,7 +116,7 @@ def _let_go(job: Job) -> None:
 
 @transaction.atomic
 def resume(job: Job, by: Any = None) -> None:
-    leases.lock_job_shards(job.pk)
+    store_shards.lock_job_shards(job.pk)
     job.refuse_unless("resume")
     if job.ended:
         _enter(job)
@@ -149,12 +151,12 @@ def delete(job: Job, by: Any = None) -> None:
 
     No shard keeps its token, and the reader of the file neither: what somebody still writes for it finds no row.
     """
-    shards = leases.lock_job_shards(job.pk)
+    shards = store_shards.lock_job_shards(job.pk)
     job.refuse_unless("delete")
     if job.allows("cancel"):
         job.cancel(by)
     for shard in shards:
-        leases.save_shard(shard, **leases.given_back(None))
+        store_shards.save_shard(shard, **store_shards.given_back(None))
     Job.objects.filter(pk=job.pk).update(deleting=timezone.now(), load_token="", load_expires=None)
     job.announce()
 
@@ -176,7 +178,7 @@ def retry(
     """
     failures = Failures(cause, positions)
     # The shards come first, so that nothing fails or finishes between the counting and the new run.
-    leases.lock_job_shards(job.pk)
+    store_shards.lock_job_shards(job.pk)
     _enter_again(job)
     _refuse_unseen(job, seen or {}, parameters or {})
     job.set_up(by, dials or {}, parameters or {})
@@ -201,7 +203,7 @@ def correct(
     With them the failed items at the positions `again`, as they are. `upload` is the file that it came from. In an
     ended job also what was never attempted can be mended.
     """
-    leases.lock_job_shards(job.pk)
+    store_shards.lock_job_shards(job.pk)
     _enter_again(job)
     job.refuse_rows_of(by)
     waiting = job.ended and not job.shards.leased().exists()
@@ -237,7 +239,7 @@ def accept(
     They are failed still, and counted so; only who retries everything that failed leaves them out.
     """
     failures = Failures(cause, positions)
-    leases.lock_job_shards(job.pk)
+    store_shards.lock_job_shards(job.pk)
     job.refuse_unless("accept")
     count = requeue.accept(job.pk, failures, accepted)
     if not count:
@@ -329,3 +331,8 @@ VERBS: Final[Mapping[str, Callable[..., Any]]] = {
     "start": start, "try": trial, "change": change, "adjust": adjust, "pause": pause, "resume": resume,
     "cancel": cancel, "retry": retry, "accept": accept, "delete": delete,
 }  # fmt: skip
+
+
+def queued_again(count: int) -> str:
+    """What a retry did."""
+    return f"{count:,} items queued again." if count != 1 else "1 item queued again."

@@ -14,12 +14,13 @@ from typing import Any, Final
 from celery import shared_task, signals
 from django.conf import settings
 
+from batchweb import celery_pool
 from jobs import actions, engine
 from jobs.engine import redaction
 from jobs.ingest import importer
 from jobs.models import Job, JobState
 from jobs.store import outcomes
-from jobs.worker import broker, claim, heartbeat
+from jobs.worker import broker, claim, heartbeat, shutdown
 from jobs.worker.recorder import OutOfTime, Recorder
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def load_file(job: int) -> None:
     found = Job.objects.filter(pk=job, state=JobState.LOADING).first()
     tried: set[int] = set()
     served: Counter[int] = Counter()
-    while found and not heartbeat.stopping():
+    while found and not shutdown.stopping():
         read(found)
         # One that could not be taken is taken by somebody else, or by whoever is sent next.
         tried.add(found.pk)
@@ -77,8 +78,8 @@ def read(job: Job) -> None:
 def work() -> None:
     """Works on whatever is due by fair share until nothing is left to do."""
     me = heartbeat.here()
-    while not heartbeat.stopping():
-        recorder = claim.claim(me, heartbeat.stopping)
+    while not shutdown.stopping():
+        recorder = claim.claim(me, shutdown.stopping)
         if recorder is None:
             return
         with ended_by_defects():
@@ -95,7 +96,7 @@ def ended_by_defects() -> Iterator[None]:
     try:
         yield
     except Exception:
-        if not heartbeat.pooled():
+        if not celery_pool.pooled():
             raise
         logger.exception("This worker process broke down and is replaced")
         os._exit(DEFECT_EXIT)

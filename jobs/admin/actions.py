@@ -17,8 +17,9 @@ from jobs import actions
 from jobs.admin.base import Looking
 from jobs.humanize import counted, items
 from jobs.items.digits import number
-from jobs.live import frame
+from jobs.live import status
 from jobs.models import Cause, Job
+from jobs.models import counts as models_counts
 from jobs.models.job import VERBS, JobQuerySet, Refused
 
 MOST: Final = 1_000  # jobs at a time
@@ -63,7 +64,7 @@ class Verb:
 
 
 RETRY: Final = Verb(
-    "retry", frame.queued_again, "Retry them", "Each item is processed once more, which may cost money.", to_retry
+    "retry", actions.queued_again, "Retry them", "Each item is processed once more, which may cost money.", to_retry
 )
 PAUSE: Final = Verb("pause", lambda _: "Paused.")
 RESUME: Final = Verb("resume", lambda _: "Resumed.")
@@ -106,7 +107,7 @@ def with_counts(jobs: JobQuerySet) -> Iterable[tuple[Job, Counts]]:
     found = list(jobs.with_counts())
     sums = Cause.objects.filter(job__in=found).values_list("job").annotate(Sum("accepted"))
     accepted = dict(sums.order_by())
-    return [(job, frame.summary(job) | {"accepted": accepted.get(job.pk, 0)}) for job in found]
+    return [(job, models_counts.summary(job) | {"accepted": accepted.get(job.pk, 0)}) for job in found]
 
 
 def row(job: Job, counts: Counts, verb: Verb) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def row(job: Job, counts: Counts, verb: Verb) -> dict[str, Any]:
         "job": job,
         "state": job.state,
         "counts": counts,
-        "label": frame.label(job, counts),
+        "label": status.label(job, counts),
         "concerned": concerned,
         "why": verb.refusal(job, concerned),
     }

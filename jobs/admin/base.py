@@ -21,8 +21,8 @@ from django.utils.safestring import SafeString
 
 from batchweb import refusals
 from batchweb.concurrency import limited, searches
-from jobs.durations import units
-from jobs.models.sharing import ACT
+from jobs.humanize import units
+from jobs.models.permissions import ACT
 
 COUNTED: Final = 10_000  # rows; nobody pages further, so nobody counts further
 NONE: Final = "–"

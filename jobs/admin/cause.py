@@ -11,7 +11,6 @@ from django.utils.safestring import SafeString
 from jobs import actions as jobs_actions
 from jobs.admin.base import Looking, age, link
 from jobs.humanize import counted, items
-from jobs.live import frame
 from jobs.models import Cause, Job
 from jobs.models.job import Refused
 
@@ -72,7 +71,9 @@ class CauseAdmin(Looking):
             context = self.page(request, title, causes=chosen)
             return render(request, "admin/jobs/cause/confirm.html", context)
         for cause in chosen:
-            self.give(request, cause, lambda one: frame.queued_again(jobs_actions.retry(one.job, request.user, one.pk)))
+            self.give(
+                request, cause, lambda one: jobs_actions.queued_again(jobs_actions.retry(one.job, request.user, one.pk))
+            )
         return None
 
     @admin.action(description="Accept their items", permissions=["act"])

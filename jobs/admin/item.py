@@ -13,16 +13,15 @@ from batchweb.concurrency import limited, searches
 from jobs import actions
 from jobs.admin.base import Looking, filtered
 from jobs.humanize import items
-from jobs.items import positions
+from jobs.items import causes, positions
 from jobs.items.digits import number
 from jobs.items.row import WORDS, shown
 from jobs.items.search import Found, find
 from jobs.items.selection import ALL, Wanted
-from jobs.live import frame
 from jobs.models import Attempt, Cause, Correction, Item, ItemState, Job
+from jobs.models import counts as models_counts
 from jobs.models.item import BRIEF
 from jobs.models.job import Refused
-from jobs.store import causes
 
 CHOICES: Final = 50  # jobs to choose from
 POSITION: Final = 9  # digits of one at most
@@ -123,12 +122,12 @@ class Order:
         if self.cause:
             return sum(Cause.objects.filter(job=self.job, pk=self.cause).values_list("count", flat=True))
         failed = Cause.objects.filter(job=self.job).values_list("count", "accepted")
-        return sum(count - accepted for count, accepted in failed) + frame.summary(self.job)["not_attempted"]
+        return sum(count - accepted for count, accepted in failed) + models_counts.summary(self.job)["not_attempted"]
 
     def given(self, by: Any) -> str:
         """Does it, and says in a sentence what was done."""
         if self.verb == "retry":
-            return frame.queued_again(actions.retry(self.job, by, **self.which))
+            return actions.queued_again(actions.retry(self.job, by, **self.which))
         count = actions.accept(self.job, by, **self.which, accepted=self.verb == "accept")
         return f"{items(count)} accepted." if self.verb == "accept" else f"{items(count)} no longer accepted."
 
@@ -145,7 +144,7 @@ def chosen(request: HttpRequest) -> Job | None:
 def listed(request: HttpRequest, job: Job) -> dict[str, Any]:
     """A page of the items that the address asks for, the filters, and the ways to the pages beside it."""
     wanted = Wanted.of(request.GET.dict())
-    counts = frame.summary(job)
+    counts = models_counts.summary(job)
     found = find(job, wanted, counts)
     base = Wanted(state=ALL) if wanted.row is not None else wanted
     return {

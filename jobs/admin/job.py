@@ -24,12 +24,13 @@ from jobs.admin.base import Looking, age, link
 from jobs.export import archive
 from jobs.export.streaming import attachment
 from jobs.ingest.report import advice
+from jobs.items import causes
 from jobs.items.digits import number
-from jobs.live import frame
+from jobs.live import job_list, status
 from jobs.live.facts import processor_label
 from jobs.models import Job, Shard, parameters, run_settings
+from jobs.models import counts as models_counts
 from jobs.models.job import JobQuerySet
-from jobs.store import causes
 
 HIDDEN: Final = "••••••"
 LATEST: Final = 30  # runs and activities on a job's page
@@ -55,7 +56,7 @@ class JobAdmin(Looking):
         return Job.objects.present()
 
     def shown(self, keys: list[Any]) -> JobQuerySet:
-        return frame.listed(Job.objects.filter(pk__in=keys)).select_related(*self.list_select_related)
+        return job_list.listed(Job.objects.filter(pk__in=keys)).select_related(*self.list_select_related)
 
     # The list
 
@@ -106,7 +107,7 @@ class JobAdmin(Looking):
     def about(self, job: Job) -> dict[str, Any]:
         shown = state_of(job)
         counts = shown["counts"]
-        able = {*frame.actions(job, counts), "delete"}
+        able = {*status.actions(job, counts), "delete"}
         return {
             "job": job,
             **shown,
@@ -142,10 +143,10 @@ class JobAdmin(Looking):
 
 def state_of(job: Job) -> dict[str, Any]:
     """What the badge and the bar of a job need."""
-    counts = frame.summary(job)
+    counts = models_counts.summary(job)
     return {
         "state": job.state,
-        "label": frame.label(job, counts),
+        "label": status.label(job, counts),
         "counts": counts,
         "total": job.total,
         "done": counts["succeeded"] + counts["failed"] + counts["rejected"],

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Collection
 
 from jobs.engine.context import Ticket
+from jobs.engine.types import Policy
 
 # A thread notes its start a moment before the user's code runs; the margin keeps that moment out of the next second.
 MARGIN = 0.01
@@ -61,3 +62,9 @@ class Pace:
         oldest = self._recent[0]
         span = self._span + (self._cold if self._noted < 2 * self._count else 0.0)
         return oldest.started + span - now if oldest.started else GLANCE
+
+
+def whole(rows: int, seconds: float, policy: Policy) -> float:
+    """Seconds that all rows take, one attempt each: rows ÷ workers in full turns, or as slowly as the rate says."""
+    turns = -(-rows // policy.workers)
+    return max(turns * seconds, (rows - 1) / policy.rate if policy.rate else 0.0)

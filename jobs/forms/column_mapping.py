@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from jobs import files
-from jobs.ingest import limits
+from jobs.ingest import labels
 from jobs.processors import Processor
 
 
@@ -30,7 +30,7 @@ def plain(name: str) -> str:
 def automatic_label(processor: Processor, columns: Sequence[str], mapping: Mapping[str, str]) -> str:
     """The column that names an item where nobody chose one: that of the first required input, else the first."""
     known = {name: column for name, column in mapping.items() if column in columns}
-    return limits.label_column(processor, known) or (columns[0] if columns else "")
+    return labels.label_column(processor, known) or (columns[0] if columns else "")
 
 
 def automatic_key(columns: Sequence[str]) -> str:

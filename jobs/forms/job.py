@@ -13,8 +13,8 @@ from jobs import files, processors
 from jobs.forms.column_mapping import automatic_key, automatic_label, guess
 from jobs.forms.file import FileFields
 from jobs.forms.policy import PolicyFields, defaults, filled
-from jobs.humanize import SAMPLE
 from jobs.models import Job, Upload
+from jobs.models.failure_limit import SAMPLE
 from jobs.models.run_settings import LIMIT, POLICY
 from jobs.processors import Amended, Parameter, ParameterError, Processor
 

@@ -11,7 +11,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 
 from jobs.engine import Policy
 from jobs.engine.cores import cores
-from jobs.humanize import SAMPLE
+from jobs.models.failure_limit import SAMPLE
 from jobs.models.run_settings import LIMIT, POLICY
 from jobs.processors import Processor
 

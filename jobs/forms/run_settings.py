@@ -7,8 +7,8 @@ from typing import Any, Final
 from django.conf import settings
 
 from jobs.forms.policy import FASTEST, PolicyFields
-from jobs.humanize import SAMPLE
 from jobs.models import Job
+from jobs.models.failure_limit import SAMPLE
 
 HELP: Final = {
     "attempts": "From 1 to 20.",

@@ -5,24 +5,17 @@ from __future__ import annotations
 from itertools import islice
 from typing import Final
 
-from jobs.durations import half_up, written
 from jobs.engine import Policy
 from jobs.engine.backoff import ceiling
-from jobs.humanize import Limit, counted
+from jobs.engine.pace import whole
+from jobs.humanize import SHORT, about, counted, given, many, span, written
+from jobs.models.failure_limit import Limit
 
 FIELDS: Final = (
     "workers", "rate", "attempts", "timeout", "limit_share", "limit_sample", "limit_count", "limit_streak"
 )  # fmt: skip
 ASSUMED: Final = 1.0  # seconds that an item takes where nobody knows
-SHORT: Final = 3  # seconds that are no matter
 WAITS: Final = 4  # waits that are named one by one
-MOST: Final = 1e12  # no larger number is written, whatever somebody sets
-
-# Up to so many seconds a time is told in this unit, rounded to a multiple of the step.
-UNITS: Final = (
-    (20, 1, 5, "second"), (100, 1, 10, "second"), (6_000, 60, 1, "minute"), (172_800, 3_600, 1, "hour"),
-    (float("inf"), 86_400, 1, "day"),
-)  # fmt: skip
 
 
 def hints(rows: int | None, seconds: float | None, policy: Policy, limit: Limit | None = None) -> dict[str, str]:
@@ -38,35 +31,6 @@ def hints(rows: int | None, seconds: float | None, policy: Policy, limit: Limit 
         "limit_count": _count(rows, limit),
         "limit_streak": _streak(rows, policy, limit),
     }
-
-
-def whole(rows: int, seconds: float, policy: Policy) -> float:
-    """Seconds that all rows take, one attempt each: rows ÷ workers in full turns, or as slowly as the rate says."""
-    turns = -(-rows // policy.workers)
-    return max(turns * seconds, (rows - 1) / policy.rate if policy.rate else 0.0)
-
-
-def about(seconds: float) -> str:
-    """A time so coarse that nobody takes it for exact: a few seconds, about 20 seconds, about 8 minutes."""
-    return "a few seconds" if seconds < SHORT else f"about {span(seconds)}"
-
-
-def span(seconds: float) -> str:
-    """The time without the word before it: 20 seconds, 8 minutes, 3 hours, 2 days."""
-    seconds = min(seconds, MOST)
-    _, size, step, unit = next(found for found in UNITS if seconds < found[0])
-    count = max(step, half_up(seconds / size / step) * step)
-    return f"{count:,} {unit}{'s' if count != 1 else ''}"
-
-
-def given(seconds: float) -> str:
-    """A time that somebody has set, without the digit that a measured one has: 1 s, 0.5 s, 1 min."""
-    return f"{seconds:g} s" if seconds < 60 else written(min(seconds, MOST))
-
-
-def many(count: float) -> str:
-    """A number without the digits behind its point, but for a small one: 3.4, 1,200."""
-    return f"{half_up(min(count, MOST)):,}" if count >= 10 else f"{count:.2g}"
 
 
 def _workers(rows: int | None, seconds: float | None, policy: Policy) -> str:

@@ -21,16 +21,16 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from batchweb import celery_pool
 from jobs import files
-from jobs.ingest import labels, limits
+from jobs.ingest import labels, limits, validation
 from jobs.models import ItemState, Job, JobState, Quota, Run, Shard, Worker, quota_limits
 from jobs.models.quota_limits import Allowed, OverQuota
 from jobs.processors.storable import harmless
-from jobs.store import leases
+from jobs.store import items, leases, shards
 from jobs.store.bulk_insert import insert
 from jobs.store.dialect import postgres
 from jobs.store.leases import LostLease
-from jobs.worker import heartbeat
 
 logger = logging.getLogger(__name__)
 
@@ -207,7 +207,7 @@ def take(job: Job) -> str:
         return ""
     token = leases.new_token()
     free = Job.objects.filter(pk=job.pk, state=JobState.LOADING).exclude(pk__in=Job.objects.reading().values("pk"))
-    me = {"load_worker": heartbeat.name(), "load_process": os.getpid(), "load_tries": F("load_tries") + 1}
+    me = {"load_worker": celery_pool.name(), "load_process": os.getpid(), "load_tries": F("load_tries") + 1}
     taken = free.update(load_token=token, load_expires=Now() + lease(), **me)
     job.refresh_from_db()
     return token if taken else ""
@@ -226,7 +226,7 @@ def bounded() -> Iterator[Callable[[], object]]:
     What reads a file may stand in one call of a library that nothing interrupts: the system's own timer does. It counts
     time of the processor, so that neither a slow disk nor a busy machine makes a difference.
     """
-    seconds = settings.JOBS_READ_SECONDS if heartbeat.pooled() else 0
+    seconds = settings.JOBS_READ_SECONDS if celery_pool.pooled() else 0
     restart = partial(signal.setitimer, signal.ITIMER_PROF, seconds)
     restart()
     try:
@@ -256,7 +256,7 @@ def clear(job: Job, token: str) -> None:
     while left:
         with transaction.atomic():
             prolong(job, token)
-            left = leases.remove_rows(job.pk, job.total)
+            left = items.remove_rows(job.pk, job.total)
 
 
 def forget(job: Job, token: str) -> None:
@@ -298,7 +298,7 @@ def read_all(
     Calls `restart` wherever it got further. Raises GaveWay.
     """
     turn = Turn(job, time.monotonic)
-    findings = files.Findings(labels.check(job))
+    findings = files.Findings(validation.check(job))
     rows = looked_at(reader, labels.namer(job), findings)
     skip_stored(job, token, rows, restart)
     turn.begin()
@@ -340,7 +340,7 @@ def add_shard(job: Job, token: str, intake: Intake, pending: Iterable[Pending], 
         room.take(intake.weight + quota_limits.ROW * (intake.stop - intake.start))
         cells = intake.cells()
         Shard.objects.create(
-            job=job, number=intake.number, start=intake.start, stop=intake.stop, cells=cells, **leases.counts(cells)
+            job=job, number=intake.number, start=intake.start, stop=intake.stop, cells=cells, **shards.counts(cells)
         )  # fmt: skip
         columns = [harmless(name) for name in intake.reader.columns]
         size = F("stored") + intake.weight

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from jobs import files, processors
-from jobs.ingest import limits
+from jobs.ingest import labels
 from jobs.models import Job
+from jobs.processors import Processor
 
 
 def namer(job: Job) -> files.Name:
@@ -12,15 +15,13 @@ def namer(job: Job) -> files.Name:
     return files.naming(job.file_shape, job.label_column or _label_column(job), (job.key_column, *files.KEY_COLUMNS))
 
 
-def check(job: Job) -> files.Check | None:
-    """Why a good row is rejected all the same: what would fail as invalid input need not be tried."""
-    if job.processor not in processors.names():
-        return None
-    return limits.check_for(processors.get(job.processor), job.file_shape, job.mapping)
-
-
 def _label_column(job: Job) -> str:
     """The column that names the job's items where nobody chose one."""
     if job.processor not in processors.names():
         return ""
-    return limits.label_column(processors.get(job.processor), job.mapping)
+    return labels.label_column(processors.get(job.processor), job.mapping)
+
+
+def label_column(processor: Processor, mapping: Mapping[str, str]) -> str:
+    """The column that names an item on pages where nobody chose one: that of the first required input."""
+    return next((mapping[one.name] for one in processor.inputs if one.required and one.name in mapping), "")

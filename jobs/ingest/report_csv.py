@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final
 
 from jobs import files
-from jobs.ingest import inspection, labels
+from jobs.ingest import inspection, validation
 from jobs.models import Job
 
 CHUNK: Final = 500  # rows of the file
@@ -42,7 +42,7 @@ def records(job: Job, person: int | None) -> Iterator[str]:
 
 def problems(job: Job, reader: files.Rows) -> Iterator[list[list[str]]]:
     """The cells of what there is to say about each row: the blank lines before it, and its own problems."""
-    preflight = files.Preflight(reader, (job.key_column, *files.KEY_COLUMNS), labels.check(job))
+    preflight = files.Preflight(reader, (job.key_column, *files.KEY_COLUMNS), validation.check(job))
     known = 0
     for found in preflight.by_row():
         cells = [[str(row), kind, reason] for row, kind, reason in found]

@@ -4,7 +4,8 @@ A file of corrections is a `failed.csv` (or a result) that somebody mended, in a
 rows are matched by the column `row`, or by the key where there is none. Columns that the job does not have, among them
 those which say what went wrong, are passed over; a column that is missing stays as it was.
 
-The file is read in a child (see `jobs.ingest.inspection`); what is compared with it, and kept of that, is bounded in bytes.
+The file is read in a child (see `jobs.ingest.inspection`); what is compared with it, and kept of that, is bounded in
+bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from django.db.models import Func, IntegerField
 
 from jobs import files
 from jobs.files import jsonlines, payload
-from jobs.ingest import inspection, labels
+from jobs.ingest import inspection, labels, validation
 from jobs.items import payloads
 from jobs.models import Item, ItemState, Job, Upload
 from jobs.models.job import Refused
@@ -206,7 +207,7 @@ class Corrections:
             )
         if self.mine in ([], [self.by]):
             raise Useless("The file has none of the job's columns, so that it corrects nothing.")
-        self.name, self.check = labels.namer(job), labels.check(job)
+        self.name, self.check = labels.namer(job), validation.check(job)
         self.wanted = list(dict.fromkeys([self.by, *self.mine]))
         self.seen = bytearray(job.total)  # a mark at each position
         self._known = None if self.by == self.row_column else self._positions_by_key()
@@ -331,7 +332,7 @@ class Corrections:
 
 def mend(job: Job, item: Item, cells: Mapping[str, str]) -> Change | Problem:
     """What these cells change in an item; for the form of one item."""
-    return change(job, item, cells, labels.namer(job), labels.check(job), item.row)
+    return change(job, item, cells, labels.namer(job), validation.check(job), item.row)
 
 
 def change(

@@ -8,10 +8,10 @@ from typing import Any, Final
 from django.http import QueryDict
 
 from jobs.humanize import counted, items
+from jobs.items import causes
 from jobs.items.choice import Choice, Wrong
-from jobs.live import frame
 from jobs.models import Cause, ItemState, Job
-from jobs.store import causes
+from jobs.models import counts as models_counts
 from jobs.store.dialect import among, execute
 
 MOST: Final = 50_000  # rows that can be named at a time; who means more names their cause
@@ -121,7 +121,7 @@ def were(count: int) -> str:
 
 def reach(job: Job, aim: Aim) -> Reach:
     """How many items of the job an aim reaches now."""
-    counts = frame.summary(job)
+    counts = models_counts.summary(job)
     if aim.positions is not None:
         return _of_rows(job, aim, counts["not_attempted"])
     if aim.cause is not None:

@@ -19,8 +19,8 @@ from django.db.models import Q
 
 from jobs import events
 from jobs.items import row as items_row
-from jobs.live.frame import NEWEST, list_row, listed, stats
-from jobs.live.job_list import glance
+from jobs.live.frame import NEWEST, stats
+from jobs.live.job_list import glance, list_row, listed
 from jobs.live.status import Around
 from jobs.models import Batch, Job
 from jobs.models.job import JobQuerySet

@@ -7,13 +7,17 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Count, Exists, F, OuterRef, Q, Sum
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum
 from django.db.models.functions import Lower, NullIf
 from django.utils import timezone
 
+from jobs.live.eta import pace, throttled
+from jobs.live.status import Around, label, unheard, waits
 from jobs.models import Job, JobState, Series, Shard
+from jobs.models.counts import summary
 from jobs.models.job import JobQuerySet
 from jobs.models.series import QUARTER, QUARTERS, quarter_of
+from jobs.models.states import WORKABLE
 
 WAITING: Final = (JobState.LOADING, JobState.READY, JobState.QUEUED)
 TABS: Final = {
@@ -107,3 +111,49 @@ def midnight() -> datetime:
 def others(counts: dict[str, int]) -> str:
     """What does not run, though it may yet."""
     return ", ".join(f"{counts[name]:,} {name}" for name in ("paused", "waiting") if counts[name])
+
+
+def listed(jobs: JobQuerySet) -> JobQuerySet:
+    """The jobs with all that their rows in the list need, in two queries."""
+    leased = ~Q(shards__token="")
+    silent = leased & Q(shards__worker__in=set(unheard(Shard.objects.all()).values_list("worker", flat=True)))
+    counted_ones = jobs.with_counts().annotate(
+        sum_rate=Sum("shards__rate", filter=leased, default=0.0),
+        silent_rate=Sum("shards__rate", filter=silent),
+        throttled=Max("shards__throttled", filter=leased),
+        spark=F("series__spark"),
+    )
+    return counted_ones.select_related("run")
+
+
+def list_row(job: Job, around: Around) -> dict[str, Any]:
+    """A job from `listed()` as the live list shows it; `around` is asked once for all of its rows."""
+    counts, found = summary(job), vars(job)
+    asked = throttled([{"token": True, "throttled": found["throttled"]}])
+    alone = found["silent_rate"] is not None and found["silent_rate"] >= found["sum_rate"]
+    held = list_why(job, counts, around, asked, alone)
+    return {
+        "code": job.code,
+        "seq": job.seq,
+        "state": job.state,
+        "label": label(job, counts, asked),
+        "done": counts["succeeded"] + counts["failed"] + counts["rejected"],
+        "failed": counts["failed"],
+        "total": job.total,
+        **pace(job, counts, 0.0 if held else found["sum_rate"] - (found["silent_rate"] or 0.0)),
+        "why": held,
+        "elapsed": round(job.elapsed(), 2) if job.ended and job.started else None,
+        "spark": found["spark"] or "",
+        "counts": counts,
+    }
+
+
+def list_why(job: Job, counts: dict[str, int], around: Around, asked: float | None, alone: bool) -> str:
+    """Why a job in the list does not go on; `alone` says that all who hold items of it are silent."""
+    if job.state not in (JobState.LOADING, *WORKABLE):
+        return ""
+    if asked and job.state == JobState.RUNNING:
+        return "The service asks to wait."
+    if counts["running"]:
+        return "Its worker is silent." if alone else ""
+    return around.trouble(job) or waits(job, counts, True, around)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
@@ -12,30 +10,23 @@ from django.db.models import Exists, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs.humanize import items
+from jobs.humanize import counted, items, ordinal
 from jobs.models import Job, JobState, Part, Shard, Worker
 from jobs.models.part import BROKER
-from jobs.models.run_settings import per_second
 from jobs.models.shard import ShardQuerySet
+from jobs.models.states import UNFINISHED, WORKABLE
 from jobs.models.worker import SEEN_WITHIN, WorkerQuerySet
 
 TOLD_FOR: Final = timedelta(seconds=30)  # how long a page says what went back to the queue
-SLOW: Final = 2.0  # times as long as 95 of 100 items take, and so many seconds: from there on an item is slow
-NEARLY: Final = 0.8  # of its rate, from where on a job is limited by it
 SILENT: Final = "will go back to the queue."  # how the sentence about a silent worker ends
 LAST: Final = "the last one stays free for everybody else."
 BROKER_AWAY: Final = "The broker cannot be reached; trying again."
+VERBS: Final = ("start", "try", "change", "pause", "resume", "retry", "accept", "cancel", "adjust")
 
 
 def ago(moment: datetime) -> str:
     seconds = max(0, int((timezone.now() - moment).total_seconds()))
     return f"{seconds:,} s ago" if seconds < 120 else f"{seconds // 60:,} min ago"
-
-
-def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th … 11th, 12th, 13th … 21st."""
-    last = 0 if number % 100 in (11, 12, 13) else number % 10
-    return f"{number:,}{({1: 'st', 2: 'nd', 3: 'rd'}).get(last, 'th')}"
 
 
 def trouble(workers: WorkerQuerySet) -> str:
@@ -50,26 +41,6 @@ def trouble(workers: WorkerQuerySet) -> str:
 def unheard(shards: ShardQuerySet) -> ShardQuerySet:
     """What workers hold that have not been heard of."""
     return shards.leased().filter(worker__seen__lt=Now() - SEEN_WITHIN)
-
-
-def slow(job: Job, counts: Mapping[str, int], running: Sequence[tuple[int, float]], p95: float | None) -> str:
-    """That only slow items remain; `running` are their positions and since when they run, in seconds of the epoch."""
-    if job.state != JobState.RUNNING or counts["waiting"] or not running:
-        return ""
-    longest, youngest = (pick(running, key=lambda pair: pair[1]) for pick in (min, max))
-    if time.time() - youngest[1] <= SLOW * max(p95 or 0.0, 1.0):
-        return ""
-    if len(running) == 1:
-        return f"1 slow item remains: row {longest[0] + 1:,}."
-    return f"{len(running):,} slow items remain, the longest is row {longest[0] + 1:,}."
-
-
-def limited(job: Job, counts: Mapping[str, int], rate: float) -> str:
-    """That the job could go faster if its own rate did not hold it back; `rate` is what it does."""
-    free = counts["waiting"] and counts["running"] < job.workers
-    if job.state != JobState.RUNNING or not job.rate or not free or rate < NEARLY * job.rate:
-        return ""
-    return f"Limited by the rate of {per_second(job.rate)}."
 
 
 class Around:
@@ -132,3 +103,76 @@ class Around:
             seen = ago(noted.silent.seen)
             return f"Worker {noted.silent} was last seen {seen}; {items(noted.items)} went back to the queue."
         return f"{noted}." if noted else ""
+
+
+def label(job: Job, counts: dict[str, int], asked: float | None = None) -> str:
+    """The state in one or two words; a job that stops but still has items in flight says so.
+
+    `asked` is for how many seconds its service asks to wait.
+    """
+    if job.state in WORKABLE and (tried := trying(job)):
+        return f"Trying {counted(tried)}"
+    if asked and job.state == JobState.RUNNING:
+        return "Throttled"
+    if counts["running"] and job.state == JobState.PAUSED:
+        return "Pausing"
+    if counts["running"] and job.state == JobState.CANCELLED:
+        return "Cancelling"
+    if job.state == JobState.FINISHED and (counts["failed"] or counts["rejected"]):
+        return "Finished with failures" if counts["succeeded"] else "Failed"
+    return str(job.get_state_display())
+
+
+def actions(job: Job, counts: dict[str, int]) -> list[str]:
+    """The verbs that make sense now, in the order of the buttons."""
+    left = counts["waiting"] + counts["not_attempted"] + counts["running"]
+    tried = counts["succeeded"] + counts["failed"]
+    # Neither while rows are tried nor while what was cancelled is still in flight.
+    mendable = not trying(job) and not (job.ended and counts["running"])
+    sense = {
+        "start": left or tried,
+        "try": left,
+        "retry": mendable and (counts["failed"] or (job.ended and left)),
+        "accept": mendable and counts["failed"],
+        "resume": left,
+        "adjust": left,
+    }
+    verbs = [verb for verb in VERBS if job.allows(verb) and sense.get(verb, True)]
+    return verbs + offers(job, tried, mendable and counts["failed"] + counts["rejected"])
+
+
+def offers(job: Job, tried: int, bad: int) -> list[str]:
+    """What else there is: results to take home, bad rows to mend, the same file once more where it was not changed."""
+    known = job.state not in (JobState.LOADING, JobState.INVALID)
+    there = {
+        "results": known and (tried or job.state == JobState.FINISHED),
+        "mend": bad and job.allows("retry") and job.read_whole,
+        "again": known and job.state != JobState.READY and (job.started or job.ended),
+    }
+    return [name for name, is_there in there.items() if is_there]
+
+
+def trying(job: Job) -> int:
+    """How many rows are being tried before the job as a whole is started."""
+    return job.run.items if job.run and job.trying and job.state in UNFINISHED else 0
+
+
+def why(job: Job, counts: dict[str, int], leased: bool, around: Around | None = None) -> str:
+    """Why a job that could go on does not, in a sentence; empty where it does."""
+    if job.state not in (JobState.LOADING, *WORKABLE):
+        return ""
+    around = around or Around()
+    if counts["running"]:
+        return around.silent(job) or around.returned(job)
+    return around.trouble(job) or waits(job, counts, leased, around) or around.returned(job)
+
+
+def waits(job: Job, counts: dict[str, int], leased: bool, around: Around) -> str:
+    """What a job waits for though all is well."""
+    if job.state == JobState.QUEUED:
+        return around.place(job)
+    if job.state == JobState.RUNNING and counts["waiting"]:
+        if counts["retrying"] and (trying(job) or counts["waiting"] == counts["retrying"]):
+            return "What is left waits for its next attempt."
+        return "" if leased else around.returned(job) or around.kept(job) or "Other jobs have their turn."
+    return ""

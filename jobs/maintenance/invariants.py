@@ -10,9 +10,10 @@ from django.db.models import Count, Max, Min, Q, Sum
 
 from jobs.models import Batch, Cause, Item, ItemState, Job, JobState, Shard
 from jobs.models.states import CELL_FALLBACK, ENDED
-from jobs.store import dialect, leases
+from jobs.store import dialect
+from jobs.store import shards as store_shards
 
-PENDING: Final = leases.PENDING_CELLS
+PENDING: Final = store_shards.PENDING_CELLS
 
 
 def differences(job: Job) -> Iterator[str]:
@@ -55,7 +56,7 @@ def _shard(job: Job, shard: Shard) -> Iterator[str]:
     if rows != plain:
         wrong = [shard.start + at + 1 for at, (a, b) in enumerate(zip(rows, plain, strict=False)) if a != b]
         yield f"shard {shard.number}: the cells differ from the rows ({len(rows)}, {len(plain)}) at rows {wrong[:5]}"
-    for name, count in leases.counts(cells).items():
+    for name, count in store_shards.counts(cells).items():
         if getattr(shard, name) != count:
             yield f"shard {shard.number}: {name} is {getattr(shard, name)}, the cells say {count}"
     made = items.aggregate(n=Sum("attempts", default=0))["n"]

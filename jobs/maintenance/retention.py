@@ -14,10 +14,10 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from jobs import actions
-from jobs.durations import duration
+from jobs.humanize import duration
 from jobs.models import Batch, Job, JobState, Shard, Upload
 from jobs.models.states import ENDED
-from jobs.store import dialect, leases
+from jobs.store import dialect, items
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def erase(job: Job, until: float | None = None) -> bool:
         if until and time.monotonic() > until:
             return False
     # What a reading under other settings left.
-    while leases.remove_rows(job.pk, 0):
+    while items.remove_rows(job.pk, 0):
         if until and time.monotonic() > until:
             return False
     remove_batches(job)
@@ -96,7 +96,7 @@ def trim(job: Job, until: float | None = None) -> bool:
     """Removes all but the results: attempts with their logs, batches, and the uploaded files, whose rows are kept."""
     for shard in job.shards.order_by("number"):
         with transaction.atomic():
-            leases.add_stored(job.pk, -remove_history(shard))
+            items.add_stored(job.pk, -remove_history(shard))
         if until and time.monotonic() > until:
             return False
     remove_batches(job)

@@ -21,7 +21,9 @@ from jobs.export import results
 from jobs.export.reader import EVERY_ROW
 from jobs.items.choice import Choice
 from jobs.live import frame as live_frame
+from jobs.live import status as live_status
 from jobs.models import ItemState, Job, JobState
+from jobs.models import counts as models_counts
 from jobs.models.job import Refused
 from jobs.models.states import ENDED
 
@@ -96,11 +98,11 @@ def status(job: Job) -> int:
 
 def sentence(job: Job) -> str:
     """How the job stands, in one line."""
-    counts = live_frame.summary(job)
+    counts = models_counts.summary(job)
     names = ("succeeded", "failed", "rejected", "running", "waiting", "not_attempted")
     parts = [f"{counts[name]:,} {name.replace('_', ' ')}" for name in names if counts[name]]
     reason = f" {job.reason}" if job.reason else ""
-    return f"{live_frame.label(job, counts)}: {', '.join(parts) or 'no items'} of {job.total:,}.{reason}"
+    return f"{live_status.label(job, counts)}: {', '.join(parts) or 'no items'} of {job.total:,}.{reason}"
 
 
 def write(pieces: Iterator[bytes], out: str) -> None:

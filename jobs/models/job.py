@@ -15,10 +15,11 @@ from django.utils.functional import cached_property
 from jobs import events, processors
 from jobs.engine import Policy
 from jobs.files import Shape, flattening
-from jobs.humanize import SAMPLE, End, Limit, Tally, items
-from jobs.models import parameters, run_settings, sharing
+from jobs.humanize import items
+from jobs.models import parameters, permissions, run_settings, sharing
 from jobs.models.activity import Activity
 from jobs.models.batch import Batch
+from jobs.models.failure_limit import SAMPLE, End, Limit, Tally
 from jobs.models.item import Attempt, Item, ItemQuerySet
 from jobs.models.jobset import COUNTS as COUNTS
 from jobs.models.jobset import JobQuerySet as JobQuerySet
@@ -192,8 +193,8 @@ class Job(models.Model):
 
     # Whose it is, and who else may do something with it
 
-    may_act = sharing.may_act
-    may_give = sharing.may_give
+    may_act = permissions.may_act
+    may_give = permissions.may_give
     share = sharing.share
     unshare = sharing.unshare
     rename = sharing.rename

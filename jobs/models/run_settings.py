@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from jobs.durations import written
-from jobs.humanize import Limit
+from jobs.humanize import per_second, written
+from jobs.models.failure_limit import Limit
 
 POLICY: Final = ("workers", "attempts", "timeout", "rate")
 LIMIT: Final = ("limit_share", "limit_sample", "limit_count", "limit_streak")
@@ -33,8 +33,3 @@ def said(name: str, value: float | None) -> str:
     if name == "timeout":
         return written(value)
     return per_second(value) if name == "rate" else f"{value:,}"
-
-
-def per_second(rate: float) -> str:
-    """20/s, 2.5/s, 1,000,000/s."""
-    return f"{f'{rate:,.3f}'.rstrip('0').rstrip('.')}/s"

@@ -5,13 +5,37 @@ Every function runs in its caller's transaction; see `jobs.store.leases` for the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from sys import getsizeof
+from typing import Any, Final, TypeAlias
+
+from django.db import connection
+from django.utils import timezone
 
 from jobs.engine import Attempt
+from jobs.files import flattening
+from jobs.files.flattening import Key
 from jobs.store import dialect
-from jobs.store.dialect import adapter, stamps, write_columns, write_many
+from jobs.store.dialect import (
+    adapter,
+    execute,
+    for_update,
+    later,
+    octets,
+    postgres,
+    stamps,
+    write_columns,
+    write_many,
+)
+from jobs.store.leases import Lease, LostLease
 from jobs.store.outcomes import AttemptRow, Outcome
+
+REMOVED: Final = 10_000  # rows at once, so that nobody waits long
+ALONE_FROM: Final = 2  # strikes; an item with so many runs alone
+FATAL_STRIKES: Final = 3
+Claim: TypeAlias = tuple[int, str, str, int, int]  # position, payload, key, tries in this run, tries in earlier ones
 
 
 def _by(run: int | None, worker: int) -> str:
@@ -97,3 +121,100 @@ def save_attempts(job: int, run: int | None, worker: int, attempts: Sequence[Att
         ("int", "int", "timestamptz", "float8", "text", "text", "text", "text", "timestamptz"),
         rows,
     )
+
+
+def read_pending(job: int, lease: Lease, limit: int, size: int, alone: bool = False) -> list[Claim]:
+    """The next items of the lease that may be started now: at most `limit`, and the last of them ends `size` bytes.
+
+    Items that held a worker when it died twice are left out, or with `alone` are the only ones read.
+    """
+    waiting = f"""job_id = %s AND state = 0 AND position >= %s AND position < %s
+                  AND (due IS NULL OR due <= {later(0)}) AND strikes {">=" if alone else "<"} {ALONE_FROM}"""
+    read = _measured if postgres() else _fetched
+    rows, full = read(waiting, [job, lease.cursor, lease.stop], limit, size)
+    if rows:
+        lease.cursor = rows[-1][0] + 1
+    lease.read_all = len(rows) < limit and not full
+    return rows
+
+
+def _measured(waiting: str, parameters: Sequence[int], limit: int, size: int) -> tuple[list[Claim], bool]:
+    """The next rows, and whether they have `size` bytes: PostgreSQL knows how long a text is without reading it."""
+    rows = execute(
+        f"""SELECT position, payload, key, tries, earlier, so_far FROM (
+              SELECT position, payload, key, tries, earlier, bytes,
+                     SUM(bytes) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) AS so_far FROM (
+                SELECT position, payload, key, tries, attempts - tries AS earlier, {octets("payload")} AS bytes
+                  FROM jobs_item WHERE {waiting} ORDER BY position LIMIT %s) AS wanted) AS weighed
+             WHERE so_far - bytes < %s ORDER BY position""",
+        [*parameters, limit, size],
+    )
+    return [row[:5] for row in rows], bool(rows) and rows[-1][5] >= size
+
+
+def _fetched(waiting: str, parameters: Sequence[int], limit: int, size: int) -> tuple[list[Claim], bool]:
+    """The same for SQLite, which reads a text to measure it, and keeps everybody from writing meanwhile."""
+    rows: list[Claim] = []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT position, payload, key, tries, attempts - tries FROM jobs_item
+                 WHERE {waiting} ORDER BY position LIMIT %s""",
+            [*parameters, limit],
+        )
+        for row in cursor:
+            rows.append(row)
+            size -= getsizeof(row[1])
+            if size <= 0:
+                break
+    return rows, size <= 0
+
+
+def add_stored(job: int, size: int) -> None:
+    """Counts bytes that the job's rows take more, or less, than before."""
+    if size:
+        execute("UPDATE jobs_job SET stored = stored + %s WHERE id = %s", [size, job])
+
+
+def add_batch(job: int, delta: bytes, rows: Sequence[dict[str, Any]], size: int = 0) -> int:
+    """Gives the transaction its number and stores what it changed, by which its rows take `size` bytes more.
+
+    Taken last: it locks the job's row.
+    """
+    found = execute("UPDATE jobs_job SET seq = seq + 1, stored = stored + %s WHERE id = %s RETURNING seq", [size, job])
+    if not found:
+        raise LostLease("the job was deleted")
+    (seq,) = found[0]
+    execute(
+        "INSERT INTO jobs_batch (job_id, seq, created, delta, rows) VALUES (%s, %s, %s, %s, %s)",
+        [job, seq, adapter()(timezone.now()), delta, json.dumps(rows)],
+    )
+    return int(seq)
+
+
+def add_result_keys(job: int, keys: Iterable[Key]) -> None:
+    """Adds keys to those that the job's results have, under the lock of the job's row."""
+    (stored,) = execute(f"SELECT result_keys FROM jobs_job WHERE id = %s {for_update()}", [job])[0]
+    known = flattening.known(stored if isinstance(stored, list) else json.loads(stored))
+    execute("UPDATE jobs_job SET result_keys = %s WHERE id = %s", [json.dumps(flattening.joined(known, keys)), job])
+
+
+def remove_rows(job: int, start: int) -> bool:
+    """Removes a few thousand of the rows that an earlier reading left from `start` on; whether there were any."""
+    last = execute("SELECT MAX(position) FROM jobs_item WHERE job_id = %s AND position >= %s", [job, start])[0][0]
+    if last is not None:
+        execute("DELETE FROM jobs_item WHERE job_id = %s AND position > %s", [job, max(start - 1, last - REMOVED)])
+    return last is not None
+
+
+def strike(job: int, positions: Sequence[int]) -> list[tuple[int, int]]:
+    """Notes that a worker died while it may have had these items.
+
+    Returns (position, tries) of those for whom it was once too often.
+    """
+    marks = ", ".join(["%s"] * len(positions))
+    rows = execute(
+        f"""UPDATE jobs_item SET strikes = strikes + 1
+             WHERE job_id = %s AND state = 0 AND position IN ({marks}) RETURNING position, strikes, tries""",
+        [job, *positions],
+    )
+    return sorted((position, tries) for position, strikes, tries in rows if strikes >= FATAL_STRIKES)

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from jobs import engine
 from jobs.files.flattening import Key
-from jobs.humanize import End
+from jobs.models.failure_limit import End
 from jobs.models.quota_limits import size_of
 from jobs.models.states import CELL_FALLBACK, CELL_RETRYING, ItemState
 from jobs.processors import Call, Task

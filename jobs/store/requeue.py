@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from jobs.models.shard import HELD_BACK
 from jobs.models.states import ItemState
-from jobs.store import leases
+from jobs.store import items, shards
 from jobs.store.dialect import adapter, among, execute, octets, write_many
 
 FAILED: Final = int(ItemState.FAILED)
@@ -83,7 +83,7 @@ def _take(job: int, condition: str, parameters: Sequence[Any]) -> list[int]:
              WHERE job_id = %s AND fallback <> '' AND {condition}""",
         [job, *parameters],
     )
-    leases.add_stored(job, -fallbacks)
+    items.add_stored(job, -fallbacks)
     rows = execute(
         f"""UPDATE jobs_item SET state = 0, tries = 0, strikes = 0, due = NULL, cause_id = NULL, finished = NULL,
                    fallback = '', error_kind = '', error = '', accepted = NULL
@@ -104,7 +104,7 @@ def _clear_cells(job: int, taken: Sequence[int]) -> None:
         cells = bytearray(stored)
         for position in here:
             cells[position - start] = ItemState.PENDING
-        leases.save_shard(shard, cells, due=None)
+        shards.save_shard(shard, cells, due=None)
 
 
 def count_causes(job: int) -> None:
@@ -186,7 +186,7 @@ def _correct(job: int, run: int, mended: Sequence[Mended], states: str) -> list[
              WHERE job_id = %s AND state IN {states} AND {condition}""",
         [job, parameter],
     )
-    leases.add_stored(job, new)
+    items.add_stored(job, new)
     return _take(job, f"state IN {states} AND {condition}", [parameter])
 
 

@@ -17,9 +17,8 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from jobs.durations import half_up, units, written
 from jobs.files import Shape, encoding_title
-from jobs.humanize import counted
+from jobs.humanize import counted, half_up, units, written
 
 register = template.Library()
 

@@ -8,12 +8,10 @@ from typing import Any, Final
 
 from django import template
 
-from jobs.durations import units
-from jobs.humanize import counted
+from jobs.humanize import counted, per_second, units
 from jobs.live import job_list
 from jobs.live.status import SILENT
 from jobs.models import Worker
-from jobs.models.run_settings import per_second
 from jobs.templatetags.display import NONE, compact, duration, left, number, percent, share, tone
 
 register = template.Library()

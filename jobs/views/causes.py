@@ -8,9 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from jobs.items import causes as items_causes
 from jobs.items import digits
-from jobs.live import frame as live_frame
-from jobs.store import causes as why
+from jobs.live import status
+from jobs.models import counts as models_counts
 from jobs.store import dialect
 from jobs.views.access import job_for
 
@@ -23,11 +24,11 @@ def causes(request: HttpRequest, code: str) -> HttpResponse:
     asked = request.GET.get("page", "")
     with dialect.one_moment():
         job = job_for(request, code)
-        counts, number = live_frame.summary(job), why.total(job)
+        counts, number = models_counts.summary(job), items_causes.total(job)
         pages = max(1, -(-number // PAGE))
         page = min(max(1, digits.number(asked) or 1), pages)
-        found = why.listed(job, (page - 1) * PAGE, PAGE)
-        frame = {"counts": counts, "actions": live_frame.actions(job, counts)}
+        found = items_causes.listed(job, (page - 1) * PAGE, PAGE)
+        frame = {"counts": counts, "actions": status.actions(job, counts)}
     context = {"job": job, "frame": frame, "causes": found, "number": number, "page": page, "pages": pages}
     context["may_act"] = job.may_act(request.user)
     return render(request, "jobs/causes.html", context)

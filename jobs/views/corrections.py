@@ -15,12 +15,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 from batchweb import concurrency
 from jobs import actions, files
 from jobs.humanize import items
+from jobs.ingest.uploads import NotKept, keep
 from jobs.items import corrections as items_corrections
 from jobs.items.digits import number
 from jobs.models import Job, Upload
 from jobs.models.job import Refused
 from jobs.views.access import job_to_act_on, person
-from jobs.views.uploads import NotKept, keep
 
 GONE = "The file is not here any more: nobody looked at it for an hour. Send it again."
 
@@ -31,7 +31,7 @@ def corrections(request: HttpRequest, code: str) -> HttpResponseBase:
     job = job_to_act_on(request, code)
     if request.method == "POST":
         try:
-            upload = keep(request)
+            upload = keep(request.FILES.get("file"), person(request))
         except NotKept as refusal:
             return page(request, job, {"error": str(refusal)}, refusal.status)
         return redirect(f"{reverse('jobs:corrections', args=[code])}?file={upload.pk}")

@@ -12,8 +12,8 @@ from django.views.decorators.http import require_POST
 from jobs.engine import Policy
 from jobs.forms import LIMIT, POLICY, JobForm, chosen_one, defaults, filled
 from jobs.forms.setting_hints import FIELDS, hints
-from jobs.humanize import SAMPLE, Limit
-from jobs.live import frame
+from jobs.live import eta
+from jobs.models.failure_limit import SAMPLE, Limit
 from jobs.views.access import person
 
 
@@ -47,7 +47,7 @@ def sentences(request: HttpRequest, data: Any) -> dict[str, str]:
     """Field → sentence, for what stands in the form."""
     form = Settings(data)
     form.is_valid()
-    return form.sentences(frame.typical_seconds(form.processor.name, person(request)))
+    return form.sentences(eta.typical_seconds(form.processor.name, person(request)))
 
 
 def of_form(request: HttpRequest, form: JobForm, rows: int | None) -> dict[str, str]:

@@ -19,8 +19,10 @@ from jobs.items.row import WORDS, shown
 from jobs.items.search import PAGE as PAGE
 from jobs.items.search import SORTABLE, Found, find
 from jobs.items.selection import ALL, NEWEST, NOT_SUCCEEDED, SORTS, Wanted, written
+from jobs.live import eta
 from jobs.live import frame as live_frame
 from jobs.models import Cause, Item, Job, JobState
+from jobs.models import counts as models_counts
 from jobs.store import dialect
 from jobs.views.access import item_for, job_for
 
@@ -76,7 +78,7 @@ def cause_of(job: Job, key: int, frame: Mapping[str, Any] | None) -> dict[str, A
 def newest_items(job: Job, frame: Mapping[str, Any] | None) -> dict[str, Any]:
     """The newest attempts, as frames bring them; on a busy job a sample."""
     rows = (live_frame.newest(job) if frame is None else frame["rows"])[:SAMPLE]
-    return {"items": [of_frame(row) for row in rows], "rate": live_frame.rate(job) if frame is None else frame["rate"]}
+    return {"items": [of_frame(row) for row in rows], "rate": eta.rate(job) if frame is None else frame["rate"]}
 
 
 def of_frame(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def of_frame(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def found_items(job: Job, wanted: Wanted, cause: Mapping[str, Any], frame: Mapping[str, Any] | None) -> dict[str, Any]:
     """A page of the items that are wanted, and the ways to the pages beside it."""
-    counts = live_frame.summary(job) if frame is None else frame["counts"]
+    counts = models_counts.summary(job) if frame is None else frame["counts"]
     found = find(job, wanted, counts, of_cause=cause.get("count"))
     items = listed(job, found.positions, items_positions.running(job) if counts["running"] else ())
     base = Wanted(state=ALL) if wanted.row is not None else wanted

@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from jobs.ingest import samples
-from jobs.live import frame, hub, job_list
+from jobs.live import hub, job_list
 from jobs.live.facts import processor_label
 from jobs.live.status import Around
 from jobs.models import Job, Offer
@@ -104,14 +104,14 @@ def list_snapshot(request: HttpRequest) -> JsonResponse:
 
 def rows(keys: list[int]) -> list[dict[str, Any]]:
     """The jobs with these primary keys as the list shows them, in the given order."""
-    found = frame.listed(Job.objects.filter(pk__in=keys)).select_related("upload", "owner")
+    found = job_list.listed(Job.objects.filter(pk__in=keys)).select_related("upload", "owner")
     jobs = {job.pk: job for job in found}
     around = Around()
     return [row(jobs[key], around) for key in keys if key in jobs]
 
 
 def row(job: Job, around: Around) -> dict[str, Any]:
-    shown = frame.list_row(job, around)
+    shown = job_list.list_row(job, around)
     return shown | {
         "name": job.name,
         "file_name": job.upload.name,

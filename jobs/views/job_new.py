@@ -19,13 +19,13 @@ from batchweb.refusals import refusal
 from jobs import actions, processors
 from jobs.forms import GONE, LIMIT, NAMES, POLICY, JobForm, defaults, filled_in, guess, options_of
 from jobs.ingest import inspection, limits, samples
+from jobs.ingest.uploads import same_content
 from jobs.models import Job, Quota, Upload
 from jobs.models.job import ALPHABET, VERBS, Refused, new_code
 from jobs.models.quota_limits import OverQuota
 from jobs.views.access import job_for, job_to_act_on, person
 from jobs.views.hints import of_form
 from jobs.views.preview import shown
-from jobs.views.uploads import same_content
 
 DELETED: Final = "This job was deleted, or given to somebody who does not share it with you. Nothing was made anew."
 MADE: Final = 'This form has made <a href="{}" dir="auto">{}</a> already. Press the button once more to make another.'

@@ -16,7 +16,6 @@ from jobs.forms import RetryForm
 from jobs.humanize import counted
 from jobs.items.digits import number
 from jobs.items.impact import Aim, reach
-from jobs.live import frame
 from jobs.models import Job
 from jobs.models.job import Refused
 from jobs.views.access import job_to_act_on, person
@@ -36,7 +35,7 @@ def retry(request: HttpRequest, code: str) -> HttpResponse:
             job, person(request), aim.key, positions=aim.positions,
             dials=form.dials, parameters=form.parameters, seen=form.seen,
         )  # fmt: skip
-        messages.success(request, " ".join([frame.queued_again(count), *told]))
+        messages.success(request, " ".join([actions.queued_again(count), *told]))
     except Refused as refusal:
         messages.error(request, str(refusal))
     return redirect(way_back(job, sent))

@@ -8,18 +8,19 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from jobs.forms.setting_hints import about
+from jobs.humanize import about
 from jobs.ingest.report import advice
 from jobs.items import trial as items_trial
 from jobs.items.row import shown
 from jobs.live import frame as live_frame
+from jobs.live import status
 from jobs.models import Job, JobState
 from jobs.views.access import for_viewer, job_for
 
 
 def context(job: Job) -> dict[str, Any]:
     """What the partial shows; a person is `deciding` also while rows are tried, and `trying` is how many these are."""
-    trying = live_frame.trying(job)
+    trying = status.trying(job)
     trial = items_trial.summary(job) if job.state == JobState.READY else None
     return {
         "deciding": job.state == JobState.READY or trying,

@@ -11,7 +11,8 @@ from django.views.decorators.http import require_POST
 
 from jobs.models import Job, Share
 from jobs.models.job import Refused
-from jobs.models.sharing import may_move, person_called
+from jobs.models.permissions import may_move
+from jobs.models.sharing import person_called
 from jobs.views.access import job_for, job_offered, job_to_act_on, job_to_give, person
 
 NOTHING = "Nothing was changed."

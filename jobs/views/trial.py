@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 from jobs import actions
 from jobs.humanize import counted
 from jobs.items import trial
-from jobs.items.picks import MOST
+from jobs.items.trial import MOST
 from jobs.models.job import Refused
 from jobs.views.access import job_to_act_on, person
 

@@ -14,10 +14,11 @@ from jobs.engine import Pulse
 from jobs.files.flattening import MOST, Key
 from jobs.models import ItemState, Job, Worker
 from jobs.models.states import CELL_FALLBACK, CELL_RETRYING
-from jobs.store import causes, dialect, outcomes
+from jobs.store import causes, dialect, outcomes, shards
 from jobs.store import items as store_items
 from jobs.store import leases as store_leases
-from jobs.store.leases import Claim, Held, Lease, LostLease
+from jobs.store.items import Claim
+from jobs.store.leases import Held, Lease, LostLease
 from jobs.store.outcomes import NEWEST, Found
 
 AT_REST: Final = Pulse({}, 0, None, 0)
@@ -89,7 +90,7 @@ class Save:
                 held.attempts += outcome.made
             held.attempts += len(done)
             lease.claimed.difference_update(done, (o.position for o in part.others if not o.held))
-            held.histogram = store_leases.observe(held.histogram, part.times)
+            held.histogram = shards.observe(held.histogram, part.times)
 
     def give_back(self, everything: bool, ended: bool) -> None:
         """Frees the shards that nothing is left to do for; the last one only when the turn has ended."""
@@ -97,7 +98,7 @@ class Save:
             last = lease is self.leases[-1]
             if everything or (lease.read_all and not lease.claimed and (not last or ended)):
                 lease.token = ""
-                self._write(lease, store_leases.given_back(store_leases.next_due(self.job.pk, lease)))
+                self._write(lease, shards.given_back(store_leases.next_due(self.job.pk, lease)))
 
     def keep(self, share: int, rate: float, pulse: Pulse) -> None:
         """Prolongs the leases that are kept, each under a new token. What they share is noted on the last one.
@@ -109,7 +110,7 @@ class Save:
         told = self._in_flight(kept, pulse.running)
         of_all = {"share": share, "rate": rate, "throttled": pulse.throttled_until, **told}
         for lease in kept:
-            fields: dict[str, Any] = dict(of_all) if lease is kept[-1] else dict(store_leases.NOTHING_SHARED)
+            fields: dict[str, Any] = dict(of_all) if lease is kept[-1] else dict(shards.NOTHING_SHARED)
             fields["claimed"] = json.dumps(sorted(lease.claimed))
             fields["token"] = lease.token = store_leases.new_token()
             fields["expires"] = dialect.Raw(dialect.later(settings.JOBS_LEASE_SECONDS))
@@ -132,7 +133,7 @@ class Save:
         if lease.shard in self.done:
             held = self.shards[lease.shard]
             fields |= {"cells": held.cells, "histogram": held.histogram, "attempts": held.attempts}
-        store_leases.save_shard(lease.shard, **fields)
+        shards.save_shard(lease.shard, **fields)
 
     def batch(self, known: set[Key], always: bool) -> None:
         """Numbers the transaction, if it changed anything that viewers see. Locks the job's row, so it comes last."""
@@ -140,9 +141,9 @@ class Save:
         # Beyond as many as there are columns nothing is to be learned.
         self.new_keys = [key for key in seen if key not in known] if len(known) <= MOST else []
         if self.new_keys:
-            store_leases.add_result_keys(self.job.pk, self.new_keys)
+            store_items.add_result_keys(self.job.pk, self.new_keys)
         if self.done or always:
-            self.seq = store_leases.add_batch(self.job.pk, events.encode(self._changes()), self._newest(), self._size())
+            self.seq = store_items.add_batch(self.job.pk, events.encode(self._changes()), self._newest(), self._size())
 
     def limit(self, since: float) -> None:
         """Pauses the job where too much of what was begun after `since` failed. `batch` has locked its row."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from jobs.models import Job, Worker
-from jobs.store import leases
+from jobs.store import leases, shards
 from jobs.store.leases import Lease
 
 
@@ -29,5 +29,5 @@ def _grow(job: Job, lead: Lease, share: int, fair: int, most: int) -> int:
     Job.objects.select_for_update(no_key=True).only("pk").get(pk=job.pk)
     used, tasks = job.workers_leased()
     grown = max(share, min(fair, share + job.spare(used, tasks, most)))
-    leases.save_shard(lead.shard, share=grown)
+    shards.save_shard(lead.shard, share=grown)
     return grown

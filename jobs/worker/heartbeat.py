@@ -1,21 +1,12 @@
-"""Who works here: the name under which this process is seen, its heartbeat, its death, and the wish that it stops.
-
-The wish is a byte of memory that the worker's parent process shares with its children: Celery tells children nothing
-of a shutdown before their time is up.
-"""
+"""The heartbeat of a worker, and what becomes of what it held where it, or a process of its pool, died."""
 
 from __future__ import annotations
 
 import logging
-import mmap
-import os
-import signal
-import socket
 import threading
 import time
 from collections import deque
 from functools import partial
-from types import FrameType
 from typing import Any, Final
 
 from celery import signals
@@ -23,56 +14,25 @@ from django.conf import settings
 from django.db import DatabaseError, connection, connections
 from tqdm import tqdm
 
-from batchweb import fork
+from batchweb import celery_pool, fork
 from batchweb.celery_pool import process_ended
 from jobs import events
 from jobs.models import Worker
 from jobs.store import dialect
-from jobs.worker import recovery
+from jobs.worker import recovery, shutdown
 
 logger = logging.getLogger(__name__)
 
 BEAT: Final = 5.0  # seconds
 TOLD: Final = 2.0  # seconds in which viewers are told what was taken back
-_wish = mmap.mmap(-1, 1)  # this process's own; a worker's is made when it starts, for it may be a fork of another one
-_wished = threading.Event()
-_pooled = False
 # Ids and times of children that ended; each child inherits what its parent has noted by then.
 _ended: deque[tuple[int, float]] = deque(maxlen=1000)
 
 
-def name_of(process: int) -> str:
-    """The name of the worker on this machine whose parent process has this id."""
-    return f"{socket.gethostname()}:{process}"
-
-
-_name = name_of(os.getpid())
-
-
-def name() -> str:
-    """The name of this worker; the children of one pool share it."""
-    return _name
-
-
-def pooled() -> bool:
-    """Whether this is a process of a pool, which starts another one where it ends."""
-    return _pooled
-
-
-def stopping() -> bool:
-    """Whether this worker was told to stop."""
-    return _wish[0] != 0
-
-
-def stop() -> None:
-    _wish[0] = 1
-    _wished.set()
-
-
 def here() -> Worker:
     """This worker's row; the children of one pool share it."""
-    processes = Worker.objects.filter(name=_name).values_list("processes", flat=True).first() or 1
-    return Worker.saw(_name, processes, stopping())
+    processes = Worker.objects.filter(name=celery_pool.name()).values_list("processes", flat=True).first() or 1
+    return Worker.saw(celery_pool.name(), processes, shutdown.stopping())
 
 
 # The parent
@@ -81,11 +41,11 @@ def here() -> Worker:
 @signals.worker_init.connect
 def parent_started(**kwargs: Any) -> None:
     """Takes back what an earlier worker of the same name held: a container that starts again keeps its name."""
-    global _name, _wish
     # What this process was forked off had others.
-    _name, _wish = name_of(os.getpid()), mmap.mmap(-1, 1)
+    celery_pool.begin()
+    shutdown.begin()
     try:
-        recovery.bury(_name)
+        recovery.bury(celery_pool.name())
     except DatabaseError as error:
         logger.warning("Earlier leases are left to expire: %s", type(error).__name__)
     finally:
@@ -97,8 +57,7 @@ def parent_started(**kwargs: Any) -> None:
 @signals.worker_ready.connect
 def parent_ready(sender: Any, **kwargs: Any) -> None:
     """Listens for the signal to stop before Celery does, and says every few seconds that it lives."""
-    for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
-        chain(number)
+    shutdown.listen()
     processes = sender.controller.concurrency if hasattr(sender, "controller") else 1
     queues = ",".join(sorted(sender.app.amqp.queues.consume_from)) if hasattr(sender, "app") else "work"
     # How many processes there are must be known before the first of them takes anything.
@@ -106,23 +65,11 @@ def parent_ready(sender: Any, **kwargs: Any) -> None:
     threading.Thread(target=beat_until_told, args=(processes, queues), name="heartbeat", daemon=True).start()
 
 
-def chain(number: signal.Signals) -> None:
-    """Sets the wish to stop on this signal, and then does what was to be done on it anyway."""
-    before = signal.getsignal(number)
-
-    def handle(signum: int, frame: FrameType | None) -> None:
-        stop()
-        if callable(before):
-            before(signum, frame)
-
-    signal.signal(number, handle)
-
-
 def beat_until_told(processes: int, queues: str) -> None:
     """The last beat says that it was told to stop: who finds its leases later must know that no item killed it."""
-    while not stopping():
+    while not shutdown.stopping():
         beat(processes, queues)
-        _wished.wait(BEAT)
+        shutdown.wait(BEAT)
     while not beat(processes, queues, told=True):
         time.sleep(1)
 
@@ -130,7 +77,7 @@ def beat_until_told(processes: int, queues: str) -> None:
 def beat(processes: int, queues: str, told: bool = False) -> bool:
     """Whether it could be stored that this worker lives, and whether it was told to stop."""
     try:
-        Worker.saw(_name, processes, told, queues=queues)
+        Worker.saw(celery_pool.name(), processes, told, queues=queues)
     except DatabaseError as error:
         logger.warning("The heartbeat could not be stored: %s", type(error).__name__)
         return False
@@ -152,8 +99,7 @@ def child_ended(pid: int, **kwargs: Any) -> None:
 @signals.worker_process_init.connect
 def child_started(**kwargs: Any) -> None:
     """Nothing that was open in the parent is used, and tqdm has a lock of its own."""
-    global _pooled
-    _pooled = True
+    celery_pool.join()
     connections.close_all()
     tqdm.set_lock(threading.RLock())
     tqdm.monitor_interval = 0
@@ -161,7 +107,7 @@ def child_started(**kwargs: Any) -> None:
     since = time.monotonic() - settings.JOBS_LEASE_SECONDS
     dead = [process for process, ended in _ended if ended > since]
     if dead:
-        bury_later(_name, *dead)
+        bury_later(celery_pool.name(), *dead)
 
 
 def bury_later(worker: str, *processes: int) -> threading.Thread:

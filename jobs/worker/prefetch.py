@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from jobs import files
 from jobs.models import Job
 from jobs.processors import Task
-from jobs.store.leases import Claim
+from jobs.store.items import Claim
 
 SIZE: Final = 16_000_000  # characters of payloads claimed ahead
 # Bytes of memory of payloads that are claimed and not done, where a character may take four. What is read of one takes

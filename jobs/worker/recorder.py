@@ -26,7 +26,7 @@ from jobs.models import Job, JobState, Quota, Worker, parameters, run_settings
 from jobs.models.job import Refused
 from jobs.models.quota_limits import OverQuota
 from jobs.processors import Call
-from jobs.store import dialect, leases, outcomes
+from jobs.store import dialect, items, leases, outcomes
 from jobs.store.leases import Lease, LostLease
 from jobs.store.outcomes import Found
 from jobs.worker import fair_share
@@ -168,7 +168,7 @@ class Recorder:
             lease = save.leases[-1]
             if self.alone:
                 lease.cursor, lease.read_all = lease.start, False
-            rows = [] if lease.read_all else leases.read_pending(self.job.pk, lease, limit, size, self.alone)
+            rows = [] if lease.read_all else items.read_pending(self.job.pk, lease, limit, size, self.alone)
             lease.claimed.update(row[0] for row in rows)
             self.supply.weigh(rows)
             save.claims += rows

@@ -14,7 +14,9 @@ from jobs.models import ItemState, Job, JobState, Shard, Worker
 from jobs.models.shard import ShardQuerySet
 from jobs.store import causes, leases, outcomes
 from jobs.store import items as store_items
-from jobs.store.leases import FATAL_STRIKES, Held, Lease
+from jobs.store import shards as store_shards
+from jobs.store.items import FATAL_STRIKES
+from jobs.store.leases import Held, Lease
 from jobs.store.outcomes import AttemptRow, Outcome
 
 DEATH_KIND: Final = "worker died"
@@ -56,11 +58,11 @@ def return_shard(shard: Shard, expired: bool = True) -> int:
     if held is None:
         return 0
     told = shard.worker is not None and shard.worker.stopping
-    struck = leases.strike(shard.job_id, sorted(held.claimed)) if held.claimed and not told else []
+    struck = store_items.strike(shard.job_id, sorted(held.claimed)) if held.claimed and not told else []
     condemned = [death(position, tries) for position, tries in struck]
     if condemned:
         condemn(shard, held, condemned)
-    leases.save_shard(shard.pk, held.cells, attempts=held.attempts, **leases.given_back(None))
+    store_shards.save_shard(shard.pk, held.cells, attempts=held.attempts, **store_shards.given_back(None))
     note(shard, len(held.claimed) - len(condemned), told, expired)
     shard.job.announce(events.encode({outcome.position: outcome.state for outcome in condemned}))
     # A lease of an earlier round was taken before a person let the job go on: its death is not held against it again.
@@ -93,7 +95,7 @@ def condemn(shard: Shard, held: Held, condemned: list[Outcome]) -> None:
     now = timezone.now()
     last = [AttemptRow(o.position, o.tries, now, 0.0, o.error_kind, o.error, "", "", None) for o in condemned]
     store_items.save_attempts(job, run, worker, last)
-    leases.add_stored(job, outcomes.size_of_attempts(last))
+    store_items.add_stored(job, outcomes.size_of_attempts(last))
     for outcome in condemned:
         held.cells[outcome.position - shard.start] = outcome.cell
         held.attempts += outcome.made

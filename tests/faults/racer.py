@@ -13,9 +13,12 @@ import django
 django.setup()
 
 from jobs.models import Item, Job, Shard, Worker  # noqa: E402
-from jobs.store import dialect, leases  # noqa: E402
-from jobs.worker import claim as worker_claim
-from jobs.worker import recovery
+from jobs.store import (  # noqa: E402
+    dialect,
+    shards,
+)
+from jobs.worker import claim as worker_claim  # noqa: E402
+from jobs.worker import recovery  # noqa: E402
 from jobs.worker.recorder import Recorder  # noqa: E402
 
 SOON = 0.03  # seconds
@@ -55,7 +58,7 @@ class Racer:
     def free(self) -> bool:
         held, self.held = self.held, None
         for lease in held.leases if held else ():
-            leases.save_shard(lease.shard, **leases.given_back(None))
+            shards.save_shard(lease.shard, **shards.given_back(None))
         return True
 
 

@@ -14,9 +14,9 @@ from pytest_django import DjangoAssertNumQueries
 
 from jobs import actions, tasks
 from jobs.engine import Attempt, Failure
+from jobs.items import causes
 from jobs.live import frame as live_frame
 from jobs.models import Cause, Item, Job
-from jobs.store import causes
 from tests.base import csv_of, loaded, worked
 from tests.rows.steps import failure, feed, recorder_for, row, success, wrong
 

@@ -24,8 +24,8 @@ from jobs.items import search as items_search
 from jobs.items import selection as wanted_items
 from jobs.items.search import Found, find
 from jobs.items.selection import Mark, Wanted
-from jobs.live import frame
 from jobs.models import Item, ItemState, Job, Shard, latency_histogram
+from jobs.models import counts as models_counts
 from jobs.models.states import CELL_RETRYING
 from jobs.store import dialect
 from tests.base import csv_of, loaded, worked
@@ -73,7 +73,7 @@ def job(alice: User) -> Job:
 
 
 def look(job: Job, wanted: Wanted | None = None, **fields: Any) -> Found:
-    return find(job, wanted or Wanted(**fields), frame.summary(job))
+    return find(job, wanted or Wanted(**fields), models_counts.summary(job))
 
 
 def rows(job: Job, **fields: Any) -> list[int]:
@@ -119,7 +119,7 @@ def test_it_finds_as_many_of_each_state_as_are_counted(alice: User) -> None:
     recorder._pulse = engine.Pulse({2: 1000.0}, 0, None, 0)
     feed(recorder, success(0), failure(1, retry_at=timezone.now().timestamp() + 60), failure(3))
     job.refresh_from_db()
-    counts = frame.summary(job)
+    counts = models_counts.summary(job)
     for state in ("succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted"):
         assert len(rows(job, state=state)) == counts[state], state
 
@@ -324,7 +324,7 @@ def ticking(step: float) -> Iterator[float]:
 def search(job: Job, wanted: Wanted, step: float) -> Found:
     """A search for which every look at the clock is `step` seconds after the one before."""
     clock = ticking(step)
-    return find(job, wanted, frame.summary(job), clock=lambda: next(clock))
+    return find(job, wanted, models_counts.summary(job), clock=lambda: next(clock))
 
 
 def test_it_ends_a_search_when_the_time_is_up(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

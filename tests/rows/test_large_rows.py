@@ -14,8 +14,8 @@ from django.utils import timezone
 from jobs.export import archive, results
 from jobs.items import timeline
 from jobs.models import Correction, Item, ItemState, Job
-from jobs.store import leases
-from jobs.store.leases import Claim
+from jobs.store import items, leases
+from jobs.store.items import Claim
 from jobs.worker import prefetch
 from tests.base import loaded
 
@@ -100,7 +100,7 @@ def test_it_reads_few_large_payloads_at_once(job: Job, monkeypatch: pytest.Monke
 def test_it_claims_few_large_rows_at_once(alice: User) -> None:
     made = loaded(alice, "a\n" + "x\n" * 5 + f"{CELL}\n" * ROWS, start=False)
     lease = leases.Lease(0, 0, 0, ROWS + 5, "", cursor=0)
-    taken = [[claim[0] for claim in leases.read_pending(made.pk, lease, 100, 3 * MB)] for _ in range(8)]
+    taken = [[claim[0] for claim in items.read_pending(made.pk, lease, 100, 3 * MB)] for _ in range(8)]
     assert taken[0] == list(range(9))
     assert [position for claims in taken for position in claims] == list(range(ROWS + 5))
     assert lease.read_all

@@ -12,9 +12,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from jobs import actions, processors, tasks
-from jobs.humanize import End, Limit, Tally, counted
+from jobs.humanize import counted
 from jobs.models import Activity, Cause, Item, Job, JobState
 from jobs.models import job as job_module
+from jobs.models.failure_limit import End, Limit, Tally
 from tests.base import csv_of, loaded, states, worked
 from tests.rows.steps import die, failure, feed, recorder_for, success, wrong
 

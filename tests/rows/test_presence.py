@@ -15,9 +15,10 @@ from django.db import OperationalError
 from django.utils import timezone
 from tqdm import tqdm
 
+from batchweb import celery_pool
 from jobs import tasks
 from jobs.models import Worker
-from jobs.worker import broker, heartbeat
+from jobs.worker import broker, heartbeat, shutdown
 from jobs.worker import claim as worker_claim
 from tests.base import csv_of, loaded
 from tests.rows.steps import recorder_for
@@ -26,13 +27,13 @@ from tests.rows.steps import recorder_for
 @pytest.fixture(autouse=True)
 def nobody_wishes() -> Iterator[None]:
     yield
-    heartbeat._wish[0] = 0
+    shutdown._wish[0] = 0
 
 
 def test_it_works_until_somebody_wishes_otherwise() -> None:
-    assert not heartbeat.stopping()
-    heartbeat.stop()
-    assert heartbeat.stopping()
+    assert not shutdown.stopping()
+    shutdown.stop()
+    assert shutdown.stopping()
 
 
 def test_it_takes_no_work_when_it_is_to_stop(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +41,7 @@ def test_it_takes_no_work_when_it_is_to_stop(db: None, monkeypatch: pytest.Monke
         raise AssertionError("work was claimed")
 
     monkeypatch.setattr(worker_claim, "claim", claim)
-    heartbeat.stop()
+    shutdown.stop()
     tasks.work()
 
 
@@ -49,18 +50,18 @@ def test_it_hears_of_the_signal_before_celery_does(monkeypatch: pytest.MonkeyPat
     set_up: dict[int, Any] = {}
     monkeypatch.setattr(signal, "getsignal", lambda number: lambda signum, frame: heard.append(signum))
     monkeypatch.setattr(signal, "signal", lambda number, handler: set_up.update({number: handler}))
-    heartbeat.chain(signal.SIGTERM)
+    shutdown.chain(signal.SIGTERM)
     set_up[signal.SIGTERM](signal.SIGTERM, None)
-    assert (heartbeat.stopping(), heard) == (True, [signal.SIGTERM])
+    assert (shutdown.stopping(), heard) == (True, [signal.SIGTERM])
 
 
 def test_it_minds_no_signal_that_nobody_handled(monkeypatch: pytest.MonkeyPatch) -> None:
     set_up: dict[int, Any] = {}
     monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_IGN)
     monkeypatch.setattr(signal, "signal", lambda number, handler: set_up.update({number: handler}))
-    heartbeat.chain(signal.SIGTERM)
+    shutdown.chain(signal.SIGTERM)
     set_up[signal.SIGTERM](signal.SIGTERM, None)
-    assert heartbeat.stopping()
+    assert shutdown.stopping()
 
 
 def test_it_has_one_row_for_all_children(db: None) -> None:
@@ -68,7 +69,7 @@ def test_it_has_one_row_for_all_children(db: None) -> None:
 
 
 def test_it_keeps_the_number_of_processes(db: None) -> None:
-    Worker.saw(heartbeat._name, 4)
+    Worker.saw(celery_pool._name, 4)
     assert heartbeat.here().processes == 4
 
 
@@ -108,12 +109,12 @@ def test_it_beats_at_once_when_it_is_told_to_stop(monkeypatch: pytest.MonkeyPatc
         beats.put(told)
         return True
 
-    monkeypatch.setattr(heartbeat, "_wished", threading.Event())
+    monkeypatch.setattr(shutdown, "_wished", threading.Event())
     monkeypatch.setattr(heartbeat, "beat", beat)
     thread = threading.Thread(target=heartbeat.beat_until_told, args=(4, "work"))
     thread.start()
     assert not beats.get(timeout=1)
-    heartbeat.stop()
+    shutdown.stop()
     thread.join(1)
     assert (beats.get(timeout=1), beats.empty(), thread.is_alive()) == (True, True, False)
 
@@ -126,7 +127,7 @@ def test_it_is_not_counted_on_once_it_is_told_to_stop(db: None) -> None:
 def test_it_takes_back_what_an_earlier_worker_of_its_name_held(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "connections", SimpleNamespace(close_all=lambda: None))
     job = loaded(alice, csv_of(5))
-    recorder_for(job, heartbeat._name)
+    recorder_for(job, celery_pool._name)
     heartbeat.parent_started()
     assert job.shards.get().token == ""
 

@@ -25,7 +25,7 @@ from jobs.models import Activity, Batch, Correction, Item, Job, JobState, Run, S
 from jobs.models.job import Refused
 from jobs.models.quota_limits import OverQuota
 from jobs.models.upload import stored_files
-from jobs.store import dialect
+from jobs.store import dialect, items
 from jobs.store import leases as store_leases
 from jobs.store.requeue import Mended
 from jobs.worker import claim, recovery
@@ -256,14 +256,14 @@ def test_it_works_on_a_wide_job_from_three_connections(alice: User, settings: An
 
 def test_it_survives_connections_that_are_cut(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     job = loaded(alice, csv_of(300, lambda at: "fail:E" if at % 9 == 0 else "ok"))
-    real, calls = store_leases.add_batch, iter(range(100))
+    real, calls = items.add_batch, iter(range(100))
 
     def cut(*args: Any) -> int:
         if next(calls) % 3 == 1:
             dialect.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         return real(*args)
 
-    monkeypatch.setattr(store_leases, "add_batch", cut)
+    monkeypatch.setattr(items, "add_batch", cut)
     assert at_once(tasks.work) == [None]
     assert (fresh(job).state, wrong(job)) == (JobState.FINISHED, [])
     assert set(Item.objects.filter(job=job).values_list("attempts", flat=True)) == {1}

@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from batchweb import celery_pool
 from jobs import tasks
 from jobs.ingest import importer
 from jobs.maintenance import keeper
@@ -283,7 +284,7 @@ def test_it_knows_that_a_dead_reader_left_a_file_unread(alice: User, settings: A
     job = make_job(alice, csv_of(20))
     importer.take(job)
     Job.objects.filter(pk=job.pk).update(total=10)
-    recovery.bury(heartbeat.name(), os.getpid())
+    recovery.bury(celery_pool.name(), os.getpid())
     job.refresh_from_db()
     job.cancel(alice)
     assert not job.read_whole

@@ -299,9 +299,10 @@ def test_it_leaves_a_file_to_a_reader_whose_worker_lives(alice: User) -> None:
 ENDLESS = """
 import os, django
 django.setup()
-from jobs import loading, presence
-presence._pooled = {pooled}
-with loading.bounded():
+from batchweb import celery_pool
+from jobs.ingest import importer
+celery_pool._pooled = {pooled}
+with importer.bounded():
     sum(range({count}))
 """
 

@@ -10,8 +10,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from jobs import actions
-from jobs.durations import duration
 from jobs.export import results
+from jobs.humanize import duration
 from jobs.maintenance import retention
 from jobs.models import Activity, Attempt, Batch, Cause, Item, Job, JobState, Shard, Upload
 from jobs.models.job import Refused

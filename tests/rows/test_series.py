@@ -17,7 +17,7 @@ from jobs.live import job_list, throughput
 from jobs.maintenance import keeper
 from jobs.models import Job, JobState, Run, Series
 from jobs.models.series import POINTS, QUARTER, QUARTERS, Point, quarter_of, spark, thinned
-from jobs.store import leases
+from jobs.store import shards
 from tests.base import csv_of, loaded, worked
 from tests.rows.steps import failure, feed, recorder_for, success
 
@@ -46,10 +46,10 @@ def put(job: Job, done: int, failed: int = 0, seconds: float = 0.01) -> None:
     """So many items of the job are done by now, the last ones of them failed."""
     (shard,) = job.shards.all()
     cells = bytearray([2] * (done - failed) + [3] * failed + [0] * (job.total - done))
-    leases.save_shard(shard.pk, cells)
+    shards.save_shard(shard.pk, cells)
     before = shard.attempts
-    histogram = leases.observe(bytes(shard.histogram), [seconds] * (done - before))
-    leases.save_shard(shard.pk, attempts=done, histogram=histogram)
+    histogram = shards.observe(bytes(shard.histogram), [seconds] * (done - before))
+    shards.save_shard(shard.pk, attempts=done, histogram=histogram)
 
 
 def points(job: Job) -> list[Point]:

@@ -9,7 +9,8 @@ from typing import Any
 from django.test import SimpleTestCase
 
 from jobs import files, processors
-from jobs.ingest.limits import LONGEST, check_for
+from jobs.ingest.limits import LONGEST
+from jobs.ingest.validation import check_for
 from jobs.processors import Input, Processor
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from jobs import actions, tasks
 from jobs.export import results
 from jobs.ingest import importer
-from jobs.items import picks
+from jobs.items import trial
 from jobs.maintenance import invariants, keeper, retention
 from jobs.models import Item, Job, JobState, Run, Shard
 from jobs.models.job import Refused
@@ -45,7 +45,7 @@ class TrialTests(People):
         with self.settings(JOBS_SHARD_SIZE=4):
             job = self.tried(ready(self.alice), rows="random", count=10)
         assert states(job).count("succeeded") == 10
-        again = picks.pick(job, "random", 100)
+        again = trial.pick(job, "random", 100)
         assert sorted(again) == [at for at, state in enumerate(states(job)) if state == "pending"]
 
     def test_it_refuses_rows_that_do_not_wait(self) -> None:

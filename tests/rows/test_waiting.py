@@ -13,8 +13,10 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from jobs import actions, engine
+from jobs.humanize import ordinal
 from jobs.live import frame as live_frame
-from jobs.live.status import BROKER_AWAY, Around, ordinal
+from jobs.live import job_list
+from jobs.live.status import BROKER_AWAY, Around
 from jobs.maintenance import keeper
 from jobs.models import Job, Part, Worker, latency_histogram
 from jobs.models.part import BROKER
@@ -152,7 +154,7 @@ def test_the_list_says_it_too(alice: User, django_assert_max_num_queries: Any) -
         loaded(alice)
     with django_assert_max_num_queries(12):
         around = Around()
-        rows = [live_frame.list_row(job, around) for job in live_frame.listed(Job.objects.order_by("pk"))]
+        rows = [job_list.list_row(job, around) for job in job_list.listed(Job.objects.order_by("pk"))]
     assert [row["why"] for row in rows][:2] == ["Queued, 1st in line.", "Queued, 2nd in line."]
 
 

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from jobs import actions, events, tasks
 from jobs.live import hub
 from jobs.models import Batch, Job, JobState, Shard
-from jobs.store import leases
+from jobs.store import items, shards
 from tests.base import People, csv_of, loaded, worked
 
 ITEMS = 60
@@ -63,8 +63,8 @@ def change(job: Job, chance: random.Random) -> None:
     changed = {at: chance.choice((0, 2, 3, 5)) for at in chance.sample(range(ITEMS), chance.randint(1, 9))}
     for at, cell in changed.items():
         after[at] = cell
-    leases.save_shard(shard.pk, after)
-    leases.add_batch(job.pk, events.encode(changed), [{"row": at + 1} for at in changed])
+    shards.save_shard(shard.pk, after)
+    items.add_batch(job.pk, events.encode(changed), [{"row": at + 1} for at in changed])
 
 
 def read(job: Job, before: hub.Head | None = None) -> hub.Head:
@@ -132,7 +132,7 @@ class FrameTests(People):
     def test_it_merges_the_changes_of_many_batches(self) -> None:
         since = self.job.seq
         for cell in (5, 3, 2):
-            leases.add_batch(self.job.pk, events.encode({4: cell, 9: 2}), [])
+            items.add_batch(self.job.pk, events.encode({4: cell, 9: 2}), [])
         _, binary = hub.frames(read(self.job), since)
         assert binary
         assert list(events.decode(binary[events.HEADER.size :])) == [(4, 2), (9, 2)]
@@ -147,7 +147,7 @@ class FrameTests(People):
         """Those in the frame after so many batches of rows, which are numbered as they finish."""
         since = read(self.job).seq
         for at in range(batches):
-            leases.add_batch(self.job.pk, b"", [{"row": each * at + n} for n in reversed(range(each))])
+            items.add_batch(self.job.pk, b"", [{"row": each * at + n} for n in reversed(range(each))])
         return [row["row"] for row in json.loads(hub.frames(read(self.job), since)[0])["rows"]]
 
     def test_it_asks_for_the_snapshot_where_batches_are_gone(self) -> None:

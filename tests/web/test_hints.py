@@ -9,10 +9,12 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from jobs.engine import Policy
-from jobs.forms.setting_hints import FIELDS, about, hints, whole
-from jobs.humanize import Limit
-from jobs.live.frame import typical_seconds
+from jobs.engine.pace import whole
+from jobs.forms.setting_hints import FIELDS, hints
+from jobs.humanize import about
+from jobs.live.eta import typical_seconds
 from jobs.models import Shard, latency_histogram
+from jobs.models.failure_limit import Limit
 from tests.base import People, csv_of, worked
 
 URL = "/jobs/hints/"

@@ -16,7 +16,7 @@ from jobs import actions, events
 from jobs.live import hub
 from jobs.models import ItemState, Job, JobState, Shard
 from jobs.models.states import CELL_FALLBACK, CELL_RETRYING
-from jobs.store import leases
+from jobs.store import items, shards
 from jobs.views import item_map
 from tests.base import People, csv_of, loaded, states, worked
 from tests.web.test_frames import change, read
@@ -39,15 +39,15 @@ class CellsTests(People):
     def test_it_joins_the_shards(self) -> None:
         job = loaded(self.alice, csv_of(6))
         (shard,) = Shard.objects.filter(job=job)
-        leases.save_shard(shard.pk, bytes([2, 2, 3]), stop=3)
+        shards.save_shard(shard.pk, bytes([2, 2, 3]), stop=3)
         later = bytes([4, 0, 5])
-        Shard.objects.create(job=job, number=1, start=3, stop=6, cells=later, **leases.counts(later))
+        Shard.objects.create(job=job, number=1, start=3, stop=6, cells=later, **shards.counts(later))
         assert list(self.get(job).content) == [2, 2, 3, 4, 0, 5]
 
     def test_it_shows_a_failure_with_a_fallback_as_failed(self) -> None:
         job = loaded(self.alice, csv_of(3))
         (shard,) = Shard.objects.filter(job=job)
-        leases.save_shard(shard.pk, bytes([CELL_FALLBACK, ItemState.SUCCEEDED, CELL_RETRYING]))
+        shards.save_shard(shard.pk, bytes([CELL_FALLBACK, ItemState.SUCCEEDED, CELL_RETRYING]))
         assert list(self.get(job).content) == [3, 2, 5]
 
     def test_it_leaves_to_the_frames_what_an_ended_job_did_not_attempt(self) -> None:
@@ -59,7 +59,7 @@ class CellsTests(People):
 
     def test_it_says_which_number_they_belong_to(self) -> None:
         job = loaded(self.alice, csv_of(4))
-        leases.add_batch(job.pk, b"", [])
+        items.add_batch(job.pk, b"", [])
         job.refresh_from_db()
         assert self.get(job)["X-Seq"] == str(job.seq)
 
@@ -83,7 +83,7 @@ class CellsTests(People):
         with patch.object(item_map, "whole") as whole:
             answer = self.get(job, **{"If-None-Match": tag})
         assert (answer.status_code, answer.content, whole.called) == (304, b"", False)
-        leases.add_batch(job.pk, b"", [])
+        items.add_batch(job.pk, b"", [])
         assert self.get(job, **{"If-None-Match": tag}).status_code == 200
 
     def test_it_is_kept_by_nobody_else(self) -> None:

@@ -344,6 +344,6 @@ class LabelTests(People):
 
 class WordsTests(People):
     def test_it_counts_in_words(self) -> None:
-        assert [live_frame.queued_again(n) for n in (1, 2, 1234)] == [
+        assert [jobs_actions.queued_again(n) for n in (1, 2, 1234)] == [
             "1 item queued again.", "2 items queued again.", "1,234 items queued again."
         ]  # fmt: skip

@@ -13,9 +13,11 @@ from django.test import Client
 from jobs import actions, tasks
 from jobs.items import trial
 from jobs.items.trial import row_numbers, summary
+from jobs.live import eta, status
 from jobs.live import frame as live_frame
 from jobs.live.status import Around
 from jobs.models import Item, ItemState, Job, JobState, Run
+from jobs.models import counts as models_counts
 from tests.base import People, csv_of, loaded, states
 
 
@@ -156,7 +158,7 @@ class ShownTests(TrialCase):
         self.ask(job, rows="first")
         Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING)
         job.refresh_from_db()
-        assert live_frame.pace(job, live_frame.summary(job), 4.0) == {"rate": 4.0, "eta": None}
+        assert eta.pace(job, models_counts.summary(job), 4.0) == {"rate": 4.0, "eta": None}
 
     def test_it_keeps_the_report_open_while_rows_are_tried(self) -> None:
         job = self.ready()
@@ -170,8 +172,8 @@ class ShownTests(TrialCase):
         self.ask(job, rows="first", count="2")
         Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING)
         job.refresh_from_db()
-        counts = live_frame.summary(job) | {"retrying": 1}
-        assert live_frame.waits(job, counts, True, Around()) == "What is left waits for its next attempt."
+        counts = models_counts.summary(job) | {"retrying": 1}
+        assert status.waits(job, counts, True, Around()) == "What is left waits for its next attempt."
 
     def test_it_offers_no_retry_while_rows_are_tried(self) -> None:
         job = self.tried(self.ready())

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jobs.files import KEY_COLUMNS, Check, Group, Preflight, Readable, Report, Shape, Unreadable
-from jobs.ingest import limits
+from jobs.ingest import limits, validation
 from jobs.management import options as asked
 
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -59,7 +59,7 @@ def _check(shape: Shape, options: dict[str, Any]) -> Check | None:
         return None
     processor = asked.known(options["processor"])
     processor.clean(asked.pairs(options["param"], "--param"))
-    return limits.check_for(processor, shape, asked.mapped(processor, shape, asked.pairs(options["map"], "--map")))
+    return validation.check_for(processor, shape, asked.mapped(processor, shape, asked.pairs(options["map"], "--map")))
 
 
 def _page(report: Report) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from jobs.durations import duration
+from jobs.humanize import duration
 from jobs.maintenance import retention
 from jobs.management import base
 from jobs.models.job import Refused

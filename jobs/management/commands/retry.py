@@ -4,7 +4,6 @@ from argparse import ArgumentParser
 from typing import Any
 
 from jobs import actions
-from jobs.live import frame
 from jobs.management import options as asked
 from jobs.management.base import JobCommand
 from jobs.models import Job
@@ -28,6 +27,6 @@ class Command(JobCommand):
         except ValueError as error:
             raise Refused(str(error)) from error
         dials = asked.changes(job, options, POLICY)
-        return frame.queued_again(
+        return actions.queued_again(
             actions.retry(job, **asked.failures(job, options), dials=dials, parameters=parameters)
         )

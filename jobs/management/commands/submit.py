@@ -18,11 +18,11 @@ from jobs import actions, files
 from jobs.files.shape import Given
 from jobs.forms import LIMIT, POLICY, defaults
 from jobs.forms.policy import FASTEST
-from jobs.humanize import SAMPLE
 from jobs.ingest import limits
 from jobs.management import base
 from jobs.management import options as asked
 from jobs.models import Job, JobState, Upload
+from jobs.models.failure_limit import SAMPLE
 from jobs.models.quota_limits import OverQuota
 from jobs.processors import Processor
 

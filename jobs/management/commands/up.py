@@ -21,7 +21,7 @@ from django.db import connections
 from django.urls import reverse
 from sesame.utils import get_query_string
 
-from batchweb import installation, lock, machine, preload, static_files, web
+from batchweb import celery_pool, installation, lock, machine, preload, static_files, web
 from batchweb import valkey as batchweb_valkey
 from batchweb.fork import PRIVATE, Fork
 from batchweb.process import Service
@@ -181,7 +181,7 @@ class Command(BaseCommand):
     def bury(self, process: int) -> None:
         """Has taken back what a worker held that is gone; not by a thread, for this process forks."""
         self.undertakers = [undertaker for undertaker in self.undertakers if undertaker.poll() is None]
-        name = heartbeat.name_of(process)
+        name = celery_pool.name_of(process)
         self.undertakers.append(Fork(partial(heartbeat.bury_and_tell, name), ["batchweb", "recovery", name], {}))
 
     def announce(self, supervisor: Supervisor, admin: AbstractBaseUser, listener: socket.socket) -> None:
