@@ -201,7 +201,7 @@ class StaticTests(SimpleTestCase):
             assert done.returncode == 0, done.stderr
             names = json.loads((Path(folder) / "staticfiles.json").read_text())["paths"]
             assert names["jobs/css/app.css"] != "jobs/css/app.css"
-            page = (Path(folder) / names["jobs/js/job.js"]).read_text()
+            page = (Path(folder) / names["jobs/js/job_detail.js"]).read_text()
             assert f'from "./{Path(names["jobs/js/live.js"]).name}"' in page
             assert not any(line.startswith(("//", "/*", " ")) for line in page.splitlines())
 
@@ -243,7 +243,7 @@ class HeaderTests(People):
         assert "Content-Encoding" not in result
 
     def test_scripts_carry_no_policy_of_pages(self) -> None:
-        answer = self.client.get("/static/jobs/js/paced.js")
+        answer = self.client.get("/static/jobs/js/throttled_paint.js")
         answer.close()
         assert answer["X-Content-Type-Options"] == "nosniff"
         assert not {"Content-Security-Policy", "Access-Control-Allow-Origin", "Set-Cookie"} & set(answer.headers)

@@ -2,7 +2,7 @@
 
 import { columns, joined, nearest, top, unit } from "./chartdata.js";
 import { clock, compact, duration, number } from "./format.js";
-import { paced } from "./paced.js";
+import { paced } from "./throttled_paint.js";
 import { Plot } from "./plot.js";
 import { $, $$, setText } from "./shell.js";
 

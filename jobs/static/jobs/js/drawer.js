@@ -1,7 +1,7 @@
 // One item beside the page of its job. Its address is that of the item's own page, which a reload shows; Back closes it.
 
 import "./copy.js";
-import { busy, post } from "./asking.js";
+import { busy, post } from "./confirm_retry.js";
 import { $, $$, announce, ask, localTimes, takeToasts } from "./shell.js";
 
 const own = (event) => event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);

@@ -1,6 +1,6 @@
 // The page of one item.
 
-import { startAsking } from "./asking.js";
+import { startAsking } from "./confirm_retry.js";
 import "./copy.js";
 import { $ } from "./shell.js";
 

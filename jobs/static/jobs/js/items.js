@@ -2,7 +2,7 @@
 // it shows have changed, at most once a second, cell by cell, so that neither focus nor a selection is lost. What stands
 // in the form above it is never touched.
 
-import { Newest } from "./newest.js";
+import { Newest } from "./live_rows.js";
 import { concerns, outrun, running } from "./rows.js";
 import { $, $$, announce, localTimes } from "./shell.js";
 

@@ -1,6 +1,6 @@
 // Tells the person when a job that they watch has ended: once, however many tabs show it.
 
-import { endOf, ends, first, said } from "./ending.js";
+import { endOf, ends, first, said } from "./job_end.js";
 import { $, setText } from "./shell.js";
 
 const ASK = "Tell me when it is done";

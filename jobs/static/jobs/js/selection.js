@@ -1,9 +1,9 @@
 // Which rows are chosen, over all pages of the table: some rows, or the whole of what is filtered for.
 
-import { askRetry, busy, post } from "./asking.js";
+import { askRetry, busy, post } from "./confirm_retry.js";
 import { number } from "./format.js";
 import { $, $$, announce, setText, toast } from "./shell.js";
-import { between, spans } from "./spans.js";
+import { between, spans } from "./row_ranges.js";
 
 const MOST = 1000; // rows that can be chosen one by one
 

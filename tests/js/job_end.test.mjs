@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { endOf, ends, first, said } from "../../jobs/static/jobs/js/ending.js";
+import { endOf, ends, first, said } from "../../jobs/static/jobs/js/job_end.js";
 
 const counts = { succeeded: 9700, failed: 300, rejected: 0, not_attempted: 0 };
 const frame = {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { paced } from "../../jobs/static/jobs/js/paced.js";
+import { paced } from "../../jobs/static/jobs/js/throttled_paint.js";
 
 /** A browser whose time passes when a test says so. */
 class World {

@@ -1,10 +1,10 @@
 // The page of a job. The server has written every number already; from here on frames overwrite them in place.
 
 import { paintActivity } from "./activity.js";
-import { startAsking } from "./asking.js";
+import { startAsking } from "./confirm_retry.js";
 import { paintCauses } from "./causes.js";
 import { Charts } from "./charts.js";
-import { paintDials, startDials } from "./dials.js";
+import { paintDials, startDials } from "./run_settings.js";
 import { Drawer } from "./drawer.js";
 import { facts, finished, parts, view } from "./format.js";
 import { active, aged, notes } from "./hero.js";
@@ -13,7 +13,7 @@ import { Live } from "./live.js";
 import { itemMap } from "./map.js";
 import { Teller } from "./notify.js";
 import { startPanels } from "./panels.js";
-import { pill } from "./pill.js";
+import { pill } from "./connection_status.js";
 import { Selection } from "./selection.js";
 import { $, $$, announce, localTimes, setText } from "./shell.js";
 

@@ -1,10 +1,10 @@
 // A new job. Without this script the form works as a plain one; with it the file is looked at and sent while the rest of
 // the form is filled in, and the form itself names only the stored file.
 
-import { useRows } from "./choosing.js";
+import { useRows } from "./file_drop.js";
 import { hint } from "./hints.js";
-import { HEAD, clear, looked, option, processed, showUse } from "./looking.js";
-import { discard, send } from "./sending.js";
+import { HEAD, clear, looked, option, processed, showUse } from "./file_preview.js";
+import { discard, send } from "./upload.js";
 import { $, $$, announce, localTimes, toast } from "./shell.js";
 
 const SHOWN = 80; // characters of a file's name

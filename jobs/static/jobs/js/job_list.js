@@ -3,8 +3,8 @@
 
 import { compact, number, parts, percent, rowNote, today, tone } from "./format.js";
 import { Live } from "./live.js";
-import { paced } from "./paced.js";
-import { pill } from "./pill.js";
+import { paced } from "./throttled_paint.js";
+import { pill } from "./connection_status.js";
 import { $, $$, setText } from "./shell.js";
 
 const CATCH_UP = 5000; // milliseconds between two questions for the counts of a list that is filtered
