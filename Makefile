@@ -9,7 +9,7 @@ FAULTS = $(PYTEST) -p no:cacheprovider tests/faults -m
 ATTACKS = $(PYTEST) -p no:cacheprovider tests/attacks -m
 MISTAKES = $(PYTEST) -p no:cacheprovider tests/model -m faults -rP
 # These touch no row, so that another database makes no difference to them.
-NO_ROWS = $(patsubst %,--ignore=tests/%,platform engine files processors patterns sandbox)
+NO_ROWS = $(patsubst %,--ignore=tests/%,platform engine files processors patterns ingest/sandbox)
 TOGETHER = -k $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
 .PHONY: run test test-quick test-pythons limits image-test bench screenshots fuzz setup lock wheel clean has-python setup-run setup-dev \

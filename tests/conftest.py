@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.contrib.auth.models import User
 from django.db.backends.signals import connection_created
 
+from jobs.worker import broker
 from tests.system import System, free_port, running
 
 SYSTEMS = {"flow", "browser", "faults", "attacks"}  # tests of a whole system have a database of its own
@@ -43,6 +46,37 @@ def own_system(tmp_path: Path) -> Iterator[System]:
     """A batchweb for a test that breaks something."""
     with running(tmp_path, free_port()) as started:
         yield started
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    return User.objects.create(username="alice")
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    return User.objects.create(username="bob")
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the tasks that would have been sent."""
+    names: list[str] = []
+
+    def send(name: str, *args: object) -> bool:
+        names.append(name)
+        return True
+
+    monkeypatch.setattr(broker, "send", send)
+    return names
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_passwords() -> Iterator[None]:
+    """Making people is not what these tests are about, and a good hash takes half a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PBKDF2PasswordHasher, "iterations", 1)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 
 from jobs.models import Activity, Batch, Item, Job, JobState, Run
 from tests.base import csv_of, loaded
-from tests.rows.steps import part_done
+from tests.steps import part_done
 
 CANCELLED: Final = dict.fromkeys(("loading", "ready", "queued", "running", "paused"), "cancelled")
 

@@ -9,10 +9,10 @@ from typing import Final
 
 from playwright.sync_api import Page, expect
 
+from tests.batchweb.accounts.codes import code_of
 from tests.browser.repairs import STATES as STATES
 from tests.browser.stage import Stage
 from tests.browser.states import state
-from tests.web.codes import code_of
 
 FACTORS: Final = "/accounts/second-factor/"
 PASSWORD: Final = "tea-and-biscuits"

@@ -11,10 +11,10 @@ from oidc_provider_mock import User as Known
 from oidc_provider_mock import run_server_in_thread
 from playwright.sync_api import Browser, Page, expect
 
+from tests.batchweb.accounts.codes import code_of
 from tests.browser.accounts import FACTORS, confirm, set_up, sign_in
 from tests.browser.stage import Stage
 from tests.system import System, free_port
-from tests.web.codes import code_of
 
 # The provider's own library warns of itself.
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:get_jwt_config:DeprecationWarning")]
