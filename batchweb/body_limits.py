@@ -92,7 +92,7 @@ class Body:
         self.size = int(declared) if declared.isdigit() else 0
         self.seen = 0
         self.allowed = of_strangers()
-        self.room = Room(clock)
+        self.room = DiskRoom(clock)
         self.asked = False
         self.whole = False
         self.cut = False
@@ -157,7 +157,7 @@ class Body:
         return {"type": "http.request", "body": b"", "more_body": False}
 
 
-class Room:
+class DiskRoom:
     """The room that is kept for one body while it comes."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -22,7 +22,7 @@ from batchweb import deadlines
 
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
-PATIENCE: Final = 10.0  # seconds in line
+TIMEOUT: Final = 10.0  # seconds in line
 
 
 class Full(Exception):
@@ -41,11 +41,11 @@ class Line:
 class Limiter:
     """Lets through so many of a person's requests at a time, or as many as a setting says; 0 is no limit."""
 
-    def __init__(self, most: str | int, waiting: int, sentence: str, patience: float = PATIENCE) -> None:
+    def __init__(self, most: str | int, waiting: int, sentence: str, timeout: float = TIMEOUT) -> None:
         self.limit = most
         self.waiting = waiting
         self.sentence = sentence
-        self.patience = patience
+        self.timeout = timeout
         self._lock = threading.Lock()
         self._lines: dict[object, Line] = {}
 
@@ -64,7 +64,7 @@ class Limiter:
                 self._forget(key)
                 raise Full(self.sentence)
             line.waiting += 1
-            free = line.free.wait_for(lambda: line.running < self.most, self.patience)
+            free = line.free.wait_for(lambda: line.running < self.most, self.timeout)
             line.waiting -= 1
             line.running += free
             self._forget(key)

@@ -162,7 +162,7 @@ class Child:
             return ""
         return f"{self.service.name} takes {used:,} MB, more than {self.service.memory_mb:,} MB; it is replaced"
 
-    def mourn(self, process: Process, now: float) -> str:
+    def describe_end(self, process: Process, now: float) -> str:
         """Notes that the process is dead, sets the time of the next start, and says both."""
         self.process = None
         self.deaths = 1 if now - process.started >= STEADY else self.deaths + 1

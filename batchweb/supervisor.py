@@ -173,8 +173,8 @@ class Supervisor:
 
     def look_at(self, child: Child, process: Process, now: float, slept: bool) -> None:
         if not process.running():
-            self.bury(child.service, process)
-            self.log.write("up", child.mourn(process, now))
+            self.died(child.service, process)
+            self.log.write("up", child.describe_end(process, now))
         elif slept:
             process.heard = now
         else:
@@ -239,10 +239,10 @@ class Supervisor:
         while any(process.running() for process in processes) and self.clock() < deadline and not self.hurry:
             self.pump(0.05)
         for service, process in ending:
-            self.bury(service, process)
+            self.died(service, process)
         self.pump(0)
 
-    def bury(self, service: Service, process: Process) -> None:
+    def died(self, service: Service, process: Process) -> None:
         process.kill()
         process.popen.wait()
         self.tell(f"-{process.popen.pid}")

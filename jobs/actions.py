@@ -21,7 +21,7 @@ from jobs.models.job import NEW_ROUND, Refused
 from jobs.models.parameters import MOVED, moved
 from jobs.store import requeue
 from jobs.store import shards as store_shards
-from jobs.store.requeue import Failures, Mended
+from jobs.store.requeue import CorrectedItem, Failures
 from jobs.worker import broker
 
 MINUTE: Final = timedelta(minutes=1)
@@ -51,7 +51,7 @@ def submit(upload: Upload, owner: Any, *, start: bool = True, **fields: Any) -> 
 
 
 def room_for_job(owner: Any) -> None:
-    """Raises OverQuota where this person may have no more jobs that have not ended. Wants a transaction."""
+    """Raises OverQuota where this person may have no more jobs that have not ended. Requires a transaction."""
     quota_limits.room_for_job(owner, Job.objects.unfinished_of(owner), Quota.of(owner).jobs)
 
 
@@ -108,7 +108,7 @@ def _enter(job: Job) -> None:
 
 
 def _let_go(job: Job) -> None:
-    """What a trial or a retry of some items held back may be worked on. Wants the job and its shards locked."""
+    """What a trial or a retry of some items held back may be worked on. Requires the job and its shards locked."""
     alone = job.runs.filter(Q(kind=Run.Kind.TRIAL) | Q(held_back__gt=0))
     if tried := list(alone.values_list("positions", flat=True)):
         requeue.let_go(job.pk, list(chain.from_iterable(tried)))
@@ -196,7 +196,12 @@ def retry(
 
 @transaction.atomic
 def correct(
-    job: Job, mended: Iterable[Mended], by: Any = None, *, again: Sequence[int] = (), upload: Upload | None = None
+    job: Job,
+    mended: Iterable[CorrectedItem],
+    by: Any = None,
+    *,
+    again: Sequence[int] = (),
+    upload: Upload | None = None,
 ) -> int:
     """Puts mended payloads in place of those of items that failed or were rejected, and tries them; returns how many.
 
@@ -255,7 +260,7 @@ def accept(
 
 
 def _refuse_unseen(job: Job, seen: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
-    """Refuses to send secrets along with other parameters than the person saw. Wants the job locked."""
+    """Refuses to send secrets along with other parameters than the person saw. Requires the job locked."""
     if names := moved(job.processor, seen, job.parameters, changed):
         raise Refused(MOVED.format(names[0]))
 

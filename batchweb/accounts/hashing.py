@@ -15,7 +15,7 @@ from batchweb import deadlines
 from batchweb.concurrency import Full, let_go
 from jobs.engine.cores import cores
 
-PATIENCE: Final = 10.0  # seconds in line
+TIMEOUT: Final = 10.0  # seconds in line
 LOOK: Final = 0.25  # seconds after which somebody in line looks whether anybody waits for the answer still
 MANY: Final = "Many people sign in just now. Try again in a moment."
 # Whether it is somebody who was here before: they come before all whom nobody knows, of whom there may be any number.
@@ -30,9 +30,9 @@ class Turns:
         self.waiting_first = 0
         self.changed = threading.Condition()
 
-    def take(self, is_first: bool, patience: float, is_over: Callable[[], bool]) -> bool:
-        """Whether there was a turn before `patience` seconds went by and before it was over."""
-        until = time.monotonic() + patience
+    def take(self, is_first: bool, timeout: float, is_over: Callable[[], bool]) -> bool:
+        """Whether there was a turn before `timeout` seconds went by and before it was over."""
+        until = time.monotonic() + timeout
         with self.changed:
             self.waiting_first += is_first
             taken = self._wait(is_first, until, is_over)
@@ -69,11 +69,11 @@ class InTurn(PBKDF2PasswordHasher):
 
 
 @contextmanager
-def turn(patience: float = PATIENCE) -> Iterator[None]:
+def turn(timeout: float = TIMEOUT) -> Iterator[None]:
     """Raises Full where there was none in time, or nobody waits for the answer any more."""
     if not _turns.take(first.get(), 0.0, bool):
         let_go()
-        if not _turns.take(first.get(), patience, is_over):
+        if not _turns.take(first.get(), timeout, is_over):
             raise Full(MANY)
     try:
         yield

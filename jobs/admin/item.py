@@ -16,7 +16,7 @@ from jobs.humanize import items
 from jobs.items import causes, positions
 from jobs.items.digits import number
 from jobs.items.row import WORDS, shown
-from jobs.items.search import Found, find
+from jobs.items.search import SearchPage, find
 from jobs.items.selection import ALL, Wanted
 from jobs.models import Attempt, Cause, Correction, Item, ItemState, Job
 from jobs.models import counts as models_counts
@@ -159,7 +159,7 @@ def listed(request: HttpRequest, job: Job) -> dict[str, Any]:
     }
 
 
-def rows(job: Job, found: Found, running: Any) -> list[dict[str, Any]]:
+def rows(job: Job, found: SearchPage, running: Any) -> list[dict[str, Any]]:
     items = {item.position: item for item in Item.objects.filter(job=job, position__in=found.positions).brief()}
     there = [items[position] for position in found.positions if position in items]
     return [shown(item, job, running) | {"pk": item.pk, "accepted": item.accepted} for item in there]

@@ -92,7 +92,7 @@ class Child:
             self._listen(seconds)
             answer: tuple[Any, ...] = wire.receive(self._answers)
         except (EOFError, OSError):
-            raise Died(self._epitaph()) from None
+            raise Died(self._how_it_ended()) from None
         return answer
 
     def _listen(self, seconds: float | None) -> None:
@@ -105,7 +105,7 @@ class Child:
                 self.kill()
                 raise Died(f"The worker process did not get ready within {seconds:g} seconds.")
 
-    def _epitaph(self) -> str:
+    def _how_it_ended(self) -> str:
         try:
             status = self._process.wait(GRACE)
         except subprocess.TimeoutExpired:

@@ -20,7 +20,7 @@ SLACK = 0.99
 # The slowest pace, in starts per second. What is slower than that is a matter of waiting.
 SLOWEST = 1.0
 # A service that refuses again and again is asked after twice as long each time, up to so many times as long.
-PATIENCE = 64.0
+LONGEST = 64.0
 
 
 class Throttle:
@@ -60,8 +60,8 @@ class Throttle:
         self._newest = max(self._newest, started)
         if self._measuring:
             self._measure([start for start in accepted if self._newest - 1 < start <= self._newest])
-        patience = least * min(2.0 ** (self._strikes - 1), PATIENCE) if self._strikes else 0.0
-        self.until = max(self.until, ended + max(seconds, patience))
+        wait = least * min(2.0 ** (self._strikes - 1), LONGEST) if self._strikes else 0.0
+        self.until = max(self.until, ended + max(seconds, wait))
 
     def rate(self, now: float) -> float | None:
         """Starts per second to keep to at this time; None for as many as one likes."""

@@ -12,7 +12,7 @@ from jobs.export import reader
 from jobs.export.reader import EVERY_ROW
 from jobs.files.flattening import WHOLE, Key
 from jobs.files.writers import Row
-from jobs.items.choice import Choice, Wrong
+from jobs.items.choice import Choice, InvalidSelection
 from jobs.models import Job
 
 Chunks: TypeAlias = Iterator[list[Row]]
@@ -30,7 +30,7 @@ FAILED: Final = Choice("failed")
 
 
 def pieces(job: Job, format: str, choice: Choice = EVERY_ROW, via: Via = iter) -> Iterator[bytes]:
-    """The chosen rows in their order, as the bytes of a file in one of FORMATS. Raises Wrong.
+    """The chosen rows in their order, as the bytes of a file in one of FORMATS. Raises InvalidSelection.
 
     The rows come in chunks through `via`, which may read them ahead.
     """
@@ -70,11 +70,14 @@ TEXTS: Final[Mapping[str, Callable[[Job, Chunks], Iterator[str]]]] = {"csv": _cs
 
 
 def _workbook(job: Job, rows: Chunks) -> Iterator[bytes]:
-    """The same columns as in CSV, as a workbook; nothing in it is a formula, so nothing is guarded. Raises Wrong."""
+    """The same columns as in CSV, as a workbook; nothing in it is a formula, so nothing is guarded.
+
+    Raises InvalidSelection.
+    """
     keys = columns(job)
     header = files.result_header(job.columns, keys)
     if len(header) > files.COLUMNS:
-        raise Wrong(f"A workbook has {files.COLUMNS:,} columns at most, and these are {len(header):,}.")
+        raise InvalidSelection(f"A workbook has {files.COLUMNS:,} columns at most, and these are {len(header):,}.")
     table = files.Table(job.columns, keys, job.file_shape)
     return files.workbook(header, map(table.records, rows))
 

@@ -111,7 +111,7 @@ class Findings:
         self._room = ROOM
 
     def look(self, number: int, row: Row, key: str) -> Sequence[Problem]:
-        """The problems of one row (from 1) that has this key. Wants the rows in their order."""
+        """The problems of one row (from 1) that has this key. Requires the rows in their order."""
         if row.reason:
             return self._noted(Problem(number, kind_of(row.reason), row.reason))
         if len(self._sample) < SAMPLE and len(row.payload) <= self._room:

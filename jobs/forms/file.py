@@ -168,7 +168,7 @@ class FileFields(forms.Form):
     def _look(self, stream: Any, name: str, size: int) -> None:
         self.take(inspection.of_file(stream, name, given_by(self.data), size, self.owner.pk))
 
-    def take(self, found: inspection.Found) -> None:
+    def take(self, found: inspection.Inspection) -> None:
         """Remembers how the file is read, and what can be chosen in it."""
         self.shape = found.shape
         self.blame(found.wrong)

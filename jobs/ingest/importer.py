@@ -54,7 +54,7 @@ Looked = tuple[int, str, str, str, str]  # position, payload, reason, label, key
 
 
 @dataclass(slots=True)
-class Intake:
+class ShardReader:
     """What goes from the reader into one shard: positions from `start` to before `stop`, at most `size` of them."""
 
     job: int
@@ -93,7 +93,7 @@ class GaveWay(Exception):
     """Other people's files wait, and this one is read on later."""
 
 
-class Turn:
+class ReadingTurn:
     """How long a file is read before other people's files have their turn.
 
     As long as it took to pass over what was stored before, if that was longer: else nothing would be gained by it.
@@ -118,7 +118,7 @@ class Turn:
         return any(job.owner_id != self.job.owner_id for job in Job.objects.unread())
 
 
-class Room:
+class QuotaMeter:
     """How much more the job's owner may store. What is stored beside it counts within a second."""
 
     def __init__(self, owner: Any, clock: Callable[[], float] = time.monotonic) -> None:
@@ -297,17 +297,17 @@ def read_all(
 
     Calls `restart` wherever it got further. Raises GaveWay.
     """
-    turn = Turn(job, time.monotonic)
+    turn = ReadingTurn(job, time.monotonic)
     findings = files.Findings(validation.check(job))
     rows = looked_at(reader, labels.namer(job), findings)
     skip_stored(job, token, rows, restart)
     turn.begin()
     size = settings.JOBS_SHARD_SIZE // (WIDE if job.most_tasks > 1 else 1)
-    told, room = clock(), Room(job.owner)
+    told, room = clock(), QuotaMeter(job.owner)
     for number, first in enumerate(rows, job.shards.count()):
         news = clock() - told >= NEWS
         told = clock() if news else told
-        intake = Intake(job.pk, reader, size, number, first[0], first[0])
+        intake = ShardReader(job.pk, reader, size, number, first[0], first[0])
         add_shard(job, token, intake, intake.pending(chain((first,), rows)), room, news)
         restart()
         if turn.is_over():
@@ -324,7 +324,9 @@ def stored(report: files.Report) -> dict[str, Any]:
     return {name: found[name] for name in STORED}
 
 
-def add_shard(job: Job, token: str, intake: Intake, pending: Iterable[Pending], room: Room, news: bool = False) -> None:
+def add_shard(
+    job: Job, token: str, intake: ShardReader, pending: Iterable[Pending], room: QuotaMeter, news: bool = False
+) -> None:
     """Stores one shard with its items and counts them on the job; with `news` viewers are told.
 
     Raises LostLease when somebody else reads by now, and OverQuota where there is no room for it.

@@ -23,12 +23,12 @@ NO_END: Final = 1 << 40
 
 Row = tuple[str, Sequence[str]]  # why it is bad, or nothing, and its cells
 
-SANDBOX: Final = Sandbox("jobs.ingest.sandbox.tasks", Slots(size=6, share=2, queue=4, patience=10.0))
-DOWNLOADS: Final = Slots(size=4, share=1, queue=2, patience=10.0)  # each as long as somebody reads what comes of it
+SANDBOX: Final = Sandbox("jobs.ingest.sandbox.tasks", Slots(size=6, share=2, queue=4, timeout=10.0))
+DOWNLOADS: Final = Slots(size=4, share=1, queue=2, timeout=10.0)  # each as long as somebody reads what comes of it
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Inspection:
     """What a file is: how it is read, which option cannot be (option → sentence), a workbook's sheets, first rows."""
 
     shape: files.Shape
@@ -37,17 +37,17 @@ class Found:
     preview: Preview | None
 
 
-def of_file(stream: IO[bytes], name: str, given: Given, size: int, person: int, *, rows: bool = False) -> Found:
+def of_file(stream: IO[bytes], name: str, given: Given, size: int, person: int, *, rows: bool = False) -> Inspection:
     """A whole file, under options that may be given; with `rows` the first of them. Raises Unreadable."""
     return _found("look", stream, name, given, size, person, rows=rows)
 
 
-def of_shape(stream: IO[bytes], name: str, shape: files.Shape, size: int, person: int) -> Found:
+def of_shape(stream: IO[bytes], name: str, shape: files.Shape, size: int, person: int) -> Inspection:
     """A whole file that is read as `shape` says, with its first rows. Raises Unreadable."""
     return _found("look", stream, name, {}, size, person, rows=True, shape=shape.to_dict())
 
 
-def of_head(head: bytes, name: str, given: Given, size: int, person: int) -> Found:
+def of_head(head: bytes, name: str, given: Given, size: int, person: int) -> Inspection:
     """A file of `size` bytes that begins with `head`. Raises Unreadable, and Partial where all of it is needed."""
     return _found("look_at_head", ContentFile(head), name, given, size, person)
 
@@ -119,12 +119,12 @@ def good(payload: str) -> files.Row:
     return files.Row(payload, "", json.loads(payload))
 
 
-def _found(task: str, stream: IO[bytes], name: str, given: Given, size: int, person: int, **more: Any) -> Found:
+def _found(task: str, stream: IO[bytes], name: str, given: Given, size: int, person: int, **more: Any) -> Inspection:
     _release_connection()
     arguments = {"limits": asdict(limits.limits()), "name": name, "given": given, "size": size, **more}
     told = SANDBOX.call(task, stream, budget_for(size), person, **arguments)
     preview = Preview.from_dict(told["preview"]) if told["preview"] else None
-    return Found(files.Shape.from_dict(told["shape"]), told["wrong"], tuple(told["sheets"]), preview)
+    return Inspection(files.Shape.from_dict(told["shape"]), told["wrong"], tuple(told["sheets"]), preview)
 
 
 def budget_for(size: int) -> Budget:

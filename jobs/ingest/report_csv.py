@@ -16,7 +16,7 @@ BLANK: Final = "blank line"
 
 
 def chunks(job: Job, person: int | None) -> Iterator[str]:
-    """Each problem as a record of CSV, in the order of the rows, for this person. Wants the stored file to be there.
+    """Each problem as a record of CSV, in the order of the rows, for this person. Requires the stored file to be there.
 
     There is a chunk for so many rows of the file, often an empty one, so that whoever sends them can stop in between.
     Where the file as a whole cannot be read, the last record says why.

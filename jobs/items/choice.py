@@ -29,7 +29,7 @@ SHOWN: Final = 40  # characters of what was not understood
 _RANGE: Final = re.compile(r"\s*([0-9]{1,10})\s*(?:[-–]\s*([0-9]{1,10})\s*)?")
 
 
-class Wrong(Refused):
+class InvalidSelection(Refused):
     """There is no such choice."""
 
 
@@ -44,14 +44,14 @@ class Choice:
 
     @classmethod
     def of(cls, query: Mapping[str, str], job: Job) -> Choice:
-        """What the address asks for. Raises Wrong where it makes no sense in this job."""
+        """What the address asks for. Raises InvalidSelection where it makes no sense in this job."""
         state = query.get("state", "") or ALL
         if state not in STATES:
-            raise Wrong(f"There is no state “{state[:SHOWN]}”. There are: {', '.join(STATES)}.")
+            raise InvalidSelection(f"There is no state “{state[:SHOWN]}”. There are: {', '.join(STATES)}.")
         accepted = _flag("accepted", query.get("accepted", ""))
         if state == "accepted":
             if accepted is False:
-                raise Wrong("Accepted rows that are not accepted: there are none.")
+                raise InvalidSelection("Accepted rows that are not accepted: there are none.")
             accepted = True
         return cls(state, _cause(query.get("cause", ""), job), accepted, spans(query.get("rows", ""), job.total))
 
@@ -80,12 +80,12 @@ class Choice:
 
 
 def spans(text: str, total: int) -> tuple[tuple[int, int], ...]:
-    """`3,17,20-25`, rows counted from 1, as spans of positions. Raises Wrong."""
+    """`3,17,20-25`, rows counted from 1, as spans of positions. Raises InvalidSelection."""
     found = sorted(_span(part, total) for part in text.split(",") if part.strip())
     if text and not found:
-        raise Wrong("No rows are named. Name some like this: 3,17,20-25.")
+        raise InvalidSelection("No rows are named. Name some like this: 3,17,20-25.")
     if len(found) > RANGES:
-        raise Wrong(f"Up to {RANGES:,} rows and ranges can be named at a time, not {len(found):,}.")
+        raise InvalidSelection(f"Up to {RANGES:,} rows and ranges can be named at a time, not {len(found):,}.")
     merged: list[tuple[int, int]] = []
     for start, stop in found:
         if merged and start <= merged[-1][1]:
@@ -97,23 +97,25 @@ def spans(text: str, total: int) -> tuple[tuple[int, int], ...]:
 def _span(text: str, total: int) -> tuple[int, int]:
     found = _RANGE.fullmatch(text)
     if not found:
-        raise Wrong(f"“{text.strip()[:SHOWN]}” names no rows. Name some like this: 3,17,20-25.")
+        raise InvalidSelection(f"“{text.strip()[:SHOWN]}” names no rows. Name some like this: 3,17,20-25.")
     first, last = int(found[1]), int(found[2] or found[1])
     if not 1 <= first <= last:
-        raise Wrong(f"“{text.strip()}” names no rows: they are counted from 1, and the first one comes first.")
+        raise InvalidSelection(
+            f"“{text.strip()}” names no rows: they are counted from 1, and the first one comes first."
+        )
     if last > total:
-        raise Wrong(f"There is no row {last:,}: the job has {total:,}.")
+        raise InvalidSelection(f"There is no row {last:,}: the job has {total:,}.")
     return first - 1, last
 
 
 def _flag(name: str, text: str) -> bool | None:
     if text not in ("", "0", "1"):
-        raise Wrong(f"“{name}” is 1 or 0, not “{text[:SHOWN]}”.")
+        raise InvalidSelection(f"“{name}” is 1 or 0, not “{text[:SHOWN]}”.")
     return None if not text else text == "1"
 
 
 def _cause(text: str, job: Job) -> int:
     key = number(text) or 0
     if text and not (key and Cause.objects.filter(job=job, pk=key).exists()):
-        raise Wrong(f"This job has no cause “{text[:SHOWN]}”.")
+        raise InvalidSelection(f"This job has no cause “{text[:SHOWN]}”.")
     return key

@@ -29,7 +29,7 @@ from jobs.items import payloads
 from jobs.models import Item, ItemState, Job, Upload
 from jobs.models.job import Refused
 from jobs.store import dialect
-from jobs.store.requeue import Mended
+from jobs.store.requeue import CorrectedItem
 
 SIZE: Final = 4_000_000  # bytes of items that are compared at once, but for one that is larger
 SHOWN: Final = 100  # of each sort
@@ -42,7 +42,7 @@ RESULT: Final = ("result", "batchweb.result")
 _ROW: Final = re.compile(r"([0-9]{1,9})(?:\.0+)?")
 
 
-class Useless(ValueError):
+class InvalidCorrection(ValueError):
     """The file holds no corrections of this job. The message is a sentence for the person who chose it."""
 
 
@@ -68,11 +68,11 @@ class Difference:
 class Change(Difference):
     """A difference, and what the item becomes by it."""
 
-    mended: Mended
+    mended: CorrectedItem
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SkippedRow:
     """A row of the file, counted from 1, that changes nothing, and why not."""
 
     row: int
@@ -91,10 +91,10 @@ class Comparison:
     by: str = ""
     passed_over: list[str] = field(default_factory=list)
     changes: list[Difference] = field(default_factory=list)
-    first_problems: list[Problem] = field(default_factory=list)
-    first_left: list[Problem] = field(default_factory=list)
+    first_problems: list[SkippedRow] = field(default_factory=list)
+    first_left: list[SkippedRow] = field(default_factory=list)
 
-    def count(self, found: Change | Problem | Left) -> None:
+    def count(self, found: Change | SkippedRow | Left) -> None:
         self.rows += 1
         if isinstance(found, Change):
             self.changed += bool(found.cells)
@@ -112,7 +112,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Left(Problem):
+class Left(SkippedRow):
     """A row whose item needs no correction: it has succeeded, or is worked on."""
 
 
@@ -125,18 +125,18 @@ class Placed(NamedTuple):
     """A row of the file, counted from 1, the position of its item or why it has none, and its cells by column."""
 
     number: int
-    at: int | Problem
+    at: int | SkippedRow
     cells: dict[str, str]
 
 
 @contextmanager
 def opened(job: Job, upload: Upload, person: int | None) -> Iterator[Corrections]:
-    """The rows of a stored file of corrections, which has a header. Raises Unreadable and Useless.
+    """The rows of a stored file of corrections, which has a header. Raises Unreadable and InvalidCorrection.
 
     `person` is the primary key of whoever wants to see it.
     """
     if not upload.file:
-        raise Useless("The stored file is gone.")
+        raise InvalidCorrection("The stored file is gone.")
     with ExitStack() as stack:
         stream = stack.enter_context(upload.opened())
         rows = stack.enter_context(inspection.rows_of(stream, upload.name, upload.size, person))
@@ -151,26 +151,28 @@ class Changes:
         self._limit = limit
         self.unchanged: list[int] = []  # positions
 
-    def add_all(self, rows: Iterable[Change | Problem]) -> None:
-        """Adds the changes among the rows of a file. Raises Useless where they get too many."""
+    def add_all(self, rows: Iterable[Change | SkippedRow]) -> None:
+        """Adds the changes among the rows of a file. Raises InvalidCorrection where they get too many."""
         for row in rows:
             if isinstance(row, Change):
                 self.add(row)
 
     def add(self, change: Change) -> None:
-        """Raises Useless where it gets too much."""
+        """Raises InvalidCorrection where it gets too much."""
         if not change.cells:
             self.unchanged.append(change.position)
             return
         one = change.mended
         self._store.write(json.dumps([one.position, one.payload, one.label, one.key]).encode() + b"\n")
         if self._store.tell() > self._limit:
-            raise Useless(f"The changed rows have more than {self._limit:,} bytes. Send them in several files.")
+            raise InvalidCorrection(
+                f"The changed rows have more than {self._limit:,} bytes. Send them in several files."
+            )
 
-    def mended(self) -> Iterator[Mended]:
+    def mended(self) -> Iterator[CorrectedItem]:
         self._store.seek(0)
         for line in self._store:
-            yield Mended(*json.loads(line))
+            yield CorrectedItem(*json.loads(line))
 
 
 @contextmanager
@@ -181,15 +183,15 @@ def changes(job: Job, upload: Upload, person: int | None) -> Iterator[Changes]:
         try:
             with opened(job, upload, person) as rows:
                 found.add_all(rows)
-        except (files.Unreadable, Useless) as error:
+        except (files.Unreadable, InvalidCorrection) as error:
             raise Refused(str(error)) from error
         yield found
 
 
 class Corrections:
-    """The rows of one file of corrections, beside the items of the job that they belong to. Raises Useless.
+    """The rows of one file of corrections, beside the items of the job that they belong to. Raises InvalidCorrection.
 
-    Iterating reads the file once, from its beginning, and gives a Change or a Problem for each of its rows.
+    Iterating reads the file once, from its beginning, and gives a Change or a SkippedRow for each of its rows.
     """
 
     def __init__(self, job: Job, rows: inspection.Rows) -> None:
@@ -201,12 +203,12 @@ class Corrections:
         self.key_column = next((name for name in (job.key_column, *files.KEY_COLUMNS) if name in self.mine), "")
         self.by = self.row_column if self.row_column in self.columns else self.key_column
         if not self.by:
-            raise Useless(
+            raise InvalidCorrection(
                 f"The file has no column “{self.row_column}” that says which rows these are"
                 + (f", and none called “{job.key_column}”, which holds their keys." if job.key_column else ".")
             )
         if self.mine in ([], [self.by]):
-            raise Useless("The file has none of the job's columns, so that it corrects nothing.")
+            raise InvalidCorrection("The file has none of the job's columns, so that it corrects nothing.")
         self.name, self.check = labels.namer(job), validation.check(job)
         self.wanted = list(dict.fromkeys([self.by, *self.mine]))
         self.seen = bytearray(job.total)  # a mark at each position
@@ -222,7 +224,7 @@ class Corrections:
         ours = {*files.failure_header(self.job.columns), *files.result_header(self.job.columns, ())}
         return [name for name in self.columns if name not in ours and not name.startswith(RESULT)]
 
-    def __iter__(self) -> Iterator[Change | Problem]:
+    def __iter__(self) -> Iterator[Change | SkippedRow]:
         number = 1
         for batch in self.rows.read(self.wanted):
             yield from self._compared(enumerate(batch, number))
@@ -255,44 +257,48 @@ class Corrections:
     def _states(self) -> tuple[ItemState, ...]:
         return (*MENDABLE, ItemState.PENDING) if self.job.ended else MENDABLE
 
-    def _place(self, row: int, cells: Mapping[str, str]) -> int | Problem:
+    def _place(self, row: int, cells: Mapping[str, str]) -> int | SkippedRow:
         said = cells[self.by].strip()
         if self._known is not None:
             return self._by_key(row, said, self._known)
         found = _ROW.fullmatch(said.replace(",", "") if said.count(",") else said)
         if not found:
-            return Problem(row, f"“{said[:40]}” in “{self.by}” is no row number." if said else f"“{self.by}” is empty.")
+            return SkippedRow(
+                row, f"“{said[:40]}” in “{self.by}” is no row number." if said else f"“{self.by}” is empty."
+            )
         if not 1 <= int(found[1]) <= self.job.total:
-            return Problem(row, f"The job has no row {int(found[1]):,}; it has {self.job.total:,}.")
+            return SkippedRow(row, f"The job has no row {int(found[1]):,}; it has {self.job.total:,}.")
         return int(found[1]) - 1
 
-    def _by_key(self, row: int, key: str, known: sqlite3.Connection) -> int | Problem:
+    def _by_key(self, row: int, key: str, known: sqlite3.Connection) -> int | SkippedRow:
         if not key:
-            return Problem(row, f"“{self.by}” is empty, so that nothing says which row it is.")
+            return SkippedRow(row, f"“{self.by}” is empty, so that nothing says which row it is.")
         (position,) = known.execute("SELECT position FROM item WHERE key = ?", [key[:200]]).fetchone() or [None]
         if position is None:
-            return Problem(row, f"No failed item of the job has the key “{key[:40]}”.")
+            return SkippedRow(row, f"No failed item of the job has the key “{key[:40]}”.")
         if position < 0:
-            return Problem(row, f"Several items have the key “{key[:40]}”; the column “{self.row_column}” is needed.")
+            return SkippedRow(
+                row, f"Several items have the key “{key[:40]}”; the column “{self.row_column}” is needed."
+            )
         return int(position)
 
     # What a row changes
 
-    def _compared(self, rows: Iterable[tuple[int, inspection.Row]]) -> Iterator[Change | Problem]:
+    def _compared(self, rows: Iterable[tuple[int, inspection.Row]]) -> Iterator[Change | SkippedRow]:
         placed = [self._placed(number, reason, cells) for number, (reason, cells) in rows]
         for part in self._parts(placed):
             items = self._items([one.at for one in part if isinstance(one.at, int)])
             for number, at, cells in part:
-                yield at if isinstance(at, Problem) else self._change(number, items[at], cells)
+                yield at if isinstance(at, SkippedRow) else self._change(number, items[at], cells)
 
     def _placed(self, number: int, reason: str, cells: Sequence[str]) -> Placed:
         if reason:
-            return Placed(number, Problem(number, f"The row {reason}."), {})
+            return Placed(number, SkippedRow(number, f"The row {reason}."), {})
         found = dict(zip(self.wanted, cells, strict=True))
         at = self._place(number, found)
         if isinstance(at, int):
             if self.seen[at]:
-                at = Problem(number, f"Row {at + 1:,} stands in the file more than once; the first one counts.")
+                at = SkippedRow(number, f"Row {at + 1:,} stands in the file more than once; the first one counts.")
             else:
                 self.seen[at] = True
         return Placed(number, at, found)
@@ -322,7 +328,7 @@ class Corrections:
         found = Item.objects.filter(job=self.job, position__in=positions)
         return {item.position: item for item in found.only("position", "state", "payload", "key")}
 
-    def _change(self, number: int, item: Item, cells: Mapping[str, str]) -> Change | Problem:
+    def _change(self, number: int, item: Item, cells: Mapping[str, str]) -> Change | SkippedRow:
         if item.state not in self._states():
             what = "has succeeded already" if item.state == ItemState.SUCCEEDED else "waits or runs"
             return Left(number, f"Row {item.row:,} {what}.")
@@ -330,27 +336,27 @@ class Corrections:
         return change(self.job, item, wanted, self.name, self.check, number)
 
 
-def mend(job: Job, item: Item, cells: Mapping[str, str]) -> Change | Problem:
+def mend(job: Job, item: Item, cells: Mapping[str, str]) -> Change | SkippedRow:
     """What these cells change in an item; for the form of one item."""
     return change(job, item, cells, labels.namer(job), validation.check(job), item.row)
 
 
 def change(
     job: Job, item: Item, cells: Mapping[str, str], name: files.Name, check: files.Check | None, number: int
-) -> Change | Problem:
+) -> Change | SkippedRow:
     """What `cells` change in an item, which are some of its columns, or why they cannot."""
     if too_many(job, item):
-        return Problem(number, f"Row {item.row:,} holds too many values to be mended here.")
+        return SkippedRow(number, f"Row {item.row:,} holds too many values to be mended here.")
     before = dict(zip(job.columns, old_cells(job, item), strict=False))
     differ = tuple((column, before[column], new) for column, new in cells.items() if before[column] != new)
     if not differ:
-        return Change(item.position, (), mended=Mended(item.position, item.payload, "", item.key))
+        return Change(item.position, (), mended=CorrectedItem(item.position, item.payload, "", item.key))
     text = with_changes(job, item, {column: new for column, _, new in differ})
     value = json.loads(text)
     reason = check(files.Row(text, value=value)) if check else ""
     if reason:
-        return Problem(number, f"Row {item.row:,} {reason}.")
-    return Change(item.position, differ, mended=Mended(item.position, text, *name(value)))
+        return SkippedRow(number, f"Row {item.row:,} {reason}.")
+    return Change(item.position, differ, mended=CorrectedItem(item.position, text, *name(value)))
 
 
 def too_many(job: Job, item: Item) -> bool:

@@ -9,7 +9,7 @@ from django.http import QueryDict
 
 from jobs.humanize import counted, items
 from jobs.items import causes
-from jobs.items.choice import Choice, Wrong
+from jobs.items.choice import Choice, InvalidSelection
 from jobs.models import Cause, ItemState, Job
 from jobs.models import counts as models_counts
 from jobs.store.dialect import among, execute
@@ -26,13 +26,13 @@ class Aim:
 
     @classmethod
     def of(cls, sent: QueryDict, job: Job) -> Aim:
-        """What `cause` and `rows` (several, or as in 17,20-25) say. Raises Wrong where that makes no sense."""
+        """What `cause` and `rows` (several, or as in 17,20-25) say. Raises InvalidSelection where that is nothing."""
         rows = ",".join(filter(None, sent.getlist("rows")))
         if not rows and ("rows" in sent or "chosen" in sent):
-            raise Wrong("No rows are chosen. Mark some first.")
+            raise InvalidSelection("No rows are chosen. Mark some first.")
         choice = Choice.of({"cause": sent.get("cause", ""), "rows": rows}, job)
         if sum(stop - start for start, stop in choice.spans) > MOST:
-            raise Wrong(f"Up to {MOST:,} rows can be chosen at a time. Choose their cause instead.")
+            raise InvalidSelection(f"Up to {MOST:,} rows can be chosen at a time. Choose their cause instead.")
         cause = job.causes.get(pk=choice.cause) if choice.cause else None
         return cls(cause, tuple(at for span in choice.spans for at in range(*span)) if choice.spans else None)
 

@@ -42,7 +42,7 @@ TOGETHER: Final = 500  # positions that are asked for at once
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchPage:
     """A page of items by position, in the order wanted, and the marks of the pages beside it.
 
     `leaves` is how many rows the filter leaves at most, `exact` whether it leaves just so many. `searched` is the
@@ -62,22 +62,22 @@ class Found:
 def find(
     job: Job, wanted: Wanted, counts: Mapping[str, int], clock: Callable[[], float] = time.monotonic, *,
     of_cause: int | None = None,
-) -> Found:  # fmt: skip
+) -> SearchPage:  # fmt: skip
     """The page that is wanted.
 
     `counts` are the job's as `numbers.summary` gives them, `of_cause` how many items the wanted cause has, if known.
     """
     if wanted.row is not None:
         wanted = Wanted(state=ALL, after=Mark(wanted.row - 1), more=wanted.more)
-    hunt = Hunt(job, wanted, clock)
-    leaves, exact = hunt.leaves(counts, of_cause)
+    search = Search(job, wanted, clock)
+    leaves, exact = search.leaves(counts, of_cause)
     if wanted.sort.removeprefix("-") != "row" and leaves <= SORTABLE:
         with suppress(TookTooLong), deadlines.at_most(SORTED_WITHIN if wanted.searches else deadlines.FOR_EVER):
-            return hunt.by_value(leaves, exact)
-    return hunt.by_row(leaves, exact)
+            return search.by_value(leaves, exact)
+    return search.by_row(leaves, exact)
 
 
-class Hunt:
+class Search:
     """One search for one page."""
 
     def __init__(self, job: Job, wanted: Wanted, clock: Callable[[], float]) -> None:
@@ -133,7 +133,7 @@ class Hunt:
 
     # In the order of the file
 
-    def by_row(self, leaves: int, exact: bool) -> Found:
+    def by_row(self, leaves: int, exact: bool) -> SearchPage:
         is_sorted = self.wanted.sort.removeprefix("-") == "row"
         if not is_sorted:
             self.down = self.back
@@ -241,7 +241,7 @@ class Hunt:
 
     # By a value
 
-    def by_value(self, leaves: int, exact: bool) -> Found:
+    def by_value(self, leaves: int, exact: bool) -> SearchPage:
         column = self.wanted.sort.removeprefix("-")
         # The sum keeps SQLite from an index by position, where there is one in the order wanted.
         query = Item.objects.annotate(at=F("position") + 0, rank=self._rank(column))
@@ -283,7 +283,7 @@ class Hunt:
     def _page(
         self, positions: list[int], behind: Mark | None, beyond: Mark | None, leaves: int, exact: bool,
         is_sorted: bool = True, searched: tuple[int, int] | None = None,
-    ) -> Found:  # fmt: skip
+    ) -> SearchPage:  # fmt: skip
         if self.back:
             positions, behind, beyond = positions[::-1], beyond, behind
-        return Found(positions, behind, beyond, leaves, exact, is_sorted, searched)
+        return SearchPage(positions, behind, beyond, leaves, exact, is_sorted, searched)

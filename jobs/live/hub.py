@@ -21,7 +21,7 @@ from jobs import events
 from jobs.items import row as items_row
 from jobs.live.frame import NEWEST, stats
 from jobs.live.job_list import glance, list_row, listed
-from jobs.live.status import Around
+from jobs.live.status import SystemStatus
 from jobs.models import Batch, Job
 from jobs.models.job import JobQuerySet
 from jobs.store import dialect
@@ -258,7 +258,7 @@ def shared_codes(person: Any, codes: frozenset[str]) -> list[str]:
 
 
 def rows_of(jobs: JobQuerySet) -> list[dict[str, Any]]:
-    around = Around()
+    around = SystemStatus()
     return [list_row(job, around) for job in listed(jobs)]
 
 

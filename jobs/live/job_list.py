@@ -12,7 +12,7 @@ from django.db.models.functions import Lower, NullIf
 from django.utils import timezone
 
 from jobs.live.eta import pace, throttled
-from jobs.live.status import Around, label, unheard, waits
+from jobs.live.status import SystemStatus, label, unheard, waits
 from jobs.models import Job, JobState, Series, Shard
 from jobs.models.counts import summary
 from jobs.models.job import JobQuerySet
@@ -126,7 +126,7 @@ def listed(jobs: JobQuerySet) -> JobQuerySet:
     return counted_ones.select_related("run")
 
 
-def list_row(job: Job, around: Around) -> dict[str, Any]:
+def list_row(job: Job, around: SystemStatus) -> dict[str, Any]:
     """A job from `listed()` as the live list shows it; `around` is asked once for all of its rows."""
     counts, found = summary(job), vars(job)
     asked = throttled([{"token": True, "throttled": found["throttled"]}])
@@ -148,7 +148,7 @@ def list_row(job: Job, around: Around) -> dict[str, Any]:
     }
 
 
-def list_why(job: Job, counts: dict[str, int], around: Around, asked: float | None, alone: bool) -> str:
+def list_why(job: Job, counts: dict[str, int], around: SystemStatus, asked: float | None, alone: bool) -> str:
     """Why a job in the list does not go on; `alone` says that all who hold items of it are silent."""
     if job.state not in (JobState.LOADING, *WORKABLE):
         return ""

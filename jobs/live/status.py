@@ -43,7 +43,7 @@ def unheard(shards: ShardQuerySet) -> ShardQuerySet:
     return shards.leased().filter(worker__seen__lt=Now() - SEEN_WITHIN)
 
 
-class Around:
+class SystemStatus:
     """What surrounds jobs at one moment. Each thing is read when it is first asked for, once for all of them."""
 
     def trouble(self, job: Job) -> str:
@@ -157,17 +157,17 @@ def trying(job: Job) -> int:
     return job.run.items if job.run and job.trying and job.state in UNFINISHED else 0
 
 
-def why(job: Job, counts: dict[str, int], leased: bool, around: Around | None = None) -> str:
+def why(job: Job, counts: dict[str, int], leased: bool, around: SystemStatus | None = None) -> str:
     """Why a job that could go on does not, in a sentence; empty where it does."""
     if job.state not in (JobState.LOADING, *WORKABLE):
         return ""
-    around = around or Around()
+    around = around or SystemStatus()
     if counts["running"]:
         return around.silent(job) or around.returned(job)
     return around.trouble(job) or waits(job, counts, leased, around) or around.returned(job)
 
 
-def waits(job: Job, counts: dict[str, int], leased: bool, around: Around) -> str:
+def waits(job: Job, counts: dict[str, int], leased: bool, around: SystemStatus) -> str:
     """What a job waits for though all is well."""
     if job.state == JobState.QUEUED:
         return around.place(job)

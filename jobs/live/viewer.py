@@ -107,7 +107,7 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
         _sockets[self.owner] += 1
         self.group = self.group_wanted()
         wakeups.follow(self.group, self.hear)
-        wakeups.follow(events.person_group(self.owner), self.doubt)
+        wakeups.follow(events.person_group(self.owner), self.recheck)
         await self.accept()
         self.loop = asyncio.create_task(self.send_for_ever())
 
@@ -118,7 +118,7 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if not self.group:
             return
         wakeups.leave(self.group, self.hear)
-        wakeups.leave(events.person_group(self.owner), self.doubt)
+        wakeups.leave(events.person_group(self.owner), self.recheck)
         self.group = ""
         _sockets[self.owner] -= 1
         if not _sockets[self.owner]:
@@ -137,7 +137,7 @@ class Viewer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """A wake-up, or an empty one when some may have been missed."""
         self.wake.set()
 
-    def doubt(self, message: dict[str, Any]) -> None:
+    def recheck(self, message: dict[str, Any]) -> None:
         """The person may have signed out, or may see less than before: asked before anything more is sent.
 
         What may have been missed is left to the check that comes anyway: else all sockets would ask at once.

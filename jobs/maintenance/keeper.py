@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 SWEEP_EVERY: Final = 5.0  # seconds
 FOLLOW_EVERY: Final = 1.0  # seconds
 TIDY_EVERY: Final = 60.0  # seconds
-COMB_EVERY: Final = 3600.0  # seconds; it looks at every file there is
+ORPHANS_EVERY: Final = 3600.0  # seconds; it looks at every file there is
 STAND_BY: Final = 0.5  # seconds between two looks whether the keeper that acts is gone
 GAP: Final = 3 * SWEEP_EVERY
 A_MOMENT: Final = timedelta(seconds=5)  # in which a message arrives
@@ -44,7 +44,7 @@ UNDER_WAY: Final = """
 
 
 @contextmanager
-def patience() -> Iterator[None]:
+def retry_later() -> Iterator[None]:
     """An error of the database is said, and a reason to try again next time."""
     try:
         yield
@@ -64,19 +64,24 @@ class Keeper:
         self._clock = clock
         self._swept = self._patient_until = clock()
         self._newest, self._followed_until = -1, clock()
-        self._due = dict.fromkeys((self._sweep, self._follow, tidy, comb), clock())
+        self._due = dict.fromkeys((self._sweep, self._follow, tidy, delete_orphan_files), clock())
 
     def turn(self) -> float:
         """Does what is due by now, and returns in how many seconds the next of it is.
 
         An error of the database is a reason to try again next time.
         """
-        every = {self._sweep: SWEEP_EVERY, self._follow: FOLLOW_EVERY, tidy: TIDY_EVERY, comb: COMB_EVERY}
+        every = {
+            self._sweep: SWEEP_EVERY,
+            self._follow: FOLLOW_EVERY,
+            tidy: TIDY_EVERY,
+            delete_orphan_files: ORPHANS_EVERY,
+        }
         for duty, due in self._due.items():
             if self._clock() < due:
                 continue
             self._due[duty] = self._clock() + every[duty]
-            with patience():
+            with retry_later():
                 duty()
         return max(0.0, min(self._due.values()) - self._clock())
 
@@ -92,7 +97,7 @@ class Keeper:
             self._newest, self._followed_until = newest, self._clock() + throughput.LATELY.total_seconds()
         if self._clock() < self._followed_until:
             for duty in (wake, sample):
-                with patience():
+                with retry_later():
                     duty()
 
     def _sweep(self) -> None:
@@ -105,10 +110,10 @@ class Keeper:
 
 def keep(stopping: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
     """Runs until `stopping` is set. Of several keepers one acts; another takes over when that one is gone."""
-    keeper, only, pause = Keeper(clock), dialect.Only("keeper"), 0.0
+    keeper, only, pause = Keeper(clock), dialect.LeaderLock("keeper"), 0.0
     while not stopping.wait(pause):
         pause = STAND_BY
-        with patience():
+        with retry_later():
             pause = keeper.turn() if only.mine() else keeper.stand_by()
 
 
@@ -180,7 +185,7 @@ def tidy() -> None:
     Worker.objects.filter(seen__lt=timezone.now() - timedelta(days=7), shards=None).delete()
 
 
-def comb() -> None:
+def delete_orphan_files() -> None:
     """Removes files that no row knows of."""
     try:
         discard_strays()

@@ -347,7 +347,7 @@ class Job(models.Model):
     def change(self, by: Any = None, **fields: Any) -> None:
         """Has the file read anew under other settings; the results of a trial are discarded.
 
-        Wants the job's shards locked. The rows of the former reading stay behind `total`, and whoever reads the file
+        Requires the job's shards locked. The rows of the former reading stay behind `total`, and whoever reads the file
         removes them.
         """
         self.refuse_unless("change")
@@ -414,7 +414,7 @@ class Job(models.Model):
     def to_type_again(self, by: Any, fields: Mapping[str, Any]) -> dict[str, str]:
         """Which of its secrets must be typed again before these fields are other ones, each with a sentence.
 
-        Wants it protected.
+        Requires it protected.
         """
         processor = fields.get("processor", self.processor)
         if processor not in processors.names():

@@ -83,7 +83,10 @@ class Quota(models.Model):
 
     @classmethod
     def refuse_beyond(cls, person: Any) -> None:
-        """Raises Refused where the person has more here by now than one may. Wants a transaction, and jobs locked."""
+        """Raises Refused where the person has more here by now than one may.
+
+        Requires a transaction, and jobs locked.
+        """
         quota_limits.one_at_a_time(person.pk)
         try:
             cls.room_for_rows(person, 0)

@@ -90,7 +90,7 @@ def room_on_disk(size: int) -> None:
 
 
 def room_for_job(owner: Any, unfinished: QuerySet[Any], allowed: Allowed) -> None:
-    """Raises OverQuota where a person has so many `unfinished` jobs that no more may begin. Wants a transaction."""
+    """Raises OverQuota where a person has so many `unfinished` jobs that no more may begin. Requires a transaction."""
     most = allowed.most
     if not most:
         return

@@ -103,7 +103,7 @@ class Fetcher:
         return Page(response.status, str(url), headers, body)
 
 
-class Patience:
+class Postponements:
     """Counts how often each item was put off, for as many items as are likely to wait at once."""
 
     def __init__(self, most: int = WAITS, items: int = 10_000) -> None:
@@ -186,7 +186,7 @@ class FetchUrl(Processor):
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
-        self._patience = Patience()
+        self._postponed = Postponements()
         self._hosts = Hosts(clock)
 
     def open(self, parameters: Mapping[str, Any]) -> Fetcher:
@@ -215,7 +215,7 @@ class FetchUrl(Processor):
 
     def _refusal(self, page: Page, context: Context) -> Exception:
         wait = wait_of(page.headers, most=LONGEST_WAIT)
-        if page.status in (429, 503) and wait is not None and self._patience.left(context):
+        if page.status in (429, 503) and wait is not None and self._postponed.left(context):
             self._hosts.refused(page.url, wait)
             return RetryLater(wait, alone=True)
         return Failed(f"http {page.status}", f"The page answered {page.status} {_phrase(page.status)}".rstrip() + ".")

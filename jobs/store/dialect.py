@@ -139,7 +139,7 @@ def write_columns(sqlite: str, postgres_sql: str, casts: Sequence[str], columns:
         return int(cursor.rowcount)
 
 
-class Only:
+class LeaderLock:
     """The one process that does something: who asks first, until it ends or loses the database."""
 
     def __init__(self, name: str) -> None:
@@ -150,7 +150,7 @@ class Only:
         if postgres():
             return self._session_is_mine()
         if self._held is None:
-            with suppress(lock.Held):
+            with suppress(lock.AlreadyLocked):
                 self._held = lock.hold(Path(settings.DATA_DIR) / f"{self.name}.lock")
         return self._held is not None
 
@@ -170,7 +170,7 @@ class Only:
         self._held = None
 
 
-def insist(
+def retry_while_down(
     transaction: Callable[[], T],
     within: float,
     *,

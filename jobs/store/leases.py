@@ -38,7 +38,7 @@ class Lease:
 
 
 @dataclass(slots=True)
-class Held:
+class LockedShard:
     """What a locked shard holds. `claimed` is what its worker may have been at."""
 
     cells: bytearray
@@ -73,7 +73,7 @@ def claim_shard(job: int, worker: int, share: int, lease_seconds: float) -> Leas
     return Lease(shard, number, start, stop, token, cursor=start)
 
 
-def lock_shards(leases: Iterable[Lease], expired: bool = False) -> dict[int, Held]:
+def lock_shards(leases: Iterable[Lease], expired: bool = False) -> dict[int, LockedShard]:
     """Those of the shards that are still ours, locked until the transaction ends; `expired` ones only if asked."""
     found = {}
     for lease in sorted(leases, key=lambda lease: lease.shard):
@@ -83,7 +83,7 @@ def lock_shards(leases: Iterable[Lease], expired: bool = False) -> dict[int, Hel
             [lease.shard, lease.token],
         )
         for cells, durations, attempts, claimed in rows:
-            found[lease.shard] = Held(bytearray(cells), bytes(durations), attempts, set(json.loads(claimed)))
+            found[lease.shard] = LockedShard(bytearray(cells), bytes(durations), attempts, set(json.loads(claimed)))
     return found
 
 

@@ -76,7 +76,7 @@ class AttemptRow:
 
 
 @dataclass(slots=True)
-class Found:
+class Outcomes:
     """What came back since something was stored last.
 
     `plain` are first attempts that succeeded and logged nothing, in the order of their positions. They are stored as
@@ -119,28 +119,28 @@ class Found:
         others = size_of(chain.from_iterable((o.result, o.fallback) for o in self.others))
         return plain + others + size_of_attempts(self.rows)
 
-    def within(self, start: int, stop: int) -> Found:
+    def within(self, start: int, stop: int) -> Outcomes:
         """The part of it between two positions, the second excluded."""
         first, last = (bisect_left(self.plain, at, key=_position) for at in (start, stop))
-        return Found(
+        return Outcomes(
             self.plain[first:last],
             [outcome for outcome in self.others if start <= outcome.position < stop],
             [row for row in self.rows if start <= row.position < stop],
         )
 
-    def parts(self, error: Exception) -> list[Found]:
+    def parts(self, error: Exception) -> list[Outcomes]:
         """Two halves of what the database refused; for one alone a failure, and the error if it does not take that."""
         every = [*(_succeeded(attempt, (attempt.seconds,)) for attempt in self.plain), *self.others]
         if len(every) == 1 and every[0].error != UNSTORABLE:
-            return [Found((), [refused(every[0])], [])]
+            return [Outcomes((), [refused(every[0])], [])]
         if len(every) < 2:
             raise error
         half = len(every) // 2
         return [self._of(every[:half]), self._of(every[half:])]
 
-    def _of(self, others: list[Outcome]) -> Found:
+    def _of(self, others: list[Outcome]) -> Outcomes:
         positions = {outcome.position for outcome in others}
-        return Found((), others, [row for row in self.rows if row.position in positions])
+        return Outcomes((), others, [row for row in self.rows if row.position in positions])
 
 
 _position = attrgetter("position")
@@ -157,7 +157,7 @@ def end(outcome: Outcome) -> End:
     return End(at, outcome.error_kind, outcome.cause or 0) if outcome.state == ItemState.FAILED else End(at)
 
 
-def found_in(attempts: Sequence[engine.Attempt], call: Call, task_of: TaskOf) -> Found:
+def found_in(attempts: Sequence[engine.Attempt], call: Call, task_of: TaskOf) -> Outcomes:
     """The attempts sorted. `task_of` gives the task at a position, where a fallback may be wanted for it."""
     plain: list[engine.Attempt] = []
     rest: list[engine.Attempt] = []
@@ -170,7 +170,7 @@ def found_in(attempts: Sequence[engine.Attempt], call: Call, task_of: TaskOf) ->
         done = {attempt.position for attempt in plain}
         rest = [attempt for attempt in rest if attempt.position not in done]
     rest += attempts[-NEWEST:]
-    return Found(plain, outcomes_of(rest, call, task_of), attempt_rows(rest))
+    return Outcomes(plain, outcomes_of(rest, call, task_of), attempt_rows(rest))
 
 
 def throttled(attempt: engine.Attempt) -> bool:

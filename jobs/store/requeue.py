@@ -50,7 +50,7 @@ class Failures:
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class CorrectedItem:
     """What an item's payload is to become, with the label and the key that follow from it."""
 
     position: int
@@ -140,7 +140,7 @@ def accept(job: int, failures: Failures, accepted: bool) -> int:
 # Corrections
 
 
-def correct(job: int, run: int, mended: Iterable[Mended], *, waiting: bool) -> list[int]:
+def correct(job: int, run: int, mended: Iterable[CorrectedItem], *, waiting: bool) -> list[int]:
     """Puts new payloads in the places of old ones, which are kept, and makes these items pending again.
 
     Only failed and rejected ones, and with `waiting` those never attempted; returns their positions, ascending.
@@ -149,9 +149,9 @@ def correct(job: int, run: int, mended: Iterable[Mended], *, waiting: bool) -> l
     return sorted(at for part in _parts(mended) for at in _correct(job, run, part, states))
 
 
-def _parts(mended: Iterable[Mended]) -> Iterator[list[Mended]]:
+def _parts(mended: Iterable[CorrectedItem]) -> Iterator[list[CorrectedItem]]:
     """So many at a time that neither their number nor their size is large."""
-    part: list[Mended] = []
+    part: list[CorrectedItem] = []
     size = 0
     for one in mended:
         if part and (len(part) == TOGETHER or size + len(one.payload) > SIZE):
@@ -163,7 +163,7 @@ def _parts(mended: Iterable[Mended]) -> Iterator[list[Mended]]:
         yield part
 
 
-def _correct(job: int, run: int, mended: Sequence[Mended], states: str) -> list[int]:
+def _correct(job: int, run: int, mended: Sequence[CorrectedItem], states: str) -> list[int]:
     condition, parameter = among("position", [one.position for one in mended])
     execute(
         f"""INSERT INTO jobs_correction (job_id, position, run_id, at, payload)

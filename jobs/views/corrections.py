@@ -1,4 +1,4 @@
-"""Mended rows that come back as a file: shown as what they change, then put in the places of the old ones."""
+"""CorrectedItem rows that come back as a file: shown as what they change, then put in the places of the old ones."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def compared(request: HttpRequest, job: Job, upload: Upload | None) -> HttpRespo
     try:
         with items_corrections.opened(job, upload, person(request).pk) as rows:
             return page(request, job, {"upload": upload, "found": rows.compare()})
-    except (files.Unreadable, items_corrections.Useless) as error:
+    except (files.Unreadable, items_corrections.InvalidCorrection) as error:
         return page(request, job, {"error": str(error), "name": upload.name}, 422)
 
 

@@ -20,7 +20,7 @@ from jobs.export import results, streaming
 from jobs.export.reader import Changed
 from jobs.export.results import Via
 from jobs.ingest import report_csv as found
-from jobs.items.choice import Choice, Wrong
+from jobs.items.choice import Choice, InvalidSelection
 from jobs.models import Job, JobState
 from jobs.store.dialect import postgres
 from jobs.views.access import job_for
@@ -44,7 +44,7 @@ def result(request: HttpRequest, code: str, format: str) -> HttpResponseBase:
         choice = Choice.of(asked(request), job)
         name = results.file_name(job, f"-{choice.word}.{format}")
         return fresh(request, job, format, name, choice, partial(results.pieces, job, format, choice))
-    except Wrong as wrong:
+    except InvalidSelection as wrong:
         return refused(request, job, wrong)
 
 
@@ -57,7 +57,7 @@ def failed(request: HttpRequest, code: str) -> HttpResponseBase:
         return nothing_yet(request, job)
     try:
         choice = replace(Choice.of(asked(request) | {"state": ""}, job), state="failed")
-    except Wrong as wrong:
+    except InvalidSelection as wrong:
         return refused(request, job, wrong)
     name = results.file_name(job, f"-{choice.word.removeprefix('results-')}.csv")
 
@@ -88,7 +88,7 @@ def nothing_yet(request: HttpRequest, job: Job) -> HttpResponse:
     return render(request, "jobs/no_results.html", {"job": job}, status=409)
 
 
-def refused(request: HttpRequest, job: Job, wrong: Wrong) -> HttpResponse:
+def refused(request: HttpRequest, job: Job, wrong: InvalidSelection) -> HttpResponse:
     return render(request, "jobs/no_such_rows.html", {"job": job, "sentence": str(wrong)}, status=400)
 
 

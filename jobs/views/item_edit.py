@@ -16,7 +16,7 @@ from jobs.items import corrections
 from jobs.items.row import state_of
 from jobs.models import Item
 from jobs.models.job import VERBS, Refused
-from jobs.store.requeue import Mended
+from jobs.store.requeue import CorrectedItem
 from jobs.views.access import item_to_act_on, person
 from jobs.views.items import item_page, verbs
 
@@ -61,17 +61,17 @@ def mended(request: HttpRequest, form: EditForm, why_not: str) -> bool:
     """Whether the row was mended and is tried again; the form says why not."""
     item = form.item
     found = corrections.mend(item.job, item, form.cells)
-    if isinstance(found, corrections.Problem):
+    if isinstance(found, corrections.SkippedRow):
         why_not = why_not or found.text
     elif not found.cells:
         why_not = why_not or "Nothing is changed yet. To try the row as it is, use “Retry this row”."
-    if why_not or isinstance(found, corrections.Problem):
+    if why_not or isinstance(found, corrections.SkippedRow):
         form.add_error(None, why_not)
         return False
     return corrected(request, form, found.mended)
 
 
-def corrected(request: HttpRequest, form: EditForm, mended: Mended) -> bool:
+def corrected(request: HttpRequest, form: EditForm, mended: CorrectedItem) -> bool:
     item = form.item
     try:
         actions.correct(item.job, as_seen(item, mended), person(request))
@@ -84,7 +84,7 @@ def corrected(request: HttpRequest, form: EditForm, mended: Mended) -> bool:
     return form.is_valid()
 
 
-def as_seen(item: Item, mended: Mended) -> Iterator[Mended]:
+def as_seen(item: Item, mended: CorrectedItem) -> Iterator[CorrectedItem]:
     """The mended row, if it is still as the person saw it. It is asked for while nobody else can change it."""
     now = Item.objects.values_list("payload", flat=True).get(job=item.job, position=item.position)
     if fingerprint(now) != fingerprint(item.payload):

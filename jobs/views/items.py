@@ -17,7 +17,7 @@ from jobs.items import payloads, timeline
 from jobs.items import positions as items_positions
 from jobs.items.row import WORDS, shown
 from jobs.items.search import PAGE as PAGE
-from jobs.items.search import SORTABLE, Found, find
+from jobs.items.search import SORTABLE, SearchPage, find
 from jobs.items.selection import ALL, NEWEST, NOT_SUCCEEDED, SORTS, Wanted, written
 from jobs.live import eta
 from jobs.live import frame as live_frame
@@ -121,7 +121,7 @@ def listed(job: Job, positions: list[int], running: Collection[int]) -> list[dic
     return [shown(items[position], job, running) for position in positions if position in items]
 
 
-def said(found: Found, wanted: Wanted, items: list[dict[str, Any]], job: Job) -> str:
+def said(found: SearchPage, wanted: Wanted, items: list[dict[str, Any]], job: Job) -> str:
     """What the page holds, in a few words."""
     if found.searched:
         return "Searched rows {:,} to {:,}".format(*found.searched)
@@ -134,7 +134,7 @@ def said(found: Found, wanted: Wanted, items: list[dict[str, Any]], job: Job) ->
     return f"{count} of {found.leaves:,}" if found.exact else count
 
 
-def whole(wanted: Wanted, cause: Mapping[str, Any], found: Found) -> dict[str, Any] | None:
+def whole(wanted: Wanted, cause: Mapping[str, Any], found: SearchPage) -> dict[str, Any] | None:
     """What the page is a part of, where all of it can be chosen at once: the failures of a cause, or all."""
     more = found.previous or found.next
     if not more or wanted.searches or wanted.state not in ("failed", *([ALL, ""] if wanted.cause else [])):
@@ -144,7 +144,7 @@ def whole(wanted: Wanted, cause: Mapping[str, Any], found: Found) -> dict[str, A
     return {"query": f"cause={cause['id']}" if cause else "", "count": count, "words": words}
 
 
-def heads(wanted: Wanted, found: Found) -> dict[str, dict[str, Any]]:
+def heads(wanted: Wanted, found: SearchPage) -> dict[str, dict[str, Any]]:
     """For each column by which items are sorted: whether that is possible, its head's address, the way it goes now."""
     column = wanted.sort.removeprefix("-")
     made = {}

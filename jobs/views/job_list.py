@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from jobs.ingest import samples
 from jobs.live import hub, job_list
 from jobs.live.facts import processor_label
-from jobs.live.status import Around
+from jobs.live.status import SystemStatus
 from jobs.models import Job, Offer
 from jobs.models.job import JobQuerySet
 
@@ -106,11 +106,11 @@ def rows(keys: list[int]) -> list[dict[str, Any]]:
     """The jobs with these primary keys as the list shows them, in the given order."""
     found = job_list.listed(Job.objects.filter(pk__in=keys)).select_related("upload", "owner")
     jobs = {job.pk: job for job in found}
-    around = Around()
+    around = SystemStatus()
     return [row(jobs[key], around) for key in keys if key in jobs]
 
 
-def row(job: Job, around: Around) -> dict[str, Any]:
+def row(job: Job, around: SystemStatus) -> dict[str, Any]:
     shown = job_list.list_row(job, around)
     return shown | {
         "name": job.name,

@@ -77,7 +77,7 @@ def of_upload(request: HttpRequest, form: JobForm) -> Preview:
         return taken(form, inspection.of_file(stream, found.name, given, found.size, form.owner.pk, rows=True))
 
 
-def taken(form: JobForm, found: inspection.Found) -> Preview:
+def taken(form: JobForm, found: inspection.Inspection) -> Preview:
     form.take(found)
     return cast(Preview, found.preview)
 

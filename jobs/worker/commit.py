@@ -18,8 +18,8 @@ from jobs.store import causes, dialect, outcomes, shards
 from jobs.store import items as store_items
 from jobs.store import leases as store_leases
 from jobs.store.items import Claim
-from jobs.store.leases import Held, Lease, LostLease
-from jobs.store.outcomes import NEWEST, Found
+from jobs.store.leases import Lease, LockedShard, LostLease
+from jobs.store.outcomes import NEWEST, Outcomes
 
 AT_REST: Final = Pulse({}, 0, None, 0)
 
@@ -29,19 +29,19 @@ def seen(pulse: Pulse) -> tuple[set[int], bool]:
     return set(pulse.running), pulse.throttled_until is None
 
 
-class Save:
+class Commit:
     """Works on copies of the leases: nothing is true before the commit, and the transaction may have to be repeated.
 
     Wants its methods called in their order, which is that of the locks.
     """
 
-    def __init__(self, job: Job, worker: Worker, leases: Iterable[Lease], found: Found) -> None:
+    def __init__(self, job: Job, worker: Worker, leases: Iterable[Lease], found: Outcomes) -> None:
         self.job = job
         self.worker = worker
-        self.shards: dict[int, Held] = {}
+        self.shards: dict[int, LockedShard] = {}
         self.leases = [lease.copy() for lease in leases]
         self.found = found
-        self.done: dict[int, Found] = {}
+        self.done: dict[int, Outcomes] = {}
         self.claims: list[Claim] = []
         self.new_keys: list[Key] = []
         self.lost = 0

@@ -45,7 +45,7 @@ def parent_started(**kwargs: Any) -> None:
     celery_pool.begin()
     shutdown.begin()
     try:
-        recovery.bury(celery_pool.name())
+        recovery.reclaim(celery_pool.name())
     except DatabaseError as error:
         logger.warning("Earlier leases are left to expire: %s", type(error).__name__)
     finally:
@@ -107,28 +107,28 @@ def child_started(**kwargs: Any) -> None:
     since = time.monotonic() - settings.JOBS_LEASE_SECONDS
     dead = [process for process, ended in _ended if ended > since]
     if dead:
-        bury_later(celery_pool.name(), *dead)
+        reclaim_later(celery_pool.name(), *dead)
 
 
-def bury_later(worker: str, *processes: int) -> threading.Thread:
+def reclaim_later(worker: str, *processes: int) -> threading.Thread:
     """Takes back, in a thread, what these processes of a worker held, or all of it; tries until the lease expires."""
-    thread = threading.Thread(target=bury, args=(worker, *processes), name="undertaker", daemon=True)
+    thread = threading.Thread(target=reclaim, args=(worker, *processes), name="reclaim", daemon=True)
     thread.start()
     return thread
 
 
-def bury(worker: str, *processes: int) -> None:
+def reclaim(worker: str, *processes: int) -> None:
     """Takes it back in this thread, and returns when that is done or can no longer be."""
     try:
         for process in processes or (None,):
-            dialect.insist(partial(recovery.bury, worker, process), settings.JOBS_LEASE_SECONDS)
+            dialect.retry_while_down(partial(recovery.reclaim, worker, process), settings.JOBS_LEASE_SECONDS)
     except DatabaseError as error:
         logger.warning("The leases of the dead are left to expire: %s", type(error).__name__)
     finally:
         connection.close()
 
 
-def bury_and_tell(worker: str) -> None:
+def reclaim_and_tell(worker: str) -> None:
     """The same for all of a worker, in a process that ends with it: viewers are woken before."""
-    bury(worker)
+    reclaim(worker)
     events.drain(TOLD)

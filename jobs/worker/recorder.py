@@ -28,9 +28,9 @@ from jobs.models.quota_limits import OverQuota
 from jobs.processors import Call
 from jobs.store import dialect, items, leases, outcomes
 from jobs.store.leases import Lease, LostLease
-from jobs.store.outcomes import Found
+from jobs.store.outcomes import Outcomes
 from jobs.worker import fair_share
-from jobs.worker.commit import AT_REST, Save, seen
+from jobs.worker.commit import AT_REST, Commit, seen
 from jobs.worker.prefetch import SIZE, Item, Supply
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Recorder:
         self._pulse, self._told = AT_REST, seen(AT_REST)
         self._rate = self._counts_since = 0.0
         self._last_call: float | None = None
-        self._tried: Save | None = None
+        self._tried: Commit | None = None
         self._saved = self._looked = time.monotonic()
         self._turn_ends = self._saved + settings.JOBS_TURN_SECONDS
 
@@ -114,7 +114,7 @@ class Recorder:
     def prepare(self) -> bool:
         """Claims what the next run of the engine starts with; False when nothing is left for this turn.
 
-        Wants the engine at rest: what it still had is claimed anew.
+        Requires the engine at rest: what it still had is claimed anew.
         """
         self.alone = False
         self._rewind()
@@ -149,11 +149,11 @@ class Recorder:
             self.ended = True
         elif time.monotonic() > self._turn_ends:
             self._turn_ends = time.monotonic() + settings.JOBS_TURN_SECONDS
-            waiting = self._insist(partial(Job.objects.in_turn, leaving=self.job.owner_id))
+            waiting = self._retry_while_down(partial(Job.objects.in_turn, leaving=self.job.owner_id))
             self.ended = self.ended or any(job.pk != self.job.pk for job in waiting)
         return self.ended
 
-    def _claim(self, save: Save) -> None:
+    def _claim(self, save: Commit) -> None:
         """Claims more items, from the next shards too, within the transaction of the present batch."""
         if self.alone and any(lease.claimed for lease in save.leases):
             return  # A heartbeat while it runs: neither it nor another one may start beside it.
@@ -175,7 +175,7 @@ class Recorder:
             if self.alone or (lease.read_all and not self._next_shard(save)):
                 return
 
-    def _next_shard(self, save: Save) -> bool:
+    def _next_shard(self, save: Commit) -> bool:
         if len(save.leases) >= min(len(self.leases) + LEASES[0], LEASES[1]):
             return False
         lease = leases.claim_shard(self.job.pk, self.worker.pk, self.share, settings.JOBS_LEASE_SECONDS)
@@ -222,11 +222,11 @@ class Recorder:
         """Reads what people did with the job; whether it has another policy by now."""
         self._looked = time.monotonic()
         before, tasks, counted = self.job.policy, self.job.most_tasks, self.job.limit_round
-        self._insist(partial(self.job.refresh_from_db, fields=LOOKED_AT))
+        self._retry_while_down(partial(self.job.refresh_from_db, fields=LOOKED_AT))
         if self.job.limit_round != counted:
             # What is in flight was begun before a person let the job go on, and is not held against it again.
             self._counts_since = timezone.now().timestamp()
-        self._insist(self._stop_without_room)
+        self._retry_while_down(self._stop_without_room)
         # Of several tasks of a job that has a rate by now one comes back for all of the workers.
         if not self.job.workable or (self.job.rate and tasks > 1):
             self.ended = True
@@ -245,7 +245,7 @@ class Recorder:
         before = self.share
         if self.leases and (before != self.job.workers or self.job.most_tasks > 1):
             lead = self.leases[-1]
-            self.share = self._insist(partial(fair_share.settle, self.job, lead, before))
+            self.share = self._retry_while_down(partial(fair_share.settle, self.job, lead, before))
             self._ahead = max(self._ahead, 4 * self.share)
         return self.share != before
 
@@ -262,11 +262,11 @@ class Recorder:
         attempts, self._attempts, self._size = self._attempts, [], 0
         self._store(outcomes.found_in(attempts, self.call, self.supply.task))
 
-    def _store(self, found: Found) -> None:
+    def _store(self, found: Outcomes) -> None:
         """One transaction; where the database refuses a value, halves, until what it refuses stands alone."""
         self._tried = None
         try:
-            save = self._insist(partial(self._transact, found))
+            save = self._retry_while_down(partial(self._transact, found))
         except LostLease as error:
             logger.warning("Job %s: %s; unsaved results are dropped", self.job.code, error)
             self._leave_off()
@@ -277,14 +277,14 @@ class Recorder:
         else:
             self._take_over(save)
 
-    def _insist(self, ask: Callable[[], T]) -> T:
-        return dialect.insist(ask, AWAY, stopping=self.stopping)
+    def _retry_while_down(self, ask: Callable[[], T]) -> T:
+        return dialect.retry_while_down(ask, AWAY, stopping=self.stopping)
 
     @transaction.atomic
-    def _transact(self, found: Found) -> Save:
+    def _transact(self, found: Outcomes) -> Commit:
         if self._tried and self._tried.stands():
             return self._tried
-        save = Save(self.job, self.worker, self.leases, found)
+        save = Commit(self.job, self.worker, self.leases, found)
         save.lock()
         save.items()
         save.cells()
@@ -303,7 +303,7 @@ class Recorder:
         self.ended = True
         self.supply.forget()
 
-    def _take_over(self, save: Save) -> None:
+    def _take_over(self, save: Commit) -> None:
         """The transaction is committed: what it did becomes what the recorder knows."""
         self._tried = None
         if save.lost:

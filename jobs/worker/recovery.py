@@ -16,7 +16,7 @@ from jobs.store import causes, leases, outcomes
 from jobs.store import items as store_items
 from jobs.store import shards as store_shards
 from jobs.store.items import FATAL_STRIKES
-from jobs.store.leases import Held, Lease
+from jobs.store.leases import Lease, LockedShard
 from jobs.store.outcomes import AttemptRow, Outcome
 
 DEATH_KIND: Final = "worker died"
@@ -28,7 +28,7 @@ def return_expired() -> int:
     return _return_all(Shard.objects.expired(), expired=True)
 
 
-def bury(worker: str, process: int | None = None) -> int:
+def reclaim(worker: str, process: int | None = None) -> int:
     """Takes back what a worker held that is known to be dead, or one of its processes; returns the same.
 
     The lease of a file that it read expires. Another token keeps out who is not quite dead, and says still that the
@@ -59,14 +59,14 @@ def return_shard(shard: Shard, expired: bool = True) -> int:
         return 0
     told = shard.worker is not None and shard.worker.stopping
     struck = store_items.strike(shard.job_id, sorted(held.claimed)) if held.claimed and not told else []
-    condemned = [death(position, tries) for position, tries in struck]
-    if condemned:
-        condemn(shard, held, condemned)
+    poisonous = [death(position, tries) for position, tries in struck]
+    if poisonous:
+        fail_poison_items(shard, held, poisonous)
     store_shards.save_shard(shard.pk, held.cells, attempts=held.attempts, **store_shards.given_back(None))
-    note(shard, len(held.claimed) - len(condemned), told, expired)
-    shard.job.announce(events.encode({outcome.position: outcome.state for outcome in condemned}))
+    note(shard, len(held.claimed) - len(poisonous), told, expired)
+    shard.job.announce(events.encode({outcome.position: outcome.state for outcome in poisonous}))
     # A lease of an earlier round was taken before a person let the job go on: its death is not held against it again.
-    shard.job.count_ends(map(outcomes.end, condemned), shard.limit_round)
+    shard.job.count_ends(map(outcomes.end, poisonous), shard.limit_round)
     return len(held.claimed)
 
 
@@ -87,15 +87,15 @@ def death(position: int, tries: int) -> Outcome:
     )  # fmt: skip
 
 
-def condemn(shard: Shard, held: Held, condemned: list[Outcome]) -> None:
+def fail_poison_items(shard: Shard, held: LockedShard, poisonous: list[Outcome]) -> None:
     """Such items fail, so that the rest can go on."""
     job, run, worker = shard.job_id, shard.job.run_id, shard.worker_id or 0
-    causes.count(job, condemned)
-    store_items.save_outcomes(job, run, worker, condemned)
+    causes.count(job, poisonous)
+    store_items.save_outcomes(job, run, worker, poisonous)
     now = timezone.now()
-    last = [AttemptRow(o.position, o.tries, now, 0.0, o.error_kind, o.error, "", "", None) for o in condemned]
+    last = [AttemptRow(o.position, o.tries, now, 0.0, o.error_kind, o.error, "", "", None) for o in poisonous]
     store_items.save_attempts(job, run, worker, last)
     store_items.add_stored(job, outcomes.size_of_attempts(last))
-    for outcome in condemned:
+    for outcome in poisonous:
         held.cells[outcome.position - shard.start] = outcome.cell
         held.attempts += outcome.made

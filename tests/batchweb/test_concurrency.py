@@ -25,7 +25,7 @@ from tests.system import until
 def limiter(settings: Any) -> Limiter:
     """Two at a time, one in line."""
     settings.AT_A_TIME = 2
-    return Limiter("AT_A_TIME", 1, "Too many.", patience=60.0)
+    return Limiter("AT_A_TIME", 1, "Too many.", timeout=60.0)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_it_counts_each_person_apart(limiter: Limiter) -> None:
 
 
 def test_it_refuses_who_has_waited_for_long(limiter: Limiter) -> None:
-    limiter.patience = 0.01
+    limiter.timeout = 0.01
     limiter.take("alice")
     limiter.take("alice")
     with pytest.raises(Full):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from jobs import actions, files, tasks
 from jobs.export import results
 from jobs.items import corrections
-from jobs.items.corrections import Change, Comparison, Useless
+from jobs.items.corrections import Change, Comparison, InvalidCorrection
 from jobs.models import Correction, Item, ItemState, Job, Upload
 from jobs.models.job import Refused
 from jobs.processors import Context, registry
@@ -126,7 +126,7 @@ class TestMatching:
 
     @pytest.mark.parametrize("data", [b"simulate,name\nok,x\n", b"row,other\n2,x\n"])
     def test_it_refuses_a_file_that_corrects_nothing(self, data: bytes, alice: User) -> None:
-        with pytest.raises(Useless):
+        with pytest.raises(InvalidCorrection):
             compared(worked(alice, csv_of(9, failing)), data)
 
     def test_it_understands_what_spreadsheets_make_of_it(self, alice: User) -> None:

@@ -22,7 +22,7 @@ from jobs import engine
 from jobs.items import positions as items_positions
 from jobs.items import search as items_search
 from jobs.items import selection as wanted_items
-from jobs.items.search import Found, find
+from jobs.items.search import SearchPage, find
 from jobs.items.selection import Mark, Wanted
 from jobs.models import Item, ItemState, Job, Shard, latency_histogram
 from jobs.models import counts as models_counts
@@ -72,7 +72,7 @@ def job(alice: User) -> Job:
     return made(alice)
 
 
-def look(job: Job, wanted: Wanted | None = None, **fields: Any) -> Found:
+def look(job: Job, wanted: Wanted | None = None, **fields: Any) -> SearchPage:
     return find(job, wanted or Wanted(**fields), models_counts.summary(job))
 
 
@@ -321,7 +321,7 @@ def ticking(step: float) -> Iterator[float]:
     return (tick * step for tick in count())
 
 
-def search(job: Job, wanted: Wanted, step: float) -> Found:
+def search(job: Job, wanted: Wanted, step: float) -> SearchPage:
     """A search for which every look at the clock is `step` seconds after the one before."""
     clock = ticking(step)
     return find(job, wanted, models_counts.summary(job), clock=lambda: next(clock))
@@ -364,7 +364,7 @@ def test_it_takes_longer_steps_while_they_are_quick(job: Job, monkeypatch: pytes
 
 def test_it_takes_shorter_steps_where_rows_are_large(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(items_search, "FIRST", 10)
-    hunt = items_search.Hunt(job, Wanted(text="x"), iter([0.0, 0.1, 0.1, 0.2]).__next__)
+    hunt = items_search.Search(job, Wanted(text="x"), iter([0.0, 0.1, 0.1, 0.2]).__next__)
     steps = hunt.steps()
     assert [next(steps)[1] for _ in range(2)] == [9, 14]
 
@@ -372,14 +372,14 @@ def test_it_takes_shorter_steps_where_rows_are_large(job: Job, monkeypatch: pyte
 @pytest.fixture
 def slow_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps of more than three rows are interrupted."""
-    read = items_search.Hunt.read
+    read = items_search.Search.read
 
-    def interrupted(self: items_search.Hunt, where: Q, limit: int) -> list[int]:
+    def interrupted(self: items_search.Search, where: Q, limit: int) -> list[int]:
         if Item.objects.filter(where, job=self.job).count() > 3:
             raise TookTooLong
         return read(self, where, limit)
 
-    monkeypatch.setattr(items_search.Hunt, "read", interrupted)
+    monkeypatch.setattr(items_search.Search, "read", interrupted)
 
 
 @pytest.mark.parametrize("sort", ["row", "-row"])
@@ -402,26 +402,26 @@ def test_it_says_how_far_it_got_before_a_step_took_too_long(
 
 
 def test_it_gives_up_the_order_where_sorting_takes_too_long(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: Any) -> Found:
+    def interrupted(*_: Any) -> SearchPage:
         raise TookTooLong
 
-    monkeypatch.setattr(items_search.Hunt, "by_value", interrupted)
+    monkeypatch.setattr(items_search.Search, "by_value", interrupted)
     found = look(job, text="item 1", sort="-seconds")
     assert (found.sorted, found.positions[:3]) == (False, [1, 10, 11])
 
 
 def test_it_interrupts_a_step(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = items_search.Hunt.read
+    read = items_search.Search.read
     asked: list[int] = []
 
-    def slow(self: items_search.Hunt, where: Q, limit: int) -> list[int]:
+    def slow(self: items_search.Search, where: Q, limit: int) -> list[int]:
         asked.append(limit)
         if len(asked) == 1:
             dialect.execute("SELECT pg_sleep(600)" if dialect.postgres() else ENDLESS)
         return read(self, where, limit)
 
     monkeypatch.setattr(items_search, "MOST", 0.05)
-    monkeypatch.setattr(items_search.Hunt, "read", slow)
+    monkeypatch.setattr(items_search.Search, "read", slow)
     found = look(job, text="item 0")
     assert (found.positions, found.searched) == ([0], (1, 1))
 

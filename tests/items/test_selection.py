@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from jobs.export import reader
-from jobs.items.choice import RANGES, STATES, Choice, Wrong, spans
+from jobs.items.choice import RANGES, STATES, Choice, InvalidSelection, spans
 from jobs.models import Item, ItemState, Job
 from tests.base import csv_of, loaded, worked
 from tests.steps import part_done
@@ -95,7 +95,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("query", "sentence"), WRONG)
 def test_it_says_what_is_wrong(job: Job, query: dict[str, str], sentence: str) -> None:
-    with pytest.raises(Wrong) as wrong:
+    with pytest.raises(InvalidSelection) as wrong:
         Choice.of(query, job)
     assert str(wrong.value).startswith(sentence)
     assert len(str(wrong.value)) < 200
@@ -103,7 +103,7 @@ def test_it_says_what_is_wrong(job: Job, query: dict[str, str], sentence: str) -
 
 def test_it_knows_no_cause_of_another_job(alice: User, job: Job) -> None:
     other = worked(alice, csv_of(2, lambda at: "fail:Other"))
-    with pytest.raises(Wrong):
+    with pytest.raises(InvalidSelection):
         Choice.of({"cause": cause(other, "Other")}, job)
 
 

@@ -16,7 +16,7 @@ from jobs import actions, engine
 from jobs.humanize import ordinal
 from jobs.live import frame as live_frame
 from jobs.live import job_list
-from jobs.live.status import BROKER_AWAY, Around
+from jobs.live.status import BROKER_AWAY, SystemStatus
 from jobs.maintenance import keeper
 from jobs.models import Job, Part, Worker, latency_histogram
 from jobs.models.part import BROKER
@@ -80,7 +80,7 @@ def test_it_says_of_which_worker_it_is_known(alice: User, name: str, told: bool,
     job = loaded(alice, csv_of(1))
     recorder_for(job, name)
     Worker.saw(name, stopping=told)
-    recovery.bury(name)
+    recovery.reclaim(name)
     assert why(job) == f"Worker {name} {said}; 1 item went back to the queue."
 
 
@@ -153,7 +153,7 @@ def test_the_list_says_it_too(alice: User, django_assert_max_num_queries: Any) -
     for _ in range(10):
         loaded(alice)
     with django_assert_max_num_queries(12):
-        around = Around()
+        around = SystemStatus()
         rows = [job_list.list_row(job, around) for job in job_list.listed(Job.objects.order_by("pk"))]
     assert [row["why"] for row in rows][:2] == ["Queued, 1st in line.", "Queued, 2nd in line."]
 

@@ -60,7 +60,7 @@ def sweeps(monkeypatch: pytest.MonkeyPatch) -> Sweeps:
     monkeypatch.setattr(keeper, "wake", lambda: False)
     monkeypatch.setattr(keeper, "sample", lambda: None)
     monkeypatch.setattr(keeper, "tidy", lambda: None)
-    monkeypatch.setattr(keeper, "comb", lambda: None)
+    monkeypatch.setattr(keeper, "delete_orphan_files", lambda: None)
     return Sweeps(monkeypatch)
 
 
@@ -107,9 +107,9 @@ def test_it_goes_on_after_an_error_of_the_database(clock: Clock, sweeps: Sweeps)
 
 
 @pytest.fixture
-def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[dialect.Only, dialect.Only]]:
+def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[dialect.LeaderLock, dialect.LeaderLock]]:
     """The claims of two keepers, each with a connection of its own."""
-    first, second = dialect.Only("kept-by-a-test"), dialect.Only("kept-by-a-test")
+    first, second = dialect.LeaderLock("kept-by-a-test"), dialect.LeaderLock("kept-by-a-test")
     yield first, second
     first.release()
 
@@ -128,7 +128,7 @@ def elsewhere(ask: Callable[[], Any]) -> Any:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_acts_alone(two: tuple[dialect.Only, dialect.Only]) -> None:
+def test_it_acts_alone(two: tuple[dialect.LeaderLock, dialect.LeaderLock]) -> None:
     first, second = two
     assert (first.mine(), first.mine(), elsewhere(second.mine)) == (True, True, False)
     first.release()
@@ -144,12 +144,12 @@ def test_it_acts_alone(two: tuple[dialect.Only, dialect.Only]) -> None:
 def test_it_does_nothing_while_another_keeper_acts(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
     stopping, asked = threading.Event(), list[str]()
 
-    def mine(only: dialect.Only) -> bool:
+    def mine(only: dialect.LeaderLock) -> bool:
         asked.append(only.name)
         stopping.set()
         return False
 
-    monkeypatch.setattr(dialect.Only, "mine", mine)
+    monkeypatch.setattr(dialect.LeaderLock, "mine", mine)
     keeper.keep(stopping)
     assert (asked, sweeps.expired) == (["keeper"], [])
 
@@ -348,14 +348,14 @@ def test_it_removes_files_that_no_row_knows_of(alice: User) -> None:
     storage = kept.file.storage
     os.utime(kept.file.path, (0, 0))
     old, young = stray(storage, 70), stray(storage, 50)
-    keeper.comb()
+    keeper.delete_orphan_files()
     assert [storage.exists(path) for path in (old, young, str(kept.file.name))] == [False, True, True]
 
 
 def test_it_looks_for_files_where_none_were_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, db: None) -> None:
     empty = FileSystemStorage(tmp_path / "uploads")
     monkeypatch.setattr(Upload._meta.get_field("file"), "storage", empty)
-    keeper.comb()
+    keeper.delete_orphan_files()
 
 
 def test_it_removes_batches_that_every_viewer_has_passed(alice: User) -> None:

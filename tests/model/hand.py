@@ -224,7 +224,7 @@ class Hand:
             return
         except Died:
             self.gone = True
-            self.world.bury(self)
+            self.world.reclaim(self)
             return
         if not self.recorder._attempts:
             self._check(ours)

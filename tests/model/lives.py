@@ -152,10 +152,10 @@ class Lives(RuleBasedStateMachine):
             world.tell_to_stop(hand.worker)
         elif how == "all of its worker":
             for other in [other for other in world.hands if other.worker == hand.worker]:
-                world.bury(other)
+                world.reclaim(other)
             world.see_death(hand.worker)
         else:
-            world.bury(hand)
+            world.reclaim(hand)
             if how == "its worker sees it":
                 world.see_death(hand.worker, hand.process)
 
@@ -165,7 +165,7 @@ class Lives(RuleBasedStateMachine):
             hand.pull()
             if hand.gone:
                 return
-            self.world.bury(hand)
+            self.world.reclaim(hand)
             self.world.see_death(hand.worker, hand.process)
             again = self.world.come(times)
             if again is None:

@@ -18,7 +18,7 @@ from jobs.models import Job
 from jobs.models.shard import ShardQuerySet
 from jobs.store import leases
 from jobs.worker import fair_share, recovery
-from jobs.worker.commit import Save
+from jobs.worker.commit import Commit
 from jobs.worker.prefetch import Supply
 from jobs.worker.recorder import Recorder
 
@@ -57,7 +57,7 @@ MISTAKES = [
     Mistake("tokens are names", leases, "new_token", "secrets.token_hex(16)", '"worker"'),
     Mistake("a held shard is claimed", leases, "claim_shard", "AND token = '' AND pending", "AND pending"),
     Mistake("any token may write", leases, "lock_shards", "AND token = %s {", "AND %s IS NOT NULL {"),
-    Mistake("a heartbeat does not prolong the lease", Save, "keep", "settings.JOBS_LEASE_SECONDS", "0"),
+    Mistake("a heartbeat does not prolong the lease", Commit, "keep", "settings.JOBS_LEASE_SECONDS", "0"),
     Mistake(
         "living workers lose their leases",
         recovery,
@@ -66,19 +66,25 @@ MISTAKES = [
         "leased(), expired=False",
     ),
     Mistake(
-        "the dead process takes its worker along", recovery, "bury", "held.filter(process=process), read", "held, read"
+        "the dead process takes its worker along",
+        recovery,
+        "reclaim",
+        "held.filter(process=process), read",
+        "held, read",
     ),
-    Mistake("a dead worker keeps its leases", recovery, "bury", "return _return_all(held, expired=False)", "return 0"),
-    Mistake("a turn ends with its leases", Recorder, "close", "self._closing = True", "pass"),
-    Mistake("a shard goes back that is worked on", Save, "give_back", "not lease.claimed and ", ""),
-    Mistake("a commit is not known again", Recorder, "_transact", "self._tried and self._tried.stands()", "False"),
-    Mistake("a rollback passes for a commit", Save, "keep", "lease.token = store.new_token()", "lease.token"),
-    # Claims and strikes
-    Mistake("claims are not stored", Save, "keep", "json.dumps(sorted(lease.claimed))", '"[]"'),
     Mistake(
-        "what is done stays claimed", Save, "cells", "lease.claimed.difference_update(", "set().difference_update("
+        "a dead worker keeps its leases", recovery, "reclaim", "return _return_all(held, expired=False)", "return 0"
     ),
-    Mistake("what will be tried again soon is let go", Save, "cells", " if not o.held", ""),
+    Mistake("a turn ends with its leases", Recorder, "close", "self._closing = True", "pass"),
+    Mistake("a shard goes back that is worked on", Commit, "give_back", "not lease.claimed and ", ""),
+    Mistake("a commit is not known again", Recorder, "_transact", "self._tried and self._tried.stands()", "False"),
+    Mistake("a rollback passes for a commit", Commit, "keep", "lease.token = store.new_token()", "lease.token"),
+    # Claims and strikes
+    Mistake("claims are not stored", Commit, "keep", "json.dumps(sorted(lease.claimed))", '"[]"'),
+    Mistake(
+        "what is done stays claimed", Commit, "cells", "lease.claimed.difference_update(", "set().difference_update("
+    ),
+    Mistake("what will be tried again soon is let go", Commit, "cells", " if not o.held", ""),
     Mistake("nobody is struck", recovery, "return_shard", "if held.claimed and not told", "if False"),
     Mistake("a stop counts as a death", recovery, "return_shard", "if held.claimed and not told", "if held.claimed"),
     Mistake("one death counts twice", leases, "strike", "strikes + 1", "strikes + 2"),
@@ -92,7 +98,7 @@ MISTAKES = [
         "if any(() for lease in []) and any(",
     ),
     Mistake("lonely items are forgotten", Recorder, "prepare", "if not self.supply:", "if False:"),
-    Mistake("the condemned keep their cells", recovery, "condemn", "= outcome.cell", "= 0"),
+    Mistake("the condemned keep their cells", recovery, "fail_poison_items", "= outcome.cell", "= 0"),
     Mistake(
         "what is retried has an old run",
         Recorder,
@@ -121,12 +127,16 @@ MISTAKES = [
     Mistake("a retry leaves the causes", leases, "retry_failed", "SET count = 0", "SET count = count"),
     Mistake("a retry leaves the cells", leases, "retry_failed", "if changed:", "if False:"),
     Mistake(
-        "saved rows leave the cells", Save, "cells", "held.cells[position - lease.start] = ItemState.SUCCEEDED", "pass"
+        "saved rows leave the cells",
+        Commit,
+        "cells",
+        "held.cells[position - lease.start] = ItemState.SUCCEEDED",
+        "pass",
     ),
-    Mistake("viewers are told of half", Save, "batch", "if self.done or always:", "if always:"),
+    Mistake("viewers are told of half", Commit, "batch", "if self.done or always:", "if always:"),
     Mistake(
         "viewers are told before the commit",
-        Save,
+        Commit,
         "batch",
         "self._newest())",
         "self._newest()); events.wake(self.job.code, self.seq, 0)",

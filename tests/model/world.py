@@ -27,7 +27,7 @@ from jobs.models import job as job_module
 from jobs.models.shard import HELD_BACK
 from jobs.models.states import WORKABLE
 from jobs.store import dialect, leases, outcomes
-from jobs.store.requeue import Mended
+from jobs.store.requeue import CorrectedItem
 from jobs.worker import broker, claim, recorder, recovery
 from jobs.worker.recorder import Recorder
 from tests.base import csv_of, make_job
@@ -50,10 +50,10 @@ VERBS: Final[dict[str, Callable[..., Any]]] = {
 }  # fmt: skip
 
 
-def mended(job: Job) -> list[Mended]:
+def mended(job: Job) -> list[CorrectedItem]:
     """Some items as a person might have mended them."""
     items = Item.objects.filter(job=job, position__in=SOME)
-    return [Mended(item.position, item.payload, "mended", item.key) for item in items]
+    return [CorrectedItem(item.position, item.payload, "mended", item.key) for item in items]
 
 
 class Broke(OperationalError):
@@ -201,7 +201,7 @@ class World:
         hand.begin()
         return hand
 
-    def bury(self, hand: Hand) -> None:
+    def reclaim(self, hand: Hand) -> None:
         """The hand's process is gone; nobody has noticed yet."""
         self.hands.remove(hand)
         self.dead.append(hand)
@@ -276,7 +276,7 @@ class World:
             return held.worker == name and process in (None, held.process)
 
         with self.recovering(dead):
-            recovery.bury(name, process)
+            recovery.reclaim(name, process)
         assert not any(map(dead, self.holdings().values())), "The dead still hold something"
 
     def press(self, verb: str, job: Job) -> None:

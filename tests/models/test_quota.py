@@ -29,7 +29,7 @@ from jobs.models import Activity, Item, Job, JobState, Quota, Run, Upload
 from jobs.models.job import Refused
 from jobs.models.quota_limits import LINE, ROW, RUN, OverQuota
 from jobs.store import requeue
-from jobs.store.requeue import Failures, Mended
+from jobs.store.requeue import CorrectedItem, Failures
 from tests.base import People, csv_of, loaded, make_job, worked
 from tests.steps import recorder_for
 
@@ -118,7 +118,7 @@ class RowsTests(People):
         assert self.recounted(job) > done
         before = job.stored
         payload = '["' + "x" * 999 + '","ok"]'
-        actions.correct(job, [Mended(1, payload, "", "")], self.alice)
+        actions.correct(job, [CorrectedItem(1, payload, "", "")], self.alice)
         assert self.recounted(job) == before + len(payload)
         tasks.work()
         history = self.recounted(job)
@@ -127,7 +127,7 @@ class RowsTests(People):
 
     def test_it_counts_what_was_stored_before_rows_were_counted(self) -> None:
         job = worked(self.alice, csv_of(20, lambda at: "fail:E" if at % 2 else "ok"))
-        actions.correct(job, [Mended(1, '["ä","ok"]', "", "")], self.alice)
+        actions.correct(job, [CorrectedItem(1, '["ä","ok"]', "", "")], self.alice)
         counted = self.recounted(job)
         empty = make_job(self.bob)
         Job.objects.update(stored=0)
@@ -171,7 +171,7 @@ class RowsTests(People):
     def test_it_notices_what_is_stored_beside_it(self) -> None:
         Quota.objects.create(person=self.alice, stored_mb=1)
         now = [0.0]
-        room = importer.Room(self.alice, lambda: now[0])
+        room = importer.QuotaMeter(self.alice, lambda: now[0])
         room.take(600_000)
         keep(self.alice)
         now[0] = 1.0
@@ -193,7 +193,7 @@ class RowsTests(People):
         job = worked(self.alice, csv_of(3, lambda at: "fail:E"))
         Quota.objects.create(person=self.alice, stored_mb=1)
         Job.objects.filter(pk=job.pk).update(stored=900_000)
-        large = Mended(1, '["' + "x" * 200_000 + '","ok"]', "", "")
+        large = CorrectedItem(1, '["' + "x" * 200_000 + '","ok"]', "", "")
         with self.assertRaisesMessage(Refused, "There is no room for more: of 1 MB"):
             actions.correct(job, [large], self.bob)
         assert Job.objects.get().stored == 900_000

@@ -221,7 +221,7 @@ def test_it_takes_as_long_a_turn_as_it_took_to_get_there(alice: User, settings: 
     settings.JOBS_TURN_SECONDS = 10
     now = [0.0]
     make_job(User.objects.create(username="waiting"))
-    turn = importer.Turn(make_job(alice), lambda: now[0])
+    turn = importer.ReadingTurn(make_job(alice), lambda: now[0])
     now[0] = 25.0
     turn.begin()
     now[0] = 49.0
@@ -260,7 +260,7 @@ def test_it_blames_no_file_for_a_reader_that_was_told_to_stop(alice: User) -> No
     for stopping, tries in ((False, 2), (True, 0)):
         job = held(make_job(alice), load_worker="loader:1", load_tries=2)
         Worker.saw("loader:1", stopping=stopping, queues="load")
-        recovery.bury("loader:1")
+        recovery.reclaim("loader:1")
         job.refresh_from_db()
         assert job.load_tries == tries
 

@@ -21,20 +21,20 @@ def test_it_waits_longer_after_each_early_death() -> None:
     child = Child(Service("web", ["true"]))
     dues = []
     for _ in range(3):
-        child.mourn(dead(started=100.0), now=100.0)
+        child.describe_end(dead(started=100.0), now=100.0)
         dues.append(child.due)
     assert dues == [101, 102, 104]
 
 
 def test_it_forgets_deaths_after_a_minute_of_life() -> None:
     child = Child(Service("web", ["true"]), deaths=5)
-    child.mourn(dead(started=0.0), now=60.0)
+    child.describe_end(dead(started=0.0), now=60.0)
     assert child.due == 61
 
 
 def test_it_says_who_died_and_when_it_starts_again() -> None:
     child = Child(Service("web", ["true"]))
-    assert child.mourn(dead(3), now=0.0) == "web ended with exit status 3; it starts again in 1 s"
+    assert child.describe_end(dead(3), now=0.0) == "web ended with exit status 3; it starts again in 1 s"
 
 
 @pytest.mark.parametrize(

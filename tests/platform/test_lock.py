@@ -12,7 +12,7 @@ from batchweb import lock
 
 def test_it_refuses_a_second_holder(tmp_path: Path) -> None:
     held = lock.hold(tmp_path / "lock")
-    with pytest.raises(lock.Held):
+    with pytest.raises(lock.AlreadyLocked):
         lock.hold(tmp_path / "lock")
     os.close(held)
 

@@ -15,7 +15,7 @@ import pytest
 
 from jobs.engine import RetryLater, run
 from jobs.processors import Call, Failed, Task
-from jobs.processors.fetch_url import SIZE, WAITS, Fetcher, FetchUrl, Hosts, Patience, _unreachable
+from jobs.processors.fetch_url import SIZE, WAITS, Fetcher, FetchUrl, Hosts, Postponements, _unreachable
 from jobs.processors.guarded import Deadline, Guard
 from tests.processors.attempts import IMPATIENT, ONCE, context, final, kinds, values
 from tests.processors.servers import Answer, Network, reply, serving
@@ -190,13 +190,13 @@ def test_it_knows_no_pause_for_what_is_no_address(address: str) -> None:
 
 def test_it_counts_the_waits_of_each_item() -> None:
     known = FetchUrl()
-    patience = Patience(most=1)
+    patience = Postponements(most=1)
     assert [patience.left(context(known, position=position)) for position in (1, 1, 2)] == [True, False, True]
 
 
 def test_it_forgets_the_oldest_of_very_many_waits() -> None:
     known = FetchUrl()
-    patience = Patience(most=1, items=2)
+    patience = Postponements(most=1, items=2)
     assert [patience.left(context(known, position=position)) for position in (1, 2, 3, 1)] == [True] * 4
 
 

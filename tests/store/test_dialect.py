@@ -58,23 +58,23 @@ def test_it_knows_how_far_the_database_clock_is_ahead(db: None, monkeypatch: pyt
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
 def test_it_tries_again_while_the_database_is_away(error: type[DatabaseError], time: Time, db: None) -> None:
-    assert dialect.insist(failing(5, error), 30, clock=time.clock, sleep=time.sleep) == "done"
+    assert dialect.retry_while_down(failing(5, error), 30, clock=time.clock, sleep=time.sleep) == "done"
 
 
 def test_it_waits_longer_each_time(time: Time, db: None) -> None:
-    dialect.insist(failing(8), 30, clock=time.clock, sleep=time.sleep)
+    dialect.retry_while_down(failing(8), 30, clock=time.clock, sleep=time.sleep)
     assert time.slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
 
 
 def test_it_gives_up_after_a_lease(time: Time, db: None) -> None:
     with pytest.raises(OperationalError):
-        dialect.insist(failing(1000), 30, clock=time.clock, sleep=time.sleep)
+        dialect.retry_while_down(failing(1000), 30, clock=time.clock, sleep=time.sleep)
     assert 27 < time.now <= 30
 
 
 def test_it_does_not_try_again_what_can_never_work(time: Time, db: None) -> None:
     with pytest.raises(DatabaseError):
-        dialect.insist(failing(1, DatabaseError), 30, clock=time.clock, sleep=time.sleep)
+        dialect.retry_while_down(failing(1, DatabaseError), 30, clock=time.clock, sleep=time.sleep)
     assert time.slept == []
 
 

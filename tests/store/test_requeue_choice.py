@@ -11,7 +11,7 @@ from jobs import actions, tasks
 from jobs.maintenance import keeper
 from jobs.models import Activity, Cause, Correction, Item, Job, JobState, Run, Upload
 from jobs.models.job import Refused
-from jobs.store.requeue import Mended
+from jobs.store.requeue import CorrectedItem
 from tests.base import csv_of, loaded, states, worked
 from tests.steps import cells, part_done, recorder_for, replayed, row, wrong
 
@@ -38,8 +38,8 @@ def cancelled_half_way(owner: User) -> Job:
     return job
 
 
-def mended(position: int, text: str = '["mended","ok"]') -> Mended:
-    return Mended(position, text, "mended", "")
+def mended(position: int, text: str = '["mended","ok"]') -> CorrectedItem:
+    return CorrectedItem(position, text, "mended", "")
 
 
 class TestChoice:

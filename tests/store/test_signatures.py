@@ -132,7 +132,7 @@ def test_it_tells_two_causes_apart(one: tuple[str, ...], other: tuple[str, ...])
     [
         ("  no row 17 in 'a.csv'\nmore", "no row … in …"),
         ("expected 3 columns, got 4", "expected … columns, got …"),
-        ("The page answered 404 Not Found.", "The page answered … Not Found."),
+        ("The page answered 404 Not Outcomes.", "The page answered … Not Outcomes."),
         ("Took longer than 0.5 seconds.", "Took longer than …."),
         ("it's Anna's turn, isn't it", "it's Anna's turn, isn't it"),
     ],

@@ -1,4 +1,4 @@
-"""Mended rows that come back over the page, and from a terminal."""
+"""CorrectedItem rows that come back over the page, and from a terminal."""
 
 from __future__ import annotations
 

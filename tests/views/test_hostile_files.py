@@ -133,7 +133,7 @@ class SentenceTests(HostileCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.box = Sandbox("tests.ingest.sandbox.hostile", Slots(size=4, share=2, queue=1, patience=0.0))
+        self.box = Sandbox("tests.ingest.sandbox.hostile", Slots(size=4, share=2, queue=1, timeout=0.0))
         self.addCleanup(self.box.server.stop)
         self.patch.setattr(inspection, "SANDBOX", self.box)
 

@@ -15,7 +15,7 @@ from jobs.items import trial
 from jobs.items.trial import row_numbers, summary
 from jobs.live import eta, status
 from jobs.live import frame as live_frame
-from jobs.live.status import Around
+from jobs.live.status import SystemStatus
 from jobs.models import Item, ItemState, Job, JobState, Run
 from jobs.models import counts as models_counts
 from tests.base import People, csv_of, loaded, states
@@ -173,7 +173,7 @@ class ShownTests(TrialCase):
         Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING)
         job.refresh_from_db()
         counts = models_counts.summary(job) | {"retrying": 1}
-        assert status.waits(job, counts, True, Around()) == "What is left waits for its next attempt."
+        assert status.waits(job, counts, True, SystemStatus()) == "What is left waits for its next attempt."
 
     def test_it_offers_no_retry_while_rows_are_tried(self) -> None:
         job = self.tried(self.ready())

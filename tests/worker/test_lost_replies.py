@@ -10,8 +10,8 @@ from django.db import OperationalError
 
 from jobs.models import Attempt, Batch, Job
 from jobs.store import dialect
-from jobs.store.outcomes import Found
-from jobs.worker.commit import Save
+from jobs.store.outcomes import Outcomes
+from jobs.worker.commit import Commit
 from jobs.worker.recorder import Recorder
 from tests.base import csv_of, loaded, states
 from tests.steps import claimed, failure, feed, recorder_for, row, success, wrong
@@ -26,7 +26,7 @@ def deaf(taken: Recorder) -> Recorder:
     """A recorder that does not hear that its next transaction was committed."""
     real, calls = taken._transact, iter(range(100))
 
-    def transact(found: Found) -> Save:
+    def transact(found: Outcomes) -> Commit:
         save = real(found)
         if next(calls) == 0:
             raise OperationalError("server closed the connection unexpectedly")

@@ -27,7 +27,7 @@ from jobs.models.quota_limits import OverQuota
 from jobs.models.upload import stored_files
 from jobs.store import dialect, items
 from jobs.store import leases as store_leases
-from jobs.store.requeue import Mended
+from jobs.store.requeue import CorrectedItem
 from jobs.worker import claim, recovery
 from jobs.worker.recorder import Recorder
 from tests.base import csv_of, loaded, make_job, states, worked
@@ -121,7 +121,7 @@ def test_it_takes_each_row_once_that_is_retried_and_corrected_at_once(alice: Use
     for _ in range(3):
         job = worked(alice, FAILING)
         before = attempts(job)
-        mended = [Mended(at, '["mended","ok"]', "mended", "") for at in range(100)]
+        mended = [CorrectedItem(at, '["mended","ok"]', "mended", "") for at in range(100)]
         answers = at_once(partial(actions.retry, fresh(job), alice), partial(actions.correct, fresh(job), mended, bob))
         assert all(isinstance(answer, (int, Refused)) for answer in answers)
         assert sum(answer for answer in answers if isinstance(answer, int)) == 100
@@ -307,7 +307,7 @@ def test_it_pauses_once_when_workers_die_together(alice: User, settings: Any) ->
         lease = store_leases.claim_shard(job.pk, worker.pk, 1, 30)
         assert lease
         Shard.objects.filter(pk=lease.shard).update(claimed=f"[{lease.start}]", process=at + 1)
-    assert at_once(*[partial(recovery.bury, "host:1", at + 1) for at in range(6)]) == [1] * 6
+    assert at_once(*[partial(recovery.reclaim, "host:1", at + 1) for at in range(6)]) == [1] * 6
     assert fresh(job).reason == "Paused: 3 of the first 3 items failed; the limit is 3."
     assert Activity.objects.filter(job=job, verb="pause").count() == 1
     assert (states(job), wrong(job)) == (["failed"] * 6, [])

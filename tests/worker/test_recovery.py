@@ -38,7 +38,7 @@ def test_it_strikes_what_a_dead_worker_had(alice: User) -> None:
 def test_it_takes_back_at_once_what_the_dead_held(alice: User) -> None:
     job = loaded(alice, csv_of(5))
     recorder_for(job, "blue:7")
-    assert recovery.bury("blue:7") == 5
+    assert recovery.reclaim("blue:7") == 5
     assert strikes(job) == dict.fromkeys(range(5), 1)
     assert Activity.objects.get(job=job, verb="recover").text == "Worker blue:7 died; 5 items went back to the queue"
 
@@ -48,14 +48,14 @@ def test_it_takes_back_what_one_process_held(alice: User, settings: Any) -> None
     job = loaded(alice, csv_of(20))
     recorder_for(job, "blue:7")
     Shard.objects.filter(job=job, number=0).update(process=71)
-    recovery.bury("blue:7", 71)
+    recovery.reclaim("blue:7", 71)
     assert strikes(job) == dict.fromkeys(range(10), 1)
 
 
 def test_it_leaves_other_workers_alone(alice: User) -> None:
     job = loaded(alice, csv_of(5))
     recorder_for(job, "blue:7")
-    assert (recovery.bury("red:7"), strikes(job)) == (0, {})
+    assert (recovery.reclaim("red:7"), strikes(job)) == (0, {})
 
 
 @pytest.mark.parametrize("process", [None, 71])
@@ -64,7 +64,7 @@ def test_it_strikes_nothing_when_the_worker_was_told_to_stop(alice: User, proces
     recorder_for(job, "blue:7")
     Worker.saw("blue:7", stopping=True)
     Shard.objects.filter(job=job).update(process=71)
-    recovery.bury("blue:7", process)
+    recovery.reclaim("blue:7", process)
     assert (strikes(job), job.shards.get().token, wrong(job)) == ({}, "", [])
     assert Activity.objects.get(job=job, verb="recover").text == "Worker blue:7 stopped; 5 items went back to the queue"
 
@@ -75,7 +75,7 @@ def test_it_buries_the_dead_of_its_pool_only_while_their_leases_live(
     now, buried = 1000.0, list[Any]()
     monkeypatch.setattr(heartbeat, "time", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr(heartbeat, "connections", SimpleNamespace(close_all=lambda: None))
-    monkeypatch.setattr(heartbeat, "bury_later", lambda worker, *processes: buried.append(processes))
+    monkeypatch.setattr(heartbeat, "reclaim_later", lambda worker, *processes: buried.append(processes))
     monkeypatch.setattr(heartbeat, "_ended", deque())
     heartbeat.child_started()
     heartbeat.child_ended(71)
@@ -272,7 +272,7 @@ def test_it_has_a_file_read_on_at_once_whose_reader_is_known_to_be_dead(
     monkeypatch.setattr(broker, "queued", lambda queue: 0)
     token = importer.take(job)
     Job.objects.filter(pk=job.pk).update(load_worker="blue:7", load_process=71)
-    recovery.bury(worker, process)
+    recovery.reclaim(worker, process)
     keeper.wake()
     assert sent == [broker.LOAD] * asked
     with pytest.raises(leases.LostLease) if asked else nullcontext():
@@ -284,7 +284,7 @@ def test_it_knows_that_a_dead_reader_left_a_file_unread(alice: User, settings: A
     job = make_job(alice, csv_of(20))
     importer.take(job)
     Job.objects.filter(pk=job.pk).update(total=10)
-    recovery.bury(celery_pool.name(), os.getpid())
+    recovery.reclaim(celery_pool.name(), os.getpid())
     job.refresh_from_db()
     job.cancel(alice)
     assert not job.read_whole

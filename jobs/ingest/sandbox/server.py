@@ -132,9 +132,9 @@ class Server:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            self.bury(self.running.pop(pid), os.waitstatus_to_exitcode(status))
+            self.finish(self.running.pop(pid), os.waitstatus_to_exitcode(status))
 
-    def bury(self, ended: Running, status: int) -> None:
+    def finish(self, ended: Running, status: int) -> None:
         shutil.rmtree(ended.folder, ignore_errors=True)
         with suppress(KeyError):
             self.selector.unregister(ended.leash)

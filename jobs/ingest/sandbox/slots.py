@@ -17,10 +17,10 @@ class Full(Exception):
 
 
 class Slots:
-    """`size` places, of which one person has up to `share`; up to `queue` more requests of theirs wait `patience` s."""
+    """`size` places, of which one person has up to `share`; up to `queue` more requests of theirs wait `timeout` s."""
 
-    def __init__(self, size: int, share: int, queue: int, patience: float) -> None:
-        self.size, self.share, self.queue, self.patience = size, share, queue, patience
+    def __init__(self, size: int, share: int, queue: int, timeout: float) -> None:
+        self.size, self.share, self.queue, self.timeout = size, share, queue, timeout
         self.waiting: Counter[Hashable] = Counter()
         self.taken: Counter[Hashable] = Counter()
         self._changed = threading.Condition()
@@ -47,7 +47,7 @@ class Slots:
             raise Full(own=True)
         self.waiting[person] += 1
         try:
-            if not self._changed.wait_for(lambda: self._free(person), self.patience):
+            if not self._changed.wait_for(lambda: self._free(person), self.timeout):
                 raise Full(own=self.taken[person] >= self.share)
         finally:
             self.waiting -= Counter([person])

@@ -44,7 +44,7 @@ class Command(base.JobCommand):
         try:
             with corrections.opened(job, upload, None) as rows:
                 found = rows.compare()
-        except (files.Unreadable, corrections.Useless) as error:
+        except (files.Unreadable, corrections.InvalidCorrection) as error:
             raise Refused(str(error)) from error
         for problem in [*found.first_problems, *found.first_left][:SHOWN]:
             self.stderr.write(f"Row {problem.row:,} of the file: {problem.text}")

@@ -55,13 +55,13 @@ def hold(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         lock.hold(folder / "up.lock")
-    except lock.Held as error:
+    except lock.AlreadyLocked as error:
         raise CommandError(
             f"batchweb already runs with the data in {folder}. Stop it first, or set DATA_DIR."
         ) from error
     try:
         return lock.hold(folder / "tidy.lock", wait=TIDY)
-    except lock.Held as error:
+    except lock.AlreadyLocked as error:
         raise CommandError(f"Processes of an earlier start still use {folder}. Try again in a few seconds.") from error
 
 
@@ -138,7 +138,7 @@ class Command(BaseCommand):
         if trouble := machine.clock_trouble(time.time()):
             raise CommandError(trouble)
         machine.check_room(ROOM + settings.WORKER_PROCESSES + settings.LOADER_PROCESSES)
-        self.undertakers: list[Fork] = []
+        self.reclaimers: list[Fork] = []
         data = Path(settings.DATA_DIR)
         tidy = hold(data)
         with (
@@ -153,9 +153,9 @@ class Command(BaseCommand):
                 raise CommandError(str(error)) from error
             finally:
                 Path(settings.ADDRESS_FILE).unlink(missing_ok=True)
-        for undertaker in self.undertakers:
-            undertaker.wait(HANDED_BACK)
-            undertaker.terminate()
+        for reclaimer in self.reclaimers:
+            reclaimer.wait(HANDED_BACK)
+            reclaimer.terminate()
 
     def start(self, supervisor: Supervisor, listener: socket.socket) -> None:
         supervisor.log.say(f"batchweb starts; its data are in {settings.DATA_DIR}")
@@ -169,8 +169,8 @@ class Command(BaseCommand):
         connections.close_all()
         preload.load()
         for service in (
-            worker("worker", "work", settings.WORKER_PROCESSES, self.bury),
-            worker("loader", "load", settings.LOADER_PROCESSES, self.bury),
+            worker("worker", "work", settings.WORKER_PROCESSES, self.reclaim),
+            worker("loader", "load", settings.LOADER_PROCESSES, self.reclaim),
             keeper(),
             *(web.service(listener, number, WEB, forked=True) for number in range(1, settings.WEB_PROCESSES + 1)),
         ):
@@ -178,11 +178,11 @@ class Command(BaseCommand):
         self.announce(supervisor, admin, listener)
         connections.close_all()
 
-    def bury(self, process: int) -> None:
+    def reclaim(self, process: int) -> None:
         """Has taken back what a worker held that is gone; not by a thread, for this process forks."""
-        self.undertakers = [undertaker for undertaker in self.undertakers if undertaker.poll() is None]
+        self.reclaimers = [reclaimer for reclaimer in self.reclaimers if reclaimer.poll() is None]
         name = celery_pool.name_of(process)
-        self.undertakers.append(Fork(partial(heartbeat.bury_and_tell, name), ["batchweb", "recovery", name], {}))
+        self.reclaimers.append(Fork(partial(heartbeat.reclaim_and_tell, name), ["batchweb", "recovery", name], {}))
 
     def announce(self, supervisor: Supervisor, admin: AbstractBaseUser, listener: socket.socket) -> None:
         """Tells commands and the person where batchweb is."""

@@ -25,7 +25,7 @@ SMALL = Budget(cpu=1, wait=60, memory=50_000_000, disk=1_000_000, output=1_000_0
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    made = Sandbox(TASKS, Slots(size=4, share=2, queue=1, patience=30))
+    made = Sandbox(TASKS, Slots(size=4, share=2, queue=1, timeout=30))
     yield made
     made.server.stop()
 

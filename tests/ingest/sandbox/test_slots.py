@@ -12,7 +12,7 @@ from jobs.ingest.sandbox.slots import Full
 
 
 def test_it_gives_one_person_no_more_than_their_share() -> None:
-    slots = Slots(size=4, share=2, queue=1, patience=0)
+    slots = Slots(size=4, share=2, queue=1, timeout=0)
     with slots.slot("ann"), slots.slot("ann"):
         with pytest.raises(Full) as caught, slots.slot("ann"):
             pass
@@ -23,14 +23,14 @@ def test_it_gives_one_person_no_more_than_their_share() -> None:
 
 
 def test_it_gives_all_together_no_more_than_there_are() -> None:
-    slots = Slots(size=2, share=1, queue=1, patience=0)
+    slots = Slots(size=2, share=1, queue=1, timeout=0)
     with slots.slot("ann"), slots.slot("bob"), pytest.raises(Full) as caught, slots.slot("cy"):
         pass
     assert not caught.value.own
 
 
 def test_it_lets_who_waits_go_on_when_a_place_comes_free() -> None:
-    slots = Slots(size=4, share=1, queue=1, patience=60)
+    slots = Slots(size=4, share=1, queue=1, timeout=60)
     held, began = ExitStack(), threading.Event()
     held.enter_context(slots.slot("ann"))
 
@@ -47,7 +47,7 @@ def test_it_lets_who_waits_go_on_when_a_place_comes_free() -> None:
 
 
 def test_it_refuses_at_once_where_enough_of_a_persons_wait() -> None:
-    slots = Slots(size=4, share=1, queue=1, patience=60)
+    slots = Slots(size=4, share=1, queue=1, timeout=60)
     order: list[str] = []
 
     def second() -> None:

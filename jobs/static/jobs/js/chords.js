@@ -1,6 +1,6 @@
 // Which keys were pressed, told apart from typing. Pure, so that it can be tested without a page.
 
-const PATIENCE = 1500; // milliseconds in which the second key of two must follow the first
+const WITHIN = 1500; // milliseconds in which the second key of two must follow the first
 
 /** Puts single keys and two keys one after the other (“g j”) together. */
 export class Chords {
@@ -13,7 +13,7 @@ export class Chords {
 
   /** The name of what `key`, pressed at that moment (milliseconds), completes; null while there is none. */
   press(key, at) {
-    const both = this.begun && at - this.at < PATIENCE ? `${this.begun} ${key}` : "";
+    const both = this.begun && at - this.at < WITHIN ? `${this.begun} ${key}` : "";
     this.begun = "";
     if (this.names.has(both)) return both;
     if (this.firsts.has(key)) {

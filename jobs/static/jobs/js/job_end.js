@@ -31,7 +31,7 @@ const over = (frame) => !active(frame) && !frame.counts?.running;
 /** Whether the job has ended between the two frames. */
 export const ends = (before, frame) => !over(before) && over(frame);
 
-/** Whether this tab is the one that tells; the others find it noted. Wants the lock. */
+/** Whether this tab is the one that tells; the others find it noted. Requires the lock. */
 export function first(end, storage) {
   const told = JSON.parse(storage.getItem("told") ?? "[]");
   if (told.includes(end)) return false;

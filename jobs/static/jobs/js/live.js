@@ -9,7 +9,7 @@ import { decode } from "./cells.js";
 
 const BACKOFF = [1, 2, 4, 8, 15]; // seconds, each ± 30 %
 const WATCHED = 3.5; // seconds at most while somebody looks at the page, so that it is right 5 s after the server is back
-const PATIENCE = 2; // seconds of silence before the page says that the line is down
+const SILENCE = 2; // seconds of silence before the page says that the line is down
 const QUIET = 8; // seconds without any frame after which a line counts as dead; the server speaks every 5
 const QUIET_HIDDEN = 40; // a page that nobody looks at is told less
 const TRIES = 3; // failed tries after which the page begins to poll
@@ -63,7 +63,7 @@ export class Live {
   /** Only a frame shows that the line works: a socket that is refused opens, too. */
   #alive(line) {
     this.tries = 0;
-    this.#clear("patience");
+    this.#clear("silence");
     this.#clear("poll");
     this.#listen(line);
     this.#say("live");
@@ -95,12 +95,12 @@ export class Live {
     this.next = this.world.now() + wait * 1000;
     this.#after("retry", wait, () => this.connect());
     if (this.tries > TRIES) this.#offline();
-    else if (!this.timers.patience) this.#after("patience", PATIENCE, () => this.#say("reconnecting"));
+    else if (!this.timers.silence) this.#after("silence", SILENCE, () => this.#say("reconnecting"));
     if (this.status === "reconnecting") this.#say("reconnecting");
   }
 
   #offline() {
-    this.#clear("patience");
+    this.#clear("silence");
     this.#say("offline");
     if (!this.timers.poll) this.#poll();
   }
