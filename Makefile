@@ -12,7 +12,7 @@ MISTAKES = $(PYTEST) -p no:cacheprovider tests/model -m faults -rP
 NO_ROWS = $(patsubst %,--ignore=tests/%,platform engine files processors patterns ingest/sandbox)
 TOGETHER = -k $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
-.PHONY: run test test-quick test-pythons limits image-test bench screenshots fuzz setup lock wheel clean has-python setup-run setup-dev \
+.PHONY: run test test-quick test-pythons limits image-test bench screenshots fuzz setup house lock wheel clean has-python setup-run setup-dev \
 	check-style check-types check-layers check-migrations check-container check-pages \
 	test-sqlite test-postgres flow-sqlite browser platform flow-postgres faults-fast faults soak mistakes \
 	attacks-fast attacks-sqlite attacks-postgres attacks audit
@@ -71,6 +71,10 @@ setup: setup-dev
 # dist/batchweb-….whl, for pip, pipx and uv.
 wheel: setup-dev
 	@$(PY) -m hatchling build -t wheel
+
+# Sizes, names and comments of the source, beside their goals; `make house ARGS=-v` lists what misses them.
+house: setup-dev
+	@$(PY) bin/house.py $(ARGS)
 
 # Pins what the .in files ask for. `make lock ARGS=--upgrade` takes the newest.
 lock: setup-dev
