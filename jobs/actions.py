@@ -287,7 +287,7 @@ def _go_on(job: Job, run: Run | Run.Kind, by: Any, taken: Sequence[int], chosen:
     run.items, run.positions, run.held_back = count, list(chosen or ()) if held_back else [], held_back
     run.save(update_fields=["items", "positions", "held_back"])
     if job.ended:
-        job.move(JobState.QUEUED, run=run, reason="", finished=None, spent=0.0, **NEW_ROUND)
+        job.move(JobState.QUEUED, run=run, finished=None, spent=0.0, **NEW_ROUND)
     else:
         Job.objects.filter(pk=job.pk).update(run=run, **NEW_ROUND)
     job.announce(events.encode(dict.fromkeys(taken, 0)) if len(taken) <= LISTED else None)

@@ -116,6 +116,7 @@ def row(job: Job, counts: Counts, verb: Verb) -> dict[str, Any]:
         "job": job,
         "state": job.state,
         "counts": counts,
+        "reason": job.stopped_for.frame(),
         "label": status.label(job, counts),
         "concerned": concerned,
         "why": verb.refusal(job, concerned),

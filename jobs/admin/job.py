@@ -146,6 +146,7 @@ def state_of(job: Job) -> dict[str, Any]:
     counts = models_counts.summary(job)
     return {
         "state": job.state,
+        "reason": job.stopped_for.frame(),
         "label": status.label(job, counts),
         "counts": counts,
         "total": job.total,

@@ -26,6 +26,7 @@ from jobs import files
 from jobs.ingest import labels, limits, validation
 from jobs.models import ItemState, Job, JobState, Quota, Run, Shard, Worker, quota_limits
 from jobs.models.quota_limits import Allowed, OverQuota
+from jobs.models.reason import Code, Reason
 from jobs.processors.storable import harmless
 from jobs.store import items, leases, shards
 from jobs.store.bulk_insert import insert
@@ -182,9 +183,9 @@ def refuse(job: Job, token: str, sentence: str) -> bool:
     """The file cannot be a job."""
     if not still_reads(job, token):
         return False
-    reason = harmless(sentence)[:500]
+    reason = Reason(Code.UNREADABLE, harmless(sentence))
     job.move(JobState.INVALID, reason=reason, load_token="", load_expires=None, finished=timezone.now())
-    job.note("invalid", reason)
+    job.note("invalid", reason.text)
     return True
 
 

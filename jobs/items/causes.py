@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from django.db.models import Count, Sum, Window
 from django.db.models.functions import Left
@@ -18,7 +18,32 @@ READ: Final = ("id", "kind", "title", "count", "accepted", "since", "top_frame")
 TEXT: Final = 160  # characters of a title, and of a message
 
 
-def largest(job: Job, failed: int) -> dict[str, Any]:
+class CauseLine(TypedDict):
+    """A cause of failures. `first`, `last` and `samples` are rows from 1, `since` is in seconds of the epoch."""
+
+    id: int
+    kind: str
+    title: str
+    count: int
+    accepted: int
+    since: float
+    top_frame: str
+    sample: str
+    input: bool
+    first: int | None
+    last: int | None
+    samples: list[int]
+
+
+class Causes(TypedDict):
+    """The most frequent causes, how many more there are, and how many failures are accepted."""
+
+    causes: list[CauseLine]
+    more_causes: int
+    accepted: int
+
+
+def largest(job: Job, failed: int) -> Causes:
     """The most frequent causes as frames have them, how many more there are, and how many failures are accepted."""
     found = _read(job, 0, MOST) if failed else []
     every, known = (found[0]["every"], found[0]["known"]) if found else (0, 0)
@@ -34,7 +59,7 @@ def total(job: Job) -> int:
     return job.causes.filter(count__gt=0).count()
 
 
-def listed(job: Job, start: int, most: int) -> list[dict[str, Any]]:
+def listed(job: Job, start: int, most: int) -> list[CauseLine]:
     """Causes from number `start` on: the largest first, and those that are accepted as a whole after all others.
 
     `first`, `last` and `samples` are rows as people count them, `since` is in seconds since the epoch. Texts are cut;
@@ -51,17 +76,22 @@ def _read(job: Job, start: int, most: int) -> list[dict[str, Any]]:
     return [dict(cause) for cause in causes.values(*READ, "said", "every", "known")[start : start + most]]
 
 
-def _placed(job: Job, causes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _placed(job: Job, causes: Sequence[dict[str, Any]]) -> list[CauseLine]:
     places = rows(job.pk, [cause["id"] for cause in causes])
     return [_shown(cause, places.get(cause["id"], [])) for cause in causes]
 
 
-def _shown(cause: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
+def _shown(cause: Mapping[str, Any], rows: Sequence[int]) -> CauseLine:
     said, title = _cut(cause["said"]), _cut(cause["title"])
-    return {name: cause[name] for name in READ} | {
+    return {
+        "id": cause["id"],
+        "kind": cause["kind"],
         "title": title,
-        "sample": "" if said == title else said,
+        "count": cause["count"],
+        "accepted": cause["accepted"],
         "since": round(cause["since"].timestamp(), 1),
+        "top_frame": cause["top_frame"],
+        "sample": "" if said == title else said,
         "input": cause["kind"] == InvalidInput.failure_kind,
         "first": rows[0] if rows else None,
         "last": rows[-1] if rows else None,

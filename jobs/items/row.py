@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from jobs.items import payloads
 from jobs.models import Item, ItemState, Job
+from jobs.store.outcomes import RecentRow
 
 SHOWN: Final = 300  # characters of a value in the table
 WORDS: Final[Mapping[str, str]] = {
@@ -55,7 +56,7 @@ def label(item: Item, job: Job) -> str:
         return item.payload[:SHOWN]
 
 
-def add_labels(rows: Iterable[dict[str, Any]], job: Job) -> None:
+def add_labels(rows: Iterable[RecentRow], job: Job) -> None:
     """Adds to rows of a frame what says which items they are, where that is not known yet."""
     new = [row for row in rows if "label" not in row]
     if not new:

@@ -10,6 +10,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from jobs import events
 from jobs.live import hub
+from jobs.live.shapes import ListRow
 from jobs.live.subscriber import wakeups
 from jobs.live.viewer import NOT_FOUND, Viewer
 from jobs.models import Job
@@ -142,7 +143,7 @@ class ListConsumer(Viewer):
             return []
         return await hub.in_reader(hub.shared_codes, self.person, self.codes)
 
-    async def look(self) -> list[dict[str, Any]]:
+    async def look(self) -> list[ListRow]:
         changed, self.changed = self.changed, {}
         if changed:
             return await hub.changed_rows(changed)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from jobs import processors
-from jobs.models import Job
+from jobs.live.shapes import ActivityLine, Facts
+from jobs.models import Activity, Job
 
 LATEST: Final = 5  # activities in a frame; a page that missed more than these begins its list anew
 
 
-def facts(job: Job) -> dict[str, Any]:
+def facts(job: Job) -> Facts:
     """Names, and how it runs: `settings` by the names of the panel that changes them, `limit` in words or empty."""
     return {
         "name": job.name,
@@ -32,13 +33,14 @@ def processor_label(name: str) -> str:
         return name
 
 
-def activity(job: Job) -> list[dict[str, Any]]:
+def activity(job: Job) -> list[ActivityLine]:
     """The latest things that were done to it, the newest first: when, what, and by whom (empty: by itself).
 
     `file` is the number of the run whose corrections came as a file, where one did.
     """
-    return [
-        {"id": a.pk, "at": a.at.isoformat(), "text": a.text, "by": str(a.by or "")}
-        | ({"file": a.correction} if a.correction else {})
-        for a in job.latest[:LATEST]
-    ]
+    return [_line(one) for one in job.latest[:LATEST]]
+
+
+def _line(one: Activity) -> ActivityLine:
+    line: ActivityLine = {"id": one.pk, "at": one.at.isoformat(), "text": one.text, "by": str(one.by or "")}
+    return {**line, "file": one.correction} if one.correction else line

@@ -21,10 +21,12 @@ from jobs import events
 from jobs.items import row as items_row
 from jobs.live.frame import NEWEST, stats
 from jobs.live.job_list import glance, list_row, listed
+from jobs.live.shapes import Frame, ListRow
 from jobs.live.status import SystemStatus
 from jobs.models import Batch, Job
 from jobs.models.job import JobQuerySet
 from jobs.store import dialect
+from jobs.store.outcomes import RecentRow
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -63,9 +65,9 @@ class Head:
     """The newest state of one job that this process has read, and the batches that led there."""
 
     code: str
-    frame: dict[str, Any]
+    frame: Frame
     read_at: float
-    batches: deque[tuple[int, bytes | None, list[dict[str, Any]]]] = field(default_factory=lambda: deque(maxlen=KEPT))
+    batches: deque[tuple[int, bytes | None, list[RecentRow]]] = field(default_factory=lambda: deque(maxlen=KEPT))
     encoded: dict[int, tuple[str, bytes | None]] = field(default_factory=dict)
 
     @property
@@ -95,7 +97,7 @@ def _read_head(code: str, before: Head | None) -> Head | None:
     return head
 
 
-def newest(batches: Iterable[tuple[int, bytes | None, list[dict[str, Any]]]]) -> Iterator[dict[str, Any]]:
+def newest(batches: Iterable[tuple[int, bytes | None, list[RecentRow]]]) -> Iterator[RecentRow]:
     """The rows of these batches, those of the last one first."""
     return (row for _, _, rows in reversed(list(batches)) for row in rows)
 
@@ -243,7 +245,7 @@ hub = Hub()
 # The list
 
 
-def shown_rows(person: Any, codes: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
+def shown_rows(person: Any, codes: frozenset[str] = frozenset()) -> list[ListRow]:
     """The rows of the person's newest jobs, which the first page of their list shows, and of those called `codes`."""
     jobs = Job.objects.visible_to(person)
     keys = list(jobs.order_by("-created", "-pk").values_list("pk", flat=True)[:LISTED])
@@ -257,20 +259,20 @@ def shared_codes(person: Any, codes: frozenset[str]) -> list[str]:
     return [*newest, *shared.filter(code__in=codes).values_list("code", flat=True)]
 
 
-def rows_of(jobs: JobQuerySet) -> list[dict[str, Any]]:
+def rows_of(jobs: JobQuerySet) -> list[ListRow]:
     around = SystemStatus()
     return [list_row(job, around) for job in listed(jobs)]
 
 
-async def _read_rows(codes: frozenset[str]) -> dict[str, dict[str, Any]]:
+async def _read_rows(codes: frozenset[str]) -> dict[str, ListRow]:
     rows = await in_reader(lambda: rows_of(Job.objects.filter(code__in=codes)))
     return {row["code"]: row for row in rows}
 
 
-_rows: Reading[frozenset[str], dict[str, dict[str, Any]]] = Reading(_read_rows)
+_rows: Reading[frozenset[str], dict[str, ListRow]] = Reading(_read_rows)
 
 
-async def changed_rows(changed: dict[str, int]) -> list[dict[str, Any]]:
+async def changed_rows(changed: dict[str, int]) -> list[ListRow]:
     """The rows of jobs (code → number it has reached), read once for everybody who asks for the same ones."""
     rows = await _rows.get(frozenset(changed))
     if any(code in rows and rows[code]["seq"] < seq for code, seq in changed.items()):

@@ -12,10 +12,12 @@ from django.db.models.functions import Lower, NullIf
 from django.utils import timezone
 
 from jobs.live.eta import pace, throttled
-from jobs.live.status import SystemStatus, label, unheard, waits
+from jobs.live.shapes import ListRow
+from jobs.live.status import THROTTLED, SystemStatus, label, unheard, waits
 from jobs.models import Job, JobState, Series, Shard
 from jobs.models.counts import summary
 from jobs.models.job import JobQuerySet
+from jobs.models.reason import NO_REASON, Code, Reason
 from jobs.models.series import QUARTER, QUARTERS, quarter_of
 from jobs.models.states import WORKABLE
 
@@ -126,7 +128,7 @@ def listed(jobs: JobQuerySet) -> JobQuerySet:
     return counted_ones.select_related("run")
 
 
-def list_row(job: Job, around: SystemStatus) -> dict[str, Any]:
+def list_row(job: Job, around: SystemStatus) -> ListRow:
     """A job from `listed()` as the live list shows it; `around` is asked once for all of its rows."""
     counts, found = summary(job), vars(job)
     asked = throttled([{"token": True, "throttled": found["throttled"]}])
@@ -141,19 +143,20 @@ def list_row(job: Job, around: SystemStatus) -> dict[str, Any]:
         "failed": counts["failed"],
         "total": job.total,
         **pace(job, counts, 0.0 if held else found["sum_rate"] - (found["silent_rate"] or 0.0)),
-        "why": held,
+        "reason": held.frame(),
+        "why": held.text,
         "elapsed": round(job.elapsed(), 2) if job.ended and job.started else None,
         "spark": found["spark"] or "",
         "counts": counts,
     }
 
 
-def list_why(job: Job, counts: dict[str, int], around: SystemStatus, asked: float | None, alone: bool) -> str:
+def list_why(job: Job, counts: dict[str, int], around: SystemStatus, asked: float | None, alone: bool) -> Reason:
     """Why a job in the list does not go on; `alone` says that all who hold items of it are silent."""
     if job.state not in (JobState.LOADING, *WORKABLE):
-        return ""
+        return NO_REASON
     if asked and job.state == JobState.RUNNING:
-        return "The service asks to wait."
+        return THROTTLED
     if counts["running"]:
-        return "Its worker is silent." if alone else ""
+        return Reason(Code.WORKER_SILENT, "Its worker is silent.") if alone else NO_REASON
     return around.trouble(job) or waits(job, counts, True, around)

@@ -1,4 +1,4 @@
-"""Why jobs wait, in sentences: from the heartbeats, the keeper's notes and the order of turns in the database."""
+"""How jobs stand and why they wait: from the heartbeats, the keeper's notes and the order of turns in the database."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from django.utils import timezone
 from jobs.humanize import counted, items, ordinal
 from jobs.models import Job, JobState, Part, Shard, Worker
 from jobs.models.part import BROKER
+from jobs.models.reason import NO_REASON, Code, Reason
 from jobs.models.shard import ShardQuerySet
 from jobs.models.states import UNFINISHED, WORKABLE
 from jobs.models.worker import SEEN_WITHIN, WorkerQuerySet
 
 TOLD_FOR: Final = timedelta(seconds=30)  # how long a page says what went back to the queue
-SILENT: Final = "will go back to the queue."  # how the sentence about a silent worker ends
 LAST: Final = "the last one stays free for everybody else."
-BROKER_AWAY: Final = "The broker cannot be reached; trying again."
+BROKER_AWAY: Final = Reason(Code.BROKER_AWAY, "The broker cannot be reached; trying again.")
+THROTTLED: Final = Reason(Code.THROTTLED, "The service asks to wait.")
 VERBS: Final = ("start", "try", "change", "pause", "resume", "retry", "accept", "cancel", "adjust")
 
 
@@ -29,13 +30,14 @@ def ago(moment: datetime) -> str:
     return f"{seconds:,} s ago" if seconds < 120 else f"{seconds // 60:,} min ago"
 
 
-def trouble(workers: WorkerQuerySet) -> str:
+def trouble(workers: WorkerQuerySet) -> Reason:
     """That none of them lives or that the broker is away, where it is so."""
     away = workers.alive().values_list(Exists(Part.away(BROKER)), flat=True).first()
     if away is not None:
-        return BROKER_AWAY if away else ""
+        return BROKER_AWAY if away else NO_REASON
     last = workers.order_by("-seen").first()
-    return f"No worker is running{f'; the last one was seen {ago(last.seen)}' if last else ''}. The job waits."
+    seen = f"; the last one was seen {ago(last.seen)}" if last else ""
+    return Reason(Code.NO_WORKER, f"No worker is running{seen}. The job waits.")
 
 
 def unheard(shards: ShardQuerySet) -> ShardQuerySet:
@@ -46,16 +48,16 @@ def unheard(shards: ShardQuerySet) -> ShardQuerySet:
 class SystemStatus:
     """What surrounds jobs at one moment. Each thing is read when it is first asked for, once for all of them."""
 
-    def trouble(self, job: Job) -> str:
+    def trouble(self, job: Job) -> Reason:
         """Why no job can go on, or no file of one be read."""
         return self._nobody_reads if job.state == JobState.LOADING else self._nobody_works
 
     @cached_property
-    def _nobody_works(self) -> str:
+    def _nobody_works(self) -> Reason:
         return trouble(Worker.objects.of("work"))
 
     @cached_property
-    def _nobody_reads(self) -> str:
+    def _nobody_reads(self) -> Reason:
         return trouble(Worker.objects.of("load"))
 
     @cached_property
@@ -70,39 +72,42 @@ class SystemStatus:
     def _places(self) -> dict[int, int]:
         return {job.pk: place for place, job in enumerate(Job.objects.in_turn(), 1)}
 
-    def place(self, job: Job) -> str:
+    def place(self, job: Job) -> Reason:
         """Where a job stands among those that wait, in the order in which they will be served."""
-        place = self._places.get(job.pk)
-        return f"Queued, {ordinal(place)} in line." if place else self.kept(job) or "Waiting for a worker."
+        if place := self._places.get(job.pk):
+            return Reason(Code.IN_LINE, f"Queued, {ordinal(place)} in line.")
+        return self.kept(job) or Reason(Code.IN_LINE, "Waiting for a worker.")
 
-    def kept(self, job: Job) -> str:
+    def kept(self, job: Job) -> Reason:
         """That the job waits because its owner has all processes but the one that is kept for others."""
         if job.owner_id not in self._tasks:
             self._tasks[job.owner_id] = Shard.objects.tasks_of(job.owner_id)
         tasks, most = self._tasks[job.owner_id], self._most
         if tasks < most:
-            return ""
-        return f"Waiting: other jobs of the same person use {tasks:,} of {most + 1:,} worker processes; {LAST}"
+            return NO_REASON
+        used = f"{tasks:,} of {most + 1:,} worker processes"
+        return Reason(Code.OWN_JOBS, f"Waiting: other jobs of the same person use {used}; {LAST}")
 
-    def silent(self, job: Job) -> str:
+    def silent(self, job: Job) -> Reason:
         """Which worker that holds items of the job has not been heard of."""
-        held = unheard(job.shards.all())
-        found = (
-            held.values_list("worker__name", "worker__seen").annotate(items=Sum("running")).order_by("-items").first()
-        )
+        held = unheard(job.shards.all()).values_list("worker__name", "worker__seen")
+        found = held.annotate(items=Sum("running")).order_by("-items").first()
         if not found:
-            return ""
+            return NO_REASON
         name, seen, count = found
-        return f"Worker {name} was last seen {ago(seen)}; its {items(count)} {SILENT}"
+        text = f"Worker {name} was last seen {ago(seen)}; its {items(count)} will go back to the queue."
+        return Reason(Code.WORKER_SILENT, text)
 
-    def returned(self, job: Job) -> str:
+    def returned(self, job: Job) -> Reason:
         """What went back to the queue a moment ago, and from whom."""
         lately = job.activities.filter(verb="recover", at__gte=timezone.now() - TOLD_FOR)
         noted = lately.select_related("silent").first()
-        if noted and noted.silent:
-            seen = ago(noted.silent.seen)
-            return f"Worker {noted.silent} was last seen {seen}; {items(noted.items)} went back to the queue."
-        return f"{noted}." if noted else ""
+        if not noted:
+            return NO_REASON
+        if not noted.silent:
+            return Reason(Code.RETURNED, f"{noted}.")
+        back = f"{items(noted.items)} went back to the queue."
+        return Reason(Code.RETURNED, f"Worker {noted.silent} was last seen {ago(noted.silent.seen)}; {back}")
 
 
 def label(job: Job, counts: dict[str, int], asked: float | None = None) -> str:
@@ -157,22 +162,24 @@ def trying(job: Job) -> int:
     return job.run.items if job.run and job.trying and job.state in UNFINISHED else 0
 
 
-def why(job: Job, counts: dict[str, int], leased: bool, around: SystemStatus | None = None) -> str:
-    """Why a job that could go on does not, in a sentence; empty where it does."""
+def why(job: Job, counts: dict[str, int], leased: bool, around: SystemStatus | None = None) -> Reason:
+    """Why a job that could go on does not; none where it does."""
     if job.state not in (JobState.LOADING, *WORKABLE):
-        return ""
+        return NO_REASON
     around = around or SystemStatus()
     if counts["running"]:
         return around.silent(job) or around.returned(job)
     return around.trouble(job) or waits(job, counts, leased, around) or around.returned(job)
 
 
-def waits(job: Job, counts: dict[str, int], leased: bool, around: SystemStatus) -> str:
+def waits(job: Job, counts: dict[str, int], leased: bool, around: SystemStatus) -> Reason:
     """What a job waits for though all is well."""
     if job.state == JobState.QUEUED:
         return around.place(job)
-    if job.state == JobState.RUNNING and counts["waiting"]:
-        if counts["retrying"] and (trying(job) or counts["waiting"] == counts["retrying"]):
-            return "What is left waits for its next attempt."
-        return "" if leased else around.returned(job) or around.kept(job) or "Other jobs have their turn."
-    return ""
+    if job.state != JobState.RUNNING or not counts["waiting"]:
+        return NO_REASON
+    if counts["retrying"] and (trying(job) or counts["waiting"] == counts["retrying"]):
+        return Reason(Code.NEXT_ATTEMPT, "What is left waits for its next attempt.")
+    if leased:
+        return NO_REASON
+    return around.returned(job) or around.kept(job) or Reason(Code.OTHER_JOBS, "Other jobs have their turn.")

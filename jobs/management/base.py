@@ -22,6 +22,7 @@ from jobs.export.reader import EVERY_ROW
 from jobs.items.choice import Choice
 from jobs.live import frame as live_frame
 from jobs.live import status as live_status
+from jobs.live.shapes import Frame
 from jobs.models import ItemState, Job, JobState
 from jobs.models import counts as models_counts
 from jobs.models.job import Refused
@@ -68,16 +69,16 @@ def watch(job: Job, quiet: bool = False) -> None:
             raise CommandError("The job goes on without being watched.", returncode=NOT_DONE) from None
 
 
-def look(job: Job) -> dict[str, Any]:
+def look(job: Job) -> Frame:
     job.refresh_from_db()
     return live_frame.stats(job, rows=[])
 
 
-def done(frame: dict[str, Any]) -> int:
+def done(frame: Frame) -> int:
     return sum(frame["counts"][name] for name in ("succeeded", "failed", "rejected"))
 
 
-def draw(bar: ConsoleBar, job: Job, frame: dict[str, Any]) -> bool:
+def draw(bar: ConsoleBar, job: Job, frame: Frame) -> bool:
     """Brings the bar up to date; True when nothing more will come of the job by itself."""
     counts = frame["counts"]
     bar.total = frame["total"] or None

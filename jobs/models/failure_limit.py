@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Final, NamedTuple
 
 from jobs.humanize import items
+from jobs.models.reason import NO_REASON, Code, Reason
 
 SAMPLE: Final = 20  # items that are tried before a share of them says anything, unless the person says otherwise
 
@@ -69,19 +70,19 @@ class Limit:
             parts.append(f"{self.streak:,} in a row fail for one cause")
         return " or ".join(parts)
 
-    def reached(self, tally: Tally, ends: Iterable[End], first: bool = True) -> str:
-        """Counts the ends in their order; the reason to pause, or nothing.
+    def reached(self, tally: Tally, ends: Iterable[End], first: bool = True) -> Reason:
+        """Counts the ends in their order; the reason to pause, or none.
 
         Looks after each item, so that it makes no difference how many are stored at once.
         """
-        reason = ""
+        text = ""
         for end in sorted(ends):
             tally.add(end)
-            if end.kind and not reason:
-                reason = self._reason(tally, end.kind, first)
-        return reason
+            if end.kind and not text:
+                text = self._sentence(tally, end.kind, first)
+        return Reason(Code.FAILURE_LIMIT, text) if text else NO_REASON
 
-    def _reason(self, tally: Tally, kind: str, first: bool) -> str:
+    def _sentence(self, tally: Tally, kind: str, first: bool) -> str:
         if self.streak is not None and tally.streak >= self.streak:
             row = f"{items(tally.streak)} in a row" if tally.streak > 1 else "an item"
             return f"Paused: {row} failed with {kind}."

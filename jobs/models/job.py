@@ -23,6 +23,7 @@ from jobs.models.failure_limit import SAMPLE, End, Limit, Tally
 from jobs.models.item import Attempt, Item, ItemQuerySet
 from jobs.models.jobset import COUNTS as COUNTS
 from jobs.models.jobset import JobQuerySet as JobQuerySet
+from jobs.models.reason import NO_REASON, Code, Reason
 from jobs.models.run import Run
 from jobs.models.states import ARROWS, ENDED, UNFINISHED, WORKABLE, ItemState, JobState, sources
 from jobs.models.states import Refused as Refused
@@ -40,7 +41,7 @@ NEW_ROUND: Final[dict[str, Any]] = {"limit_round": F("limit_round") + 1, "limit_
 FIRST_ROUND: Final[dict[str, Any]] = {"limit_round": 0, "limit_tally": "", "started": None, "spent": 0.0}
 # As if the file had not been read yet.
 UNREAD: Final[dict[str, Any]] = {
-    "total": 0, "stored": 0, "report": {}, "result_keys": [], "run": None, "reason": "", "finished": None,
+    "total": 0, "stored": 0, "report": {}, "result_keys": [], "run": None, "finished": None,
     "pruned": None, "readings": F("readings") + 1, "load_token": "", "load_expires": None, "load_tries": 0,
     **FIRST_ROUND,
 }  # fmt: skip
@@ -106,7 +107,8 @@ class Job(models.Model):
     limit_tally = models.TextField(db_default="", default="", blank=True, help_text="What was counted in this round.")
 
     state = models.CharField(max_length=10, choices=JobState, default=JobState.LOADING)
-    reason = models.CharField(max_length=500, blank=True)
+    reason = models.CharField(max_length=500, blank=True, help_text="Why it stopped, for people.")
+    reason_code = models.CharField(max_length=20, blank=True, default="", db_default="", help_text="And for programs.")
     autostart = models.BooleanField(default=False, help_text="Go on to the queue once the file is read.")
     total = models.PositiveIntegerField(default=0)
     stored = models.BigIntegerField(
@@ -183,6 +185,11 @@ class Job(models.Model):
     def dials(self) -> dict[str, Any]:
         """What can be changed while it runs."""
         return {name: getattr(self, name) for name in (*run_settings.POLICY, *run_settings.LIMIT)}
+
+    @property
+    def stopped_for(self) -> Reason:
+        """Why it was paused, or its file refused."""
+        return Reason(Code(self.reason_code), self.reason)
 
     @property
     def ended(self) -> bool:
@@ -277,7 +284,7 @@ class Job(models.Model):
             self.__dict__.pop(f"sum_{name}", None)
 
     @transaction.atomic
-    def move(self, to: JobState, only: Sequence[JobState] = (), **fields: Any) -> bool:
+    def move(self, to: JobState, only: Sequence[JobState] = (), *, reason: Reason = NO_REASON, **fields: Any) -> bool:
         """Enters the state `to` if an arrow leads there from the stored state (which must be among `only`).
 
         Exactly one of several callers gets True. Viewers are woken when the transaction commits.
@@ -287,6 +294,7 @@ class Job(models.Model):
             return False
         if to != JobState.RUNNING and self.since:
             fields = {"spent": self.elapsed(), "since": None} | fields
+        fields |= {"reason": reason.text[:500], "reason_code": reason.code}
         Job.objects.filter(pk=self.pk).update(state=to, **fields)
         self.announce()
         return True
@@ -332,7 +340,7 @@ class Job(models.Model):
         """Puts a job that is ready into the queue; what a trial did already is kept."""
         self.refuse_unless("start")
         run = self.new_run(Run.Kind.FIRST, self.counts()["pending"], by)
-        self.move(JobState.QUEUED, run=run, reason="", **FIRST_ROUND)
+        self.move(JobState.QUEUED, run=run, **FIRST_ROUND)
         self.note("start", "Started", by, run=run)
 
     @transaction.atomic
@@ -340,7 +348,7 @@ class Job(models.Model):
         """Puts a job that is ready into the queue for these items only; it is ready again once they are done."""
         self.refuse_unless("try")
         run = self.new_run(Run.Kind.TRIAL, len(positions), by, positions=list(positions))
-        self.move(JobState.QUEUED, run=run, reason="", **FIRST_ROUND)
+        self.move(JobState.QUEUED, run=run, **FIRST_ROUND)
         self.note("try", f"Began to try {items(len(positions))}", by, run=run)
 
     @transaction.atomic
@@ -471,11 +479,11 @@ class Job(models.Model):
         self.move(JobState.RUNNING, started=self.started or now, since=now)
 
     @transaction.atomic
-    def pause(self, by: Any = None, reason: str = "") -> None:
+    def pause(self, by: Any = None, reason: Reason = NO_REASON) -> None:
         """No new item starts; what is in flight is still recorded."""
         self.refuse_unless("pause")
-        self.move(JobState.PAUSED, reason=(reason or f"Paused by {by or 'a person'}.")[:500])
-        self.note("pause", reason or "Paused", by)
+        self.move(JobState.PAUSED, reason=reason or Reason(Code.PERSON, f"Paused by {by or 'a person'}."))
+        self.note("pause", reason.text or "Paused", by)
 
     @transaction.atomic
     def count_ends(self, ends: Iterable[End], limit_round: int) -> bool:
@@ -507,14 +515,14 @@ class Job(models.Model):
             raise Refused("Every item of this job has been attempted; there is nothing to go on with.")
         goes_on = self.run and not (self.trying and self.ended)
         run = self.run if goes_on else self.new_run(Run.Kind.FIRST, self.counts()["pending"], by)
-        self.move(JobState.QUEUED, run=run, reason="", finished=None, **NEW_ROUND)
+        self.move(JobState.QUEUED, run=run, finished=None, **NEW_ROUND)
         self.note("resume", "Resumed", by, run=run)
 
     @transaction.atomic
     def cancel(self, by: Any = None) -> None:
         """Ends the job. What is in flight is still recorded; the rest stays as not attempted."""
         self.refuse_unless("cancel")
-        self.move(JobState.CANCELLED, reason="", finished=timezone.now())
+        self.move(JobState.CANCELLED, finished=timezone.now())
         self.note("cancel", "Cancelled", by)
 
     @transaction.atomic
@@ -527,7 +535,7 @@ class Job(models.Model):
             return False
         # What was never attempted waited while some items were tried again: the job is what it was before.
         held_back = self.shards.filter(pending__gt=0).exists()
-        self.move(JobState.CANCELLED if held_back else JobState.FINISHED, reason="", finished=timezone.now())
+        self.move(JobState.CANCELLED if held_back else JobState.FINISHED, finished=timezone.now())
         self.note("finish", "Finished what was to be tried again" if held_back else "Finished")
         return True
 
@@ -537,6 +545,6 @@ class Job(models.Model):
         if self.shards.leased().exists() or tried.filter(state=ItemState.PENDING).exists():
             return False
         failed = tried.filter(state=ItemState.FAILED).count()
-        self.move(JobState.READY, reason="")
+        self.move(JobState.READY)
         self.note("tried", f"{items(tried.count())} tried, {failed or 'none'} failed")
         return True

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from sys import getsizeof
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from django.db import connection
 from django.utils import timezone
@@ -30,7 +30,7 @@ from jobs.store.dialect import (
     write_many,
 )
 from jobs.store.leases import Lease, LostLease
-from jobs.store.outcomes import AttemptRow, Outcome
+from jobs.store.outcomes import AttemptRow, Outcome, RecentRow
 
 REMOVED: Final = 10_000  # rows at once, so that nobody waits long
 ALONE_FROM: Final = 2  # strikes; an item with so many runs alone
@@ -175,7 +175,7 @@ def add_stored(job: int, size: int) -> None:
         execute("UPDATE jobs_job SET stored = stored + %s WHERE id = %s", [size, job])
 
 
-def add_batch(job: int, delta: bytes, rows: Sequence[dict[str, Any]], size: int = 0) -> int:
+def add_batch(job: int, delta: bytes, rows: Sequence[RecentRow], size: int = 0) -> int:
     """Gives the transaction its number and stores what it changed, by which its rows take `size` bytes more.
 
     Taken last: it locks the job's row.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 from operator import attrgetter
-from typing import Any, Final, TypeAlias
+from typing import Final, NotRequired, TypeAlias, TypedDict
 
 from jobs import engine
 from jobs.files.flattening import Key
@@ -263,7 +263,20 @@ def _row(attempt: engine.Attempt) -> AttemptRow:
     )  # fmt: skip
 
 
-def shown(outcome: Outcome) -> dict[str, Any]:
+class RecentRow(TypedDict):
+    """One of the newest attempts; `at` is in seconds of the epoch, `label` is added when somebody is to see it."""
+
+    row: int
+    state: str
+    result: str
+    error: str
+    attempts: int
+    seconds: float
+    at: float | None
+    label: NotRequired[str]
+
+
+def shown(outcome: Outcome) -> RecentRow:
     """An item as the page lists the newest ones."""
     names = {0: "retrying", 2: "succeeded", 3: "failed", 4: "rejected"}
     return {
@@ -273,5 +286,5 @@ def shown(outcome: Outcome) -> dict[str, Any]:
         "error": f"{outcome.error_kind}: {outcome.error}"[:SHOWN] if outcome.error_kind else "",
         "attempts": outcome.tries,
         "seconds": round(outcome.seconds, 4),
-        "at": outcome.finished and round(outcome.finished.timestamp(), 1),
+        "at": round(outcome.finished.timestamp(), 1) if outcome.finished else None,
     }

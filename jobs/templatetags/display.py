@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 
 from jobs.files import Shape, encoding_title
 from jobs.humanize import counted, half_up, units, written
+from jobs.models.reason import Code
 
 register = template.Library()
 
@@ -125,7 +126,7 @@ def tone(job: Mapping[str, Any]) -> str:
     """The colour of the badge of a job (a frame, or a row of the list): its state, or what went wrong in the end."""
     counts, state = job["counts"], str(job["state"])
     if state != "finished" or not (counts["failed"] or counts["rejected"]):
-        return "throttled" if job["label"] == "Throttled" else state
+        return "throttled" if job["reason"]["code"] == Code.THROTTLED else state
     return "mixed" if counts["succeeded"] else "failed"
 
 

@@ -10,15 +10,15 @@ from django import template
 
 from jobs.humanize import counted, per_second, units
 from jobs.live import job_list
-from jobs.live.status import SILENT
 from jobs.models import Worker
+from jobs.models.reason import Code
 from jobs.templatetags.display import NONE, compact, duration, left, number, percent, share, tone
 
 register = template.Library()
 
 TRIED: Final = 10  # rows that a trial takes unless the person says otherwise
 OTHERS_WAIT: Final = "The other rows wait until you have seen what comes of it."
-BY_LIMIT: Final = "Paused: "  # so begins the reason that the failure limit gives
+WITHOUT: Final = (Code.NO_WORKER, Code.WORKER_SILENT)
 COUNTED: Final = ("succeeded", "failed", "rejected", "running", "waiting", "retrying", "not_attempted", "fallback")
 
 
@@ -80,7 +80,7 @@ def headline(frame: Mapping[str, Any]) -> str:
         return "Waiting for the service"
     if frame["eta"] is not None:
         return left(frame["eta"])
-    if frame["why"].startswith("No worker") or frame["why"].endswith(SILENT):
+    if frame["reason"]["code"] in WITHOUT:
         return "Waiting for a worker"
     if frame["why"] and not counts["running"]:
         return "Waiting"
@@ -96,15 +96,15 @@ def note(frame: Mapping[str, Any]) -> str:
 
 def stopped(frame: Mapping[str, Any]) -> dict[str, str]:
     """What a paused or cancelled job says: what it still does, or who or what stopped it, and what to do then."""
-    running, reason = frame["counts"]["running"], frame["reason"]
+    running, code, text = frame["counts"]["running"], frame["reason"]["code"], frame["reason"]["text"]
     still = f"{number(running)} {'items' if running != 1 else 'item'} still running"
-    by_limit, by_person = reason.startswith(BY_LIMIT), reason.startswith("Paused by")
-    paused = "Paused by the failure limit" if by_limit else reason.removesuffix(".") if by_person else "Paused"
-    advice = "Mend the cause, then resume." if reason and not by_limit and not by_person else ""
+    by_limit, by_person = code == Code.FAILURE_LIMIT, code == Code.PERSON
+    paused = "Paused by the failure limit" if by_limit else text.removesuffix(".") if by_person else "Paused"
+    advice = "Fix the cause, then resume." if text and not by_limit and not by_person else ""
     return {
         "paused": f"Pausing – {still}" if running else paused,
         "cancelled": f"Stopping – {still}" if running else "Cancelled",
-        "reason": "" if by_person else reason.removeprefix(BY_LIMIT),
+        "reason": "" if by_person else text.removeprefix("Paused: "),
         "advice": "Look at what failed, then resume, or adjust the limit." if by_limit else advice,
     }
 
@@ -168,11 +168,11 @@ def view(frame: Mapping[str, Any]) -> dict[str, Any]:
         "tone": tone(frame),
         "retry": retry_label(frame),
         "any_retry": bool(again(frame) or counts["not_attempted"]),
-        "alone": frame["why"].startswith("No worker"),
+        "alone": frame["reason"]["code"] == Code.NO_WORKER,
         "queued": f"Trying {counted(frame['trial'])}" if frame["trial"] else "Waiting for a worker",
         **stopped(frame),
         **ended(frame),
-        "by_limit": frame["state"] == "paused" and frame["reason"].startswith(BY_LIMIT),
+        "by_limit": frame["state"] == "paused" and frame["reason"]["code"] == Code.FAILURE_LIMIT,
         **before_start(counts),
     }
 

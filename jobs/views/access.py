@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 
+from jobs.live.shapes import Frame
 from jobs.models import Item, Job
 
 
@@ -45,9 +46,9 @@ def job_offered(request: HttpRequest, code: str) -> Job:
     return get_object_or_404(offered, code=code)
 
 
-def for_viewer(frame: dict[str, Any], may_act: bool) -> dict[str, Any]:
+def for_viewer(frame: Frame, may_act: bool) -> Frame:
     """A frame, which is the same for all viewers, with the verbs of this one."""
-    return frame if may_act else frame | {"actions": []}
+    return frame if may_act else {**frame, "actions": []}
 
 
 def item_to_act_on(request: HttpRequest, code: str, row: int) -> Item:

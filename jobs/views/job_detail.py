@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from django.contrib import messages
 from django.db.models import Prefetch, prefetch_related_objects
@@ -16,6 +16,7 @@ from jobs.forms import DialsForm
 from jobs.items.selection import Wanted
 from jobs.live import frame as live_frame
 from jobs.live import throughput
+from jobs.live.shapes import Frame
 from jobs.models import Job, Share
 from jobs.models.job import Refused
 from jobs.models.states import ENDED, WORKABLE
@@ -44,7 +45,7 @@ def detail(request: HttpRequest, code: str) -> HttpResponse:
     return job_page(request, job, frame)
 
 
-def job_page(request: HttpRequest, job: Job, frame: dict[str, Any], dials: DialsForm | None = None) -> HttpResponse:
+def job_page(request: HttpRequest, job: Job, frame: Frame, dials: DialsForm | None = None) -> HttpResponse:
     """The job's page; with `dials` there is a mistake in the panel that changes how it runs, which is open then."""
     prefetch_related_objects([job], Prefetch("shares", Share.objects.select_related("person").order_by("pk")))
     may_act = job.may_act(request.user)

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from jobs.models import Job, Shard, Worker, quota_limits
 from jobs.models.job import Refused
+from jobs.models.reason import Code, Reason
 from jobs.store import leases
 from jobs.worker.recorder import Recorder
 
@@ -38,7 +39,7 @@ def claim_or_pause(job: Job, worker: Worker, stopping: Callable[[], bool]) -> Re
         logger.exception("Job %s cannot be set up", job.code)
         reason = str(error) or type(error).__name__
     try:
-        job.pause(reason=f"The job cannot run: {reason}")
+        job.pause(reason=Reason(Code.CANNOT_RUN, f"The job cannot run: {reason}"))
     except Refused:
         logger.warning("Job %s was stopped already", job.code)
     return None

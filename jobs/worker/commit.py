@@ -162,7 +162,7 @@ class Commit:
             changes |= {o.position: ItemState.FAILED if o.cell == CELL_FALLBACK else o.cell for o in part.others}
         return changes
 
-    def _newest(self) -> list[dict[str, Any]]:
+    def _newest(self) -> list[outcomes.RecentRow]:
         held = [range(lease.start, lease.stop) for lease in self.leases]
         newest = (o for o in reversed(self.found.others) if any(o.position in positions for positions in held))
         return [outcomes.shown(outcome) for outcome in islice(newest, NEWEST)]

@@ -25,6 +25,7 @@ from jobs.engine.types import Order
 from jobs.models import Job, JobState, Quota, Worker, parameters, run_settings
 from jobs.models.job import Refused
 from jobs.models.quota_limits import OverQuota
+from jobs.models.reason import Code, Reason
 from jobs.processors import Call
 from jobs.store import dialect, items, leases, outcomes
 from jobs.store.leases import Lease, LostLease
@@ -238,7 +239,7 @@ class Recorder:
             Quota.room_for_rows(self.job.owner)
         except OverQuota as error:
             with suppress(Refused):
-                self.job.pause(reason=str(error))
+                self.job.pause(reason=Reason(Code.NO_ROOM, str(error)))
 
     def _settle(self) -> bool:
         """Takes the share that is fair by now; whether it is another one."""

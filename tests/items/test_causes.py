@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -23,9 +22,8 @@ from tests.steps import failure, feed, recorder_for, row, success, wrong
 TRACE = 'Traceback (most recent call last):\n  File "/srv/plugins/mend.py", line {}, in {}\n    raise\nE: no\n'
 
 
-def told(job: Job) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = causes.largest(job, 1)["causes"]
-    return found
+def told(job: Job) -> list[causes.CauseLine]:
+    return causes.largest(job, 1)["causes"]
 
 
 def failing(position: int, message: str, function: str = "look_up") -> Attempt:
@@ -124,7 +122,7 @@ def test_it_tells_twenty_and_how_many_more(alice: User) -> None:
     frame = causes.largest(job, 26)
     assert (len(frame["causes"]), frame["more_causes"]) == (20, 6)
     every = frame["causes"] + causes.listed(job, 20, 20)
-    assert sorted(cause["first"] for cause in every) == list(range(1, 27))
+    assert sorted(cause["first"] or 0 for cause in every) == list(range(1, 27))
 
 
 def test_it_says_nothing_where_nothing_failed(alice: User, django_assert_num_queries: DjangoAssertNumQueries) -> None:

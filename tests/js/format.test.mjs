@@ -44,6 +44,15 @@ test("it writes a frame as the server does", () => {
   }
 });
 
+test("it decides nothing by a sentence", () => {
+  for (const [frame] of cases.view) {
+    const reason = { ...frame.reason, text: frame.reason.text && "Words." };
+    const [one, other] = [frame, { ...frame, reason, why: frame.why && "Words." }].map(format.view);
+    const differ = Object.keys(one).filter((name) => one[name] !== other[name]);
+    assert.ok(differ.every((name) => ["note", "reason", "paused"].includes(name)), String(differ));
+  }
+});
+
 test("it adds up what finished since midnight where the reader is", () => {
   const midnight = new Date(2026, 10, 23) / 900_000;
   const lately = [[midnight - 1, 8], [midnight, 4], [midnight + 40, 2]];

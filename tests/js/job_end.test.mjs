@@ -7,7 +7,7 @@ import { endOf, ends, first, said } from "../../jobs/static/jobs/js/job_end.js";
 
 const counts = { succeeded: 9700, failed: 300, rejected: 0, not_attempted: 0 };
 const frame = {
-  job: "abc", name: "Addresses", state: "finished", label: "Finished with failures", reason: "", counts, run: 1,
+  job: "abc", name: "Addresses", state: "finished", label: "Finished with failures", reason: { code: "", text: "" }, counts, run: 1,
   ended: "2026-11-29T10:00:00+00:00",
   causes: [{ kind: "TimeoutError", title: "timed out after N s", count: 212 }, { kind: "ValueError", title: "", count: 88 }],
 };
@@ -35,7 +35,7 @@ test("it says what was rejected and what was not attempted", () => {
 });
 
 test("it says why a file cannot be a job", () => {
-  assert.equal(said({ ...frame, state: "invalid", reason: "The file is empty.", causes: [] }).body, "The file is empty.");
+  assert.equal(said({ ...frame, state: "invalid", reason: { code: "unreadable", text: "The file is empty." }, causes: [] }).body, "The file is empty.");
 });
 
 test("it cuts a long cause", () => {

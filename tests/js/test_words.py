@@ -78,6 +78,18 @@ def test_it_writes_a_frame(given: dict[str, Any], expected: dict[str, Any]) -> N
     assert {name: written[name] for name in expected} == expected
 
 
+def reworded(frame: dict[str, Any]) -> dict[str, Any]:
+    """The frame with other sentences in it."""
+    reason = {**frame["reason"], "text": frame["reason"]["text"] and "Words."}
+    return {**frame, "reason": reason, "why": frame["why"] and "Words."}
+
+
+@cases("view")
+def test_it_decides_nothing_by_a_sentence(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    one, other = page.view(given), page.view(reworded(given))
+    assert {name for name in one if one[name] != other[name]} <= {"note", "reason", "paused"}
+
+
 @cases("facts")
 def test_it_writes_how_a_job_runs(given: dict[str, Any], expected: dict[str, Any]) -> None:
     assert page.facts(given) == expected

@@ -83,9 +83,9 @@ class FrameTests(People):
     def test_it_has_the_shape_that_pages_expect(self) -> None:
         frame = live_frame.stats(worked(self.alice, csv_of(6, mixed)))
         assert list(frame) == [
-            "t", "job", "from", "seq", "state", "label", "reason", "trial", "running", "longest", "throttled", "run",
-            "readings", "counts", "total",
-            "rate", "eta", "why", "elapsed", "p50", "p95", "attempts", "name", "file", "processor", "settings", "limit",
+            "t", "job", "from", "seq", "state", "label", "trial", "running", "throttled", "run",
+            "readings", "counts", "total", "rate", "eta", "reason", "why",
+             "elapsed", "p50", "p95", "attempts", "name", "file", "processor", "settings", "limit",
             "started", "ended", "activity", "points", "rows", "causes", "more_causes", "accepted",
             "actions",
         ]  # fmt: skip
@@ -149,9 +149,11 @@ class FrameTests(People):
 
     def test_it_tells_how_long_items_take(self) -> None:
         frame = live_frame.stats(worked(self.alice, csv_of(20)))
+        assert frame["p50"] is not None
+        assert frame["p95"] is not None
         assert 0 < frame["p50"] <= frame["p95"] < 5
 
-    def test_it_says_what_runs_and_which_one_longest(self) -> None:
+    def test_it_says_what_runs(self) -> None:
         job = loaded(self.alice, csv_of(40))
         began = time.time() - 60
         shard = {"token": "t", "running": 3, "throttled": time.time() + 12}
@@ -160,12 +162,11 @@ class FrameTests(People):
         frame = live_frame.stats(job)
 
         assert frame["running"] == [3, 4, 23]
-        assert frame["longest"] == (8, pytest.approx(60, abs=1))
         assert frame["throttled"] == pytest.approx(12, abs=1)
 
     def test_it_says_nothing_of_what_does_not_run(self) -> None:
         frame = live_frame.stats(loaded(self.alice))
-        assert (frame["running"], frame["longest"], frame["throttled"]) == ([], None, None)
+        assert (frame["running"], frame["throttled"]) == ([], None)
 
 
 class FactTests(People):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from typing import Any
+from typing import cast
 from unittest.mock import patch
 
 from django.db import connection
@@ -12,8 +12,10 @@ from django.test.utils import CaptureQueriesContext
 
 from jobs import actions, events, tasks
 from jobs.live import hub
+from jobs.live.shapes import Frame
 from jobs.models import Batch, Job, JobState, Shard
 from jobs.store import items, shards
+from jobs.store.outcomes import RecentRow
 from tests.base import People, csv_of, loaded, worked
 
 ITEMS = 60
@@ -28,7 +30,7 @@ class Page:
 
     def fetch(self, job: Job) -> None:
         self.snapshots += 1
-        self.frame: dict[str, Any] = snapshot(job)
+        self.frame: Frame = snapshot(job)
         self.seq = self.frame["seq"]
         self.items = cells(job)
 
@@ -45,7 +47,7 @@ class Page:
             self.items.update(events.decode(binary[events.HEADER.size :]))
 
 
-def snapshot(job: Job) -> dict[str, Any]:
+def snapshot(job: Job) -> Frame:
     head = hub.read_head(job.code, None)
     assert head
     return head.frame
@@ -64,7 +66,7 @@ def change(job: Job, chance: random.Random) -> None:
     for at, cell in changed.items():
         after[at] = cell
     shards.save_shard(shard.pk, after)
-    items.add_batch(job.pk, events.encode(changed), [{"row": at + 1} for at in changed])
+    items.add_batch(job.pk, events.encode(changed), cast("list[RecentRow]", [{"row": at + 1} for at in changed]))
 
 
 def read(job: Job, before: hub.Head | None = None) -> hub.Head:
@@ -147,7 +149,9 @@ class FrameTests(People):
         """Those in the frame after so many batches of rows, which are numbered as they finish."""
         since = read(self.job).seq
         for at in range(batches):
-            items.add_batch(self.job.pk, b"", [{"row": each * at + n} for n in reversed(range(each))])
+            items.add_batch(
+                self.job.pk, b"", cast("list[RecentRow]", [{"row": each * at + n} for n in reversed(range(each))])
+            )
         return [row["row"] for row in json.loads(hub.frames(read(self.job), since)[0])["rows"]]
 
     def test_it_asks_for_the_snapshot_where_batches_are_gone(self) -> None:

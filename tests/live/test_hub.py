@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import pytest
 
 from jobs.live import hub as live_hub
 from jobs.live.hub import Head, Hub, Reading
+from jobs.live.shapes import Frame
 
 
 class Database:
@@ -28,7 +29,7 @@ class Database:
         found = self.seq
         if self.slow:
             await self.slow.wait()
-        return Head(code, {"seq": found}, asyncio.get_running_loop().time()) if found else None
+        return Head(code, cast("Frame", {"seq": found}), asyncio.get_running_loop().time()) if found else None
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -14,12 +15,13 @@ from django.utils import timezone
 
 from jobs import actions, engine
 from jobs.humanize import ordinal
+from jobs.live import eta, job_list, status
 from jobs.live import frame as live_frame
-from jobs.live import job_list
 from jobs.live.status import BROKER_AWAY, SystemStatus
 from jobs.maintenance import keeper
 from jobs.models import Job, Part, Worker, latency_histogram
 from jobs.models.part import BROKER
+from jobs.models.reason import Code, Reason
 from jobs.worker import broker, recovery
 from tests.base import csv_of, loaded, make_job
 from tests.steps import die, feed, recorder_for, success
@@ -115,8 +117,8 @@ def test_it_says_so_no_longer_after_a_while(alice: User) -> None:
 def test_it_says_that_the_broker_is_away(alice: User) -> None:
     Worker.saw("w", queues="load,work")
     Part.saw(BROKER, ok=False)
-    assert why(loaded(alice)) == BROKER_AWAY
-    assert why(make_job(alice)) == BROKER_AWAY
+    assert why(loaded(alice)) == BROKER_AWAY.text
+    assert why(make_job(alice)) == BROKER_AWAY.text
 
 
 @pytest.mark.parametrize("later", ["back", "old"])
@@ -231,3 +233,60 @@ def test_it_says_who_paused_it(alice: User) -> None:
     job = loaded(alice)
     actions.pause(job, alice)
     assert job.reason == "Paused by alice."
+
+
+# What programs decide, they decide by codes
+
+
+def nobody(owner: User) -> Job:
+    return running(owner, {}, 500, pace=20.0)
+
+
+def silent(owner: User) -> Job:
+    Worker.saw("w")
+    job = running(owner, {3: 0.1}, 500, pace=20.0)
+    Worker.saw("host:7")
+    silence("host:7", 20)
+    job.shards.update(worker=Worker.objects.get(name="host:7"))
+    return job
+
+
+def slow(owner: User) -> Job:
+    Worker.saw("w")
+    return running(owner, {811: 45})
+
+
+def waiting(owner: User) -> Job:
+    Worker.saw("w")
+    return loaded(owner)
+
+
+def paused(owner: User) -> Job:
+    job = loaded(owner)
+    job.pause(reason=Reason(Code.FAILURE_LIMIT, "Paused: 5 items in a row failed with E."))
+    return job
+
+
+@pytest.mark.parametrize(
+    ("situation", "code"),
+    [
+        (nobody, "no_worker"),
+        (silent, "worker_silent"),
+        (slow, "slow_items"),
+        (waiting, "in_line"),
+        (paused, "failure_limit"),
+    ],
+)
+def test_it_comes_to_the_same_in_any_words(
+    alice: User, monkeypatch: pytest.MonkeyPatch, situation: Callable[[User], Job], code: str
+) -> None:
+    job = situation(alice)
+    job.refresh_from_db()
+    one = live_frame.stats(job)
+    for module in (status, eta):
+        monkeypatch.setattr(module, "Reason", lambda code, text: Reason(code, "Words."))
+    other = live_frame.stats(job)
+
+    assert (one["reason"]["code"], other["reason"]["code"]) == (code, code)
+    told = ("state", "label", "rate", "eta", "actions")
+    assert [one[name] for name in told] == [other[name] for name in told]  # type: ignore[literal-required]

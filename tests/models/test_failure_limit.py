@@ -16,6 +16,7 @@ from jobs.humanize import counted
 from jobs.models import Activity, Cause, Item, Job, JobState
 from jobs.models import job as job_module
 from jobs.models.failure_limit import End, Limit, Tally
+from jobs.models.reason import NO_REASON, Code, Reason
 from tests.base import csv_of, loaded, states, worked
 from tests.steps import die, failure, feed, recorder_for, success, wrong
 
@@ -51,14 +52,14 @@ def pauses(job: Job) -> list[str]:
     ],
 )
 def test_it_knows_when_too_much_failed(limit: Limit, text: str, reason: str) -> None:
-    assert limit.reached(Tally(), ends(text)) == reason
+    assert limit.reached(Tally(), ends(text)) == (Reason(Code.FAILURE_LIMIT, reason) if reason else NO_REASON)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_it_finds_the_same_however_many_are_stored_at_once(size: int) -> None:
     tally, every, limit = Tally(), ends("..A.BB.BBBBA."), Limit(streak=4)
     found = [limit.reached(tally, every[at : at + size]) for at in range(0, len(every), size)]
-    assert [reason for reason in found if reason] == ["Paused: 4 items in a row failed with KindB."]
+    assert [reason.text for reason in found if reason] == ["Paused: 4 items in a row failed with KindB."]
 
 
 def test_it_says_in_words_what_the_limit_is() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from jobs.models import Job
+from jobs.models.reason import Code, Reason
 from tests.base import People, csv_of, loaded
 
 
@@ -44,5 +45,5 @@ class LimitTests(People):
 
     def test_it_shows_why_it_paused(self) -> None:
         job = loaded(self.alice)
-        job.pause(reason="Paused: 5 items in a row failed with ConnectError.")
+        job.pause(reason=Reason(Code.FAILURE_LIMIT, "Paused: 5 items in a row failed with ConnectError."))
         assert job.reason in self.client.get(job.get_absolute_url()).content.decode()

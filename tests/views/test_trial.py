@@ -173,7 +173,7 @@ class ShownTests(TrialCase):
         Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING)
         job.refresh_from_db()
         counts = models_counts.summary(job) | {"retrying": 1}
-        assert status.waits(job, counts, True, SystemStatus()) == "What is left waits for its next attempt."
+        assert status.waits(job, counts, True, SystemStatus()).text == "What is left waits for its next attempt."
 
     def test_it_offers_no_retry_while_rows_are_tried(self) -> None:
         job = self.tried(self.ready())

@@ -5,8 +5,7 @@ export const NONE = "–";
 export const SEGMENTS = ["succeeded", "failed", "rejected", "running", "retrying"];
 export const BAR = 1000;
 const OTHERS_WAIT = "The other rows wait until you have seen what comes of it.";
-const BY_LIMIT = "Paused: "; // so begins the reason that the failure limit gives
-const SILENT = "will go back to the queue."; // so ends what is said of a silent worker
+const WITHOUT = ["no_worker", "worker_silent"]; // codes of reasons
 const THINNEST = 3;
 const READABLE = 30; // attempts a second that can all be shown
 const TRIED = 10; // rows that a trial takes unless the person says otherwise
@@ -105,8 +104,8 @@ export const acceptedPart = ({ accepted, count }) => (accepted && accepted < cou
 export const finished = (counts) => counts.succeeded + counts.failed + counts.rejected;
 
 /** The colour of the badge of a job (a frame, or a row of the list): its state, or what went wrong in the end. */
-export function tone({ state, label, counts }) {
-  if (state !== "finished" || !(counts.failed || counts.rejected)) return label === "Throttled" ? "throttled" : state;
+export function tone({ state, reason, counts }) {
+  if (state !== "finished" || !(counts.failed || counts.rejected)) return reason.code === "throttled" ? "throttled" : state;
   return counts.succeeded ? "mixed" : "failed";
 }
 
@@ -164,11 +163,11 @@ function beforeStart({ succeeded, failed, waiting, rejected: bad }) {
 }
 
 /** What is said first of a job that runs: how long it still takes, or what it waits for. */
-function headline({ trial, throttled, eta, why, counts }) {
+function headline({ trial, throttled, eta, why, reason, counts }) {
   if (trial) return `Trying ${rows(trial)}`;
   if (throttled) return "Waiting for the service";
   if (eta != null) return left(eta);
-  if (why.startsWith("No worker") || why.endsWith(SILENT)) return "Waiting for a worker";
+  if (WITHOUT.includes(reason.code)) return "Waiting for a worker";
   if (why && !counts.running) return "Waiting";
   return counts.waiting || !counts.running ? "Working" : "Finishing";
 }
@@ -180,15 +179,15 @@ function note({ state, throttled, why, trial }) {
 }
 
 /** What a paused or cancelled job says: what it still does, or who or what stopped it, and what to do then. */
-function stopped({ counts: { running }, reason }) {
+function stopped({ counts: { running }, reason: { code, text } }) {
   const still = `${number(running)} ${running === 1 ? "item" : "items"} still running`;
-  const [byLimit, byPerson] = [reason.startsWith(BY_LIMIT), reason.startsWith("Paused by")];
-  const paused = byLimit ? "Paused by the failure limit" : byPerson ? reason.replace(/\.$/, "") : "Paused";
-  const advice = reason && !byLimit && !byPerson ? "Mend the cause, then resume." : "";
+  const [byLimit, byPerson] = [code === "failure_limit", code === "person"];
+  const paused = byLimit ? "Paused by the failure limit" : byPerson ? text.replace(/\.$/, "") : "Paused";
+  const advice = text && !byLimit && !byPerson ? "Fix the cause, then resume." : "";
   return {
     paused: running ? `Pausing – ${still}` : paused,
     cancelled: running ? `Stopping – ${still}` : "Cancelled",
-    reason: byPerson ? "" : reason.replace(BY_LIMIT, ""),
+    reason: byPerson ? "" : text.replace(/^Paused: /, ""),
     advice: byLimit ? "Look at what failed, then resume, or adjust the limit." : advice,
   };
 }
@@ -248,11 +247,11 @@ export function view(frame) {
     tone: tone(frame),
     retry: retryLabel(frame),
     any_retry: Boolean(again(frame) || counts.not_attempted),
-    alone: frame.why.startsWith("No worker"),
+    alone: frame.reason.code === "no_worker",
     queued: frame.trial ? `Trying ${rows(frame.trial)}` : "Waiting for a worker",
     ...stopped(frame),
     ...ended(frame),
-    by_limit: frame.state === "paused" && frame.reason.startsWith(BY_LIMIT),
+    by_limit: frame.state === "paused" && frame.reason.code === "failure_limit",
     ...beforeStart(counts),
   };
 }

@@ -11,7 +11,7 @@ export function said({ label, name, counts, causes, reason, state }) {
   const parts = [`${number(counts.succeeded)} succeeded`];
   for (const name of ["failed", "rejected"]) if (counts[name]) parts.push(`${number(counts[name])} ${name}`);
   if (counts.not_attempted) parts.push(`${number(counts.not_attempted)} not attempted`);
-  const lines = state === "invalid" ? [reason] : [`${parts.join(", ")}.`];
+  const lines = state === "invalid" ? [reason.text] : [`${parts.join(", ")}.`];
   const [most] = causes;
   if (most) lines.push(`Most: ${short(most)}, ${number(most.count)} item${most.count === 1 ? "" : "s"}.`);
   return { title: `${label}: ${name}`, body: lines.join(" ") };
