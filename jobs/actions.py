@@ -174,7 +174,7 @@ def retry(
 
     In an ended job also what was never attempted, where it is asked for or everything is. `dials` and `parameters`
     change how the job runs from now on; `seen` are parameters as whoever asks for it saw them. Pressed twice or by two
-    people, each item is taken once: who comes second is refused for want of failed items.
+    people, each item is taken once: who comes second is refused for want of failed items. Raises Refused.
     """
     failures = Failures(cause, positions)
     # The shards come first, so that nothing fails or finishes between the counting and the new run.
@@ -206,7 +206,7 @@ def correct(
     """Puts mended payloads in place of those of items that failed or were rejected, and tries them; returns how many.
 
     With them the failed items at the positions `again`, as they are. `upload` is the file that it came from. In an
-    ended job also what was never attempted can be mended.
+    ended job also what was never attempted can be mended. Raises Refused.
     """
     store_shards.lock_job_shards(job.pk)
     _enter_again(job)
@@ -241,7 +241,7 @@ def accept(
 ) -> int:
     """Notes that these failures are known and may stay, or takes that back; returns of how many items.
 
-    They are failed still, and counted so; only who retries everything that failed leaves them out.
+    They are failed still, and counted so; only who retries everything that failed leaves them out. Raises Refused.
     """
     failures = Failures(cause, positions)
     store_shards.lock_job_shards(job.pk)

@@ -69,7 +69,10 @@ class Exchange(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
         return claims
 
     def key_of(self, id_token: str) -> Any:
-        """The key of the provider that the token names; where it names none, the only one there is."""
+        """The key of the provider that the token names; where it names none, the only one there is.
+
+        Raises OAuth2Error.
+        """
         with get_adapter().get_requests_session() as session:
             answer = session.get(self.openid_config["jwks_uri"])
             answer.raise_for_status()

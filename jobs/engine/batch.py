@@ -66,6 +66,7 @@ def batch_process_large_dataset(
 
     Who leaves the loop early closes the generator, and with it the threads. After Ctrl-C the attribute `done` of the
     KeyboardInterrupt holds the results that were not yielded yet.
+    Raises TypeError for what is no iterable of items, and ValueError for a size below 1.
     """
     workers = width(max_workers)
     if batch_size is not None and (not isinstance(batch_size, int) or isinstance(batch_size, bool)):

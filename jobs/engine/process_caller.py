@@ -169,7 +169,10 @@ class InChild:
             worker.tool = Child(self._setup)
 
     def call(self, worker: Worker, ticket: Ticket) -> Any:
-        """The value that the child answers; a failure, and the manner of its death, is noted on the ticket."""
+        """The value that the child answers; a failure, and the manner of its death, is noted on the ticket.
+
+        Raises Died.
+        """
         try:
             if worker.tool is None:
                 raise Died("The worker process could not be started.")

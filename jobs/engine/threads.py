@@ -91,7 +91,10 @@ class Pool:
         self.staff()
 
     def staff(self) -> None:
-        """See to it that what is to do is being done: start missing workers, wake a sleeping one."""
+        """See to it that what is to do is being done: start missing workers, wake a sleeping one.
+
+        Raises RuntimeError where too many threads are lost.
+        """
         missing = min(self.width - len(self.workers), len(self.todo) - len(self._idle))
         if missing > 0:
             fresh = [Worker() for _ in range(missing)]

@@ -32,7 +32,7 @@ class Gunzip:
         self._member = zlib.decompressobj(_GZIP)
 
     def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes; none at the end."""
+        """Up to `size` bytes; none at the end. Raises Unreadable."""
         while self._fill():
             data = self._unpack(max(size, 1))
             if data:

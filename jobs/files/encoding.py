@@ -111,7 +111,10 @@ def _foreign(head: bytes, text: str) -> str:
 
 
 def decode(head: bytes, encoding: str, complete: bool) -> str:
-    """The head as text; undecodable bytes become lone surrogates, a character cut in half at the end is left out."""
+    """The head as text; undecodable bytes become lone surrogates, a character cut in half at the end is left out.
+
+    Raises Unreadable.
+    """
     try:
         return codecs.getincrementaldecoder(encoding)(errors_of(encoding)).decode(head, complete)
     except UnicodeError:

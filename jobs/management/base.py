@@ -57,7 +57,10 @@ def running_at() -> str:
 
 
 def watch(job: Job, quiet: bool = False) -> None:
-    """Draws a bar on standard error until the job ends or stops. Ctrl-C stops the watching, not the job."""
+    """Draws a bar on standard error until the job ends or stops. Ctrl-C stops the watching, not the job.
+
+    Raises CommandError.
+    """
     frame = look(job)
     # What was done before somebody looked is no part of the rate.
     with ConsoleBar(frame["total"] or None, job.name[:30], initial=done(frame), disable=quiet) as bar:
@@ -107,7 +110,10 @@ def sentence(job: Job) -> str:
 
 
 def write(pieces: Iterator[bytes], out: str) -> None:
-    """Writes the pieces to the file `out`, or to standard output for `-`. A file appears whole or not at all."""
+    """Writes the pieces to the file `out`, or to standard output for `-`. A file appears whole or not at all.
+
+    Raises CommandError.
+    """
     try:
         with opened(out) as file:
             for piece in pieces:

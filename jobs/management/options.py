@@ -94,7 +94,7 @@ def failures(job: Job, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def given(options: dict[str, Any]) -> Given:
-    """How to read the file, as far as somebody said so."""
+    """How to read the file, as far as somebody said so. Raises ValueError."""
     if options["format"] and options["format"] not in FORMATS:
         raise ValueError(f"“{options['format']}” is no format; known are {', '.join(FORMATS)}.")
     delimiter = DELIMITERS.get(options["delimiter"], options["delimiter"])
@@ -112,7 +112,7 @@ def given(options: dict[str, Any]) -> Given:
 
 
 def known(name: str) -> Processor:
-    """The processor of this name."""
+    """The processor of this name. Raises ValueError."""
     try:
         return processors.get(name)
     except processors.UnknownProcessor as error:
@@ -128,7 +128,7 @@ def pairs(texts: list[str], option: str) -> dict[str, str]:
 
 
 def mapped(processor: Processor, shape: files.Shape, chosen: dict[str, str]) -> dict[str, str]:
-    """Input → column: as chosen, else by name."""
+    """Input → column: as chosen, else by name. Raises ValueError."""
     names = {one.name for one in processor.inputs}
     for name, column in chosen.items():
         if name not in names:
@@ -145,13 +145,13 @@ def mapped(processor: Processor, shape: files.Shape, chosen: dict[str, str]) -> 
 
 
 def known_column(shape: files.Shape, name: str) -> str:
-    """The name itself, where the file has such a column."""
+    """The name itself, where the file has such a column. Raises ValueError."""
     if name and name not in shape.columns:
         raise ValueError(f"The file has no column “{name}”. It has: {', '.join(shape.columns)}.")
     return name
 
 
 def check_sheet(shape: files.Shape, name: str) -> None:
-    """Only workbooks have sheets; a wrong name of one is found when it is read."""
+    """Only workbooks have sheets; a wrong name of one is found when it is read. Raises ValueError."""
     if name and shape.format != "xlsx":
         raise ValueError(f"The file is no workbook, so it has no sheet “{name}”.")

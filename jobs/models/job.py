@@ -509,7 +509,7 @@ class Job(models.Model):
 
     @transaction.atomic
     def resume(self, by: Any = None) -> None:
-        """Goes on with what was not attempted."""
+        """Goes on with what was not attempted. Raises Refused."""
         self.refuse_unless("resume")
         if not self.counts()["pending"]:
             raise Refused("Every item of this job has been attempted; there is nothing to go on with.")

@@ -30,7 +30,7 @@ LONGEST: Final = 200  # characters of a job's name
 
 @transaction.atomic
 def share(job: Job, person: Any, may_act: bool = False, by: Any = None) -> bool:
-    """Lets the person look at the job, or act on it; whether anything changed."""
+    """Lets the person look at the job, or act on it; whether anything changed. Raises Refused."""
     _lock(job)
     if person.pk == job.owner_id:
         raise Refused(f"The job is {person}’s own.")
@@ -59,7 +59,7 @@ def unshare(job: Job, person: Any, by: Any = None) -> bool:
 
 @transaction.atomic
 def rename(job: Job, name: str, by: Any = None) -> bool:
-    """Gives the job another name; whether it differs from the present one."""
+    """Gives the job another name; whether it differs from the present one. Raises Refused."""
     name = "".join(char for char in name if char.isprintable()).strip()
     if not name:
         raise Refused("A job needs a name.")
@@ -107,7 +107,7 @@ def give(job: Job, owner: Any, by: Any = None) -> bool:
 def offer(job: Job, person: Any, by: Any) -> bool:
     """Offers the job to somebody, whose it is once they take it; whether that is new.
 
-    What is given takes room from whom it is given to, so nobody gets anything unasked.
+    What is given takes room from whom it is given to, so nobody gets anything unasked. Raises Refused.
     """
     _lock(job)
     if person.pk == job.owner_id:

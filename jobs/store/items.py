@@ -178,7 +178,7 @@ def add_stored(job: int, size: int) -> None:
 def add_batch(job: int, delta: bytes, rows: Sequence[RecentRow], size: int = 0) -> int:
     """Gives the transaction its number and stores what it changed, by which its rows take `size` bytes more.
 
-    Taken last: it locks the job's row.
+    Taken last: it locks the job's row. Raises LostLease where the job was deleted.
     """
     found = execute("UPDATE jobs_job SET seq = seq + 1, stored = stored + %s WHERE id = %s RETURNING seq", [size, job])
     if not found:

@@ -25,7 +25,7 @@ def job_for(request: HttpRequest, code: str, *more: str) -> Job:
 
 
 def job_to_act_on(request: HttpRequest, code: str) -> Job:
-    """The job, if this person may press its buttons; 403 for whoever may only look."""
+    """The job, if this person may press its buttons; 403 for whoever may only look. Raises PermissionDenied."""
     job = job_for(request, code)
     if not job.may_act(request.user):
         raise PermissionDenied(f"You may look at this job. {job.owner} may do this, and whoever {job.owner} lets act.")
@@ -33,7 +33,10 @@ def job_to_act_on(request: HttpRequest, code: str) -> Job:
 
 
 def job_to_give(request: HttpRequest, code: str) -> Job:
-    """The job, if this person may say whose it is and whether it stays; 403 for whoever may see it but not that."""
+    """The job, if this person may say whose it is and whether it stays; 403 for whoever may see it but not that.
+
+    Raises PermissionDenied.
+    """
     job = job_for(request, code)
     if not job.may_give(request.user):
         raise PermissionDenied(f"Only {job.owner}, whose job this is, and administrators may do this.")
@@ -58,7 +61,10 @@ def item_to_act_on(request: HttpRequest, code: str, row: int) -> Item:
 
 
 def item_for(request: HttpRequest, code: str, row: int) -> Item:
-    """The item, cut where it is too long for a page; 404 where there is none, or the job may not be seen."""
+    """The item, cut where it is too long for a page; 404 where there is none, or the job may not be seen.
+
+    Raises Http404.
+    """
     job = job_for(request, code)
     item = job.read_items().select_related("worker").filter(position=row - 1).for_page()
     if item is None:

@@ -85,7 +85,10 @@ def corrected(request: HttpRequest, form: EditForm, mended: CorrectedItem) -> bo
 
 
 def as_seen(item: Item, mended: CorrectedItem) -> Iterator[CorrectedItem]:
-    """The mended row, if it is still as the person saw it. It is asked for while nobody else can change it."""
+    """The mended row, if it is still as the person saw it. It is asked for while nobody else can change it.
+
+    Raises Overtaken.
+    """
     now = Item.objects.values_list("payload", flat=True).get(job=item.job, position=item.position)
     if fingerprint(now) != fingerprint(item.payload):
         raise Overtaken

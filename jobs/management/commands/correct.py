@@ -40,7 +40,7 @@ class Command(base.JobCommand):
         return f"{items(count)} mended and queued again."
 
     def told(self, job: Job, upload: Upload) -> str:
-        """What the file comes to, in a line; what is wrong with it goes to standard error."""
+        """What the file comes to, in a line; what is wrong with it goes to standard error. Raises Refused."""
         try:
             with corrections.opened(job, upload, None) as rows:
                 found = rows.compare()

@@ -40,7 +40,10 @@ HIDDEN = ("Memory overcommit", "Hitting Ctrl+C again")
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """The socket of the web server, taken before anything starts and kept while the web server starts again."""
+    """The socket of the web server, taken before anything starts and kept while the web server starts again.
+
+    Raises CommandError.
+    """
     try:
         return web.listen(host, port)
     except (OSError, OverflowError) as error:
@@ -51,7 +54,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def hold(folder: Path) -> int:
-    """Makes this the only `up` of the folder. Returns the descriptor that the guardian keeps until all is tidy."""
+    """Makes this the only `up` of the folder. Returns the descriptor that the guardian keeps until all is tidy.
+
+    Raises CommandError.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         lock.hold(folder / "up.lock")
