@@ -1,4 +1,4 @@
-"""The verbs that also send somebody to work."""
+"""What can be done to a job: pages, admin and commands call these functions, and nothing else changes one."""
 
 from __future__ import annotations
 

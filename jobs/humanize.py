@@ -1,4 +1,4 @@
-"""The failure limit of a job: when so much fails that somebody should look before more is tried. Pure counting."""
+"""Numbers, durations and rates in words, as pages and settings write them."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class Pool:
     def staff(self) -> None:
         """See to it that what is to do is being done: start missing workers, wake a sleeping one.
 
-        Raises RuntimeError where too many threads are lost.
+        Raises RuntimeError where the system lets none start.
         """
         missing = min(self.width - len(self.workers), len(self.todo) - len(self._idle))
         if missing > 0:

@@ -1,4 +1,4 @@
-"""The form that mends one row of a job."""
+"""The form that corrects one row of a job."""
 
 from __future__ import annotations
 

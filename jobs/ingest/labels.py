@@ -1,4 +1,4 @@
-"""How the rows of a job are named, and which of them its processor refuses: the same when they are read and mended."""
+"""How the rows of a job are named: the same when its file is read and when rows are corrected."""
 
 from __future__ import annotations
 

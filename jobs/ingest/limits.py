@@ -1,4 +1,4 @@
-"""How this server reads files: within its own limits, and with an eye on what the processor wants."""
+"""How this server reads files: within its own limits."""
 
 from __future__ import annotations
 

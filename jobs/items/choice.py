@@ -1,4 +1,4 @@
-"""Which rows of a job a person takes home, as it stands behind the question mark of an address."""
+"""Which rows of a job a download has, as it stands behind the question mark of its address."""
 
 from __future__ import annotations
 

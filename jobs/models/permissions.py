@@ -1,4 +1,4 @@
-"""Who may do what with a job that is shared with them."""
+"""Who may do what with a job: its owner, people with whom it is shared, staff."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose a job is, and who else may look at it or act on it: the verbs of `Job` that change that.
+"""Whose a job is, and who else may look at it or act on it: the actions on `Job` that change that.
 
 Each leaves a line in the activity, for which the owner must have room; to take something back needs none, which cannot
 happen more often.

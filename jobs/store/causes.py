@@ -1,4 +1,4 @@
-"""Why items of a job failed: groups of failures that look alike, counted as they come and read as pages show them."""
+"""Why items of a job failed: groups of failures that look alike, counted as they come."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ Group: TypeAlias = list[Outcome]
 
 # Those of which somebody accepted every item come last.
 SETTLED: Final = Case(When(accepted__gte=F("count"), then=1), default=0)
-
-
-# Counting
 
 
 def count(job: int, failed: Iterable[Outcome]) -> None:
@@ -66,6 +63,3 @@ def _more() -> str:
     return ", ".join(
         f"{name} = CASE WHEN jobs_cause.count > 0 THEN {kept} ELSE excluded.{name} END" for name, kept in known.items()
     )
-
-
-# Reading

@@ -1,4 +1,4 @@
-"""What became of items, written into their rows: nearly all of what a job writes.
+"""The rows of items: what may be started next, and what became of them, which is nearly all that a job writes.
 
 Every function runs in its caller's transaction; see `jobs.store.leases` for the order of the locks.
 """

@@ -1,4 +1,4 @@
-"""The set-based statements of the hot path, but for those of `jobs.store.items`.
+"""Leases on shards: taken, locked, given back. Each has a token that every write carries.
 
 Every function runs in its caller's transaction. Locks are taken in the order shards, causes, items, job, so that no two
 transactions wait for each other. Who holds all shards of a job may lock the rest in any order: nobody else gets there.
@@ -47,9 +47,6 @@ class LockedShard:
     claimed: set[int]
 
 
-# Leases
-
-
 def new_token() -> str:
     return secrets.token_hex(16)
 
@@ -95,9 +92,3 @@ def next_due(job: int, lease: Lease) -> Any:
         [job, lease.start, lease.stop],
     )[0]
     return None if now else first
-
-
-# Recording
-
-
-# Rows of an earlier reading, and of a worker that died

@@ -1,6 +1,6 @@
 """Items that have ended become pending again, and others wait meanwhile: the statements of retries and corrections.
 
-Every function runs in its caller's transaction and wants the job's shards locked, so that nothing fails or finishes
+Every function runs in its caller's transaction and requires the job's shards locked, so that nothing fails or finishes
 meanwhile that its cells would not know of.
 """
 

@@ -1,4 +1,4 @@
-"""What is worked on next: whose turn it is, and the first lease of a turn."""
+"""Claims work: whose turn it is, and the first lease of a turn."""
 
 from __future__ import annotations
 

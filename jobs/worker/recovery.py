@@ -1,4 +1,4 @@
-"""Taking back what the dead held: their shards, and what to think of the items they may have been at."""
+"""Takes back what dead workers held: their shards, and the items that may have killed them (poison items)."""
 
 from __future__ import annotations
 
