@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from itertools import chain
@@ -13,12 +14,13 @@ from django.db.models import Q
 from django.utils import timezone
 
 from jobs import events
-from jobs.humanize import items
+from jobs.humanize import counted, items
 from jobs.items import corrections
 from jobs.items import trial as items_trial
 from jobs.models import Job, JobState, Quota, Run, Upload, quota_limits
 from jobs.models.job import NEW_ROUND, Refused
 from jobs.models.parameters import MOVED, moved
+from jobs.models.states import POSSIBLE
 from jobs.store import requeue
 from jobs.store import shards as store_shards
 from jobs.store.requeue import CorrectedItem, Failures
@@ -137,12 +139,8 @@ def adjust(job: Job, by: Any = None, **dials: Any) -> list[str]:
     return told
 
 
-def pause(job: Job, by: Any = None) -> None:
-    job.pause(by)
-
-
-def cancel(job: Job, by: Any = None) -> None:
-    job.cancel(by)
+# They need nobody to be sent to work, so the job does them alone.
+pause, cancel = Job.pause, Job.cancel
 
 
 @transaction.atomic
@@ -332,12 +330,56 @@ def _corrected(corrected: Sequence[int], count: int, upload: Upload | None) -> s
     return f"Edited row {corrected[0] + 1:,}" if len(corrected) == 1 else f"Edited {items(len(corrected))}"
 
 
-VERBS: Final[Mapping[str, Callable[..., Any]]] = {
-    "start": start, "try": trial, "change": change, "adjust": adjust, "pause": pause, "resume": resume,
-    "cancel": cancel, "retry": retry, "accept": accept, "delete": delete,
-}  # fmt: skip
-
-
 def queued_again(count: int) -> str:
     """What a retry did."""
     return f"{count:,} items queued again." if count != 1 else "1 item queued again."
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that can be done to a job: its page, the admin, commands and programs read it in `ACTIONS`.
+
+    `run` takes the job, who asks, and more; it raises Refused. `done` says what came of it, of what `run` returned, and
+    `note` what to know then. With `owner` it is for the owner and staff that may act, not for people who may act only.
+    """
+
+    name: str
+    run: Callable[..., Any]
+    done: Callable[[Any], str]
+    note: str = ""
+    owner: bool = False
+
+    @property
+    def states(self) -> tuple[JobState, ...]:
+        """The states of a job in which it is possible."""
+        return POSSIBLE[self.name][0]
+
+    @property
+    def refusal(self) -> str:
+        """What is said in the others."""
+        return POSSIBLE[self.name][1]
+
+
+def _said(sentence: str) -> Callable[[Any], str]:
+    return lambda _: sentence
+
+
+def _adjusted(told: Sequence[str]) -> str:
+    return " ".join(f"{text}." for text in told) or "Nothing was changed."
+
+
+ACTIONS: Final[Mapping[str, Action]] = {
+    one.name: one
+    for one in (
+        Action("start", start, _said("Started.")),
+        Action("try", trial, lambda count: f"Trying {counted(count)}."),
+        Action("change", change, _said("Settings changed.")),
+        Action("adjust", adjust, _adjusted),
+        Action("pause", pause, _said("Paused."), "What is in flight is still recorded."),
+        Action("resume", resume, _said("Resumed.")),
+        Action("cancel", cancel, _said("Cancelled."), "The results so far are kept."),
+        Action("retry", retry, queued_again),
+        Action("accept", accept, lambda count: f"{items(count)} accepted."),
+        Action("delete", delete, _said("Deleted."), owner=True),
+    )
+}

@@ -20,7 +20,7 @@ from jobs.items.digits import number
 from jobs.live import status
 from jobs.models import Cause, Job
 from jobs.models import counts as models_counts
-from jobs.models.job import VERBS, JobQuerySet, Refused
+from jobs.models.job import JobQuerySet, Refused
 
 MOST: Final = 1_000  # jobs at a time
 SAID: Final = 20  # jobs of which each one's outcome is a message; of more the outcomes are counted
@@ -43,10 +43,9 @@ def all_of_them(job: Job, counts: Counts) -> int:
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb of `dispatch`. With `yes` it is asked about first; `concerned` says how many items it is about then."""
+    """An action on several jobs. With `yes` it is asked about first; `concerned` says how many items that is about."""
 
     name: str
-    done: Callable[[Any], str]
     yes: str = ""
     warning: str = ""
     concerned: Callable[[Job, Counts], int] = all_of_them
@@ -59,22 +58,17 @@ class Verb:
     def refusal(self, job: Job, concerned: int) -> str:
         """Why it is not possible, as far as can be told beforehand."""
         if not job.allows(self.name):
-            return VERBS[self.name][1]
+            return actions.ACTIONS[self.name].refusal
         return NOTHING_FAILED if self.name == "retry" and not concerned else ""
 
 
-RETRY: Final = Verb(
-    "retry", actions.queued_again, "Retry them", "Each item is processed once more, which may cost money.", to_retry
-)
-PAUSE: Final = Verb("pause", lambda _: "Paused.")
-RESUME: Final = Verb("resume", lambda _: "Resumed.")
+RETRY: Final = Verb("retry", "Retry them", "Each item is processed once more, which may cost money.", to_retry)
+PAUSE: Final = Verb("pause")
+RESUME: Final = Verb("resume")
 CANCEL: Final = Verb(
-    "cancel", lambda _: "Cancelled.", "Cancel them", "What has not been attempted stays so. Results so far are kept.",
-    to_leave,
-)  # fmt: skip
-DELETE: Final = Verb(
-    "delete", lambda _: "Deleted.", "Delete them", "Their items, results and files are removed for good."
+    "cancel", "Cancel them", "What has not been attempted stays so. Results so far are kept.", to_leave
 )
+DELETE: Final = Verb("delete", "Delete them", "Their items, results and files are removed for good.")
 
 
 def carry_out(place: Looking, request: HttpRequest, chosen: QuerySet[Job], verb: Verb) -> HttpResponse | None:
@@ -126,7 +120,8 @@ def row(job: Job, counts: Counts, verb: Verb) -> dict[str, Any]:
 def outcome(place: Looking, request: HttpRequest, job: Job, verb: Verb) -> tuple[str, bool]:
     """What came of it in a sentence, and whether it was done."""
     try:
-        text = verb.done(actions.VERBS[verb.name](job, request.user))
+        found = actions.ACTIONS[verb.name]
+        text = found.done(found.run(job, request.user))
     except Refused as refusal:
         return str(refusal), False
     except Job.DoesNotExist:

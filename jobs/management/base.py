@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from batchweb import installation
+from jobs import actions
 from jobs.engine.progress import ConsoleBar
 from jobs.export import results
 from jobs.export.reader import EVERY_ROW
@@ -196,8 +197,9 @@ class Command(BaseCommand):
 
 
 class JobCommand(Command):
-    """One verb on one job, the same as on its page."""
+    """One action on one job, the same as on its page."""
 
+    action = ""
     runs_something = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -206,8 +208,9 @@ class JobCommand(Command):
             parser.add_argument("--watch", action="store_true", help="draw a bar until the job ends")
 
     def act(self, job: Job, **options: Any) -> str:
-        """Does it and returns what to say."""
-        raise NotImplementedError
+        """Does it and returns what to say. Raises Refused."""
+        action = actions.ACTIONS[self.action]
+        return action.done(action.run(job))
 
     def handle(self, *args: Any, **options: Any) -> None:
         job = find(options.pop("code"))

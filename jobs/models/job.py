@@ -25,7 +25,7 @@ from jobs.models.jobset import COUNTS as COUNTS
 from jobs.models.jobset import JobQuerySet as JobQuerySet
 from jobs.models.reason import NO_REASON, Code, Reason
 from jobs.models.run import Run
-from jobs.models.states import ARROWS, ENDED, UNFINISHED, WORKABLE, ItemState, JobState, sources
+from jobs.models.states import ARROWS, ENDED, POSSIBLE, UNFINISHED, WORKABLE, ItemState, JobState, sources
 from jobs.models.states import Refused as Refused
 from jobs.models.upload import Upload
 from jobs.models.worker import ANY
@@ -45,29 +45,6 @@ UNREAD: Final[dict[str, Any]] = {
     "pruned": None, "readings": F("readings") + 1, "load_token": "", "load_expires": None, "load_tries": 0,
     **FIRST_ROUND,
 }  # fmt: skip
-
-# Which verb is possible in which state; the sentence says why not in the others.
-VERBS: Final[dict[str, tuple[tuple[JobState, ...], str]]] = {
-    "start": ((JobState.READY,), "Only a job that is ready can be started."),
-    "try": ((JobState.READY,), "Rows can be tried only while the job is ready and has not been started."),
-    "change": ((JobState.READY, JobState.INVALID), "The settings can be changed only before the job is started."),
-    "pause": (WORKABLE, "Only a job that waits or runs can be paused."),
-    "resume": ((JobState.PAUSED, JobState.CANCELLED), "Only a paused or cancelled job can be resumed."),
-    "adjust": (
-        (JobState.READY, *UNFINISHED),
-        "How a job runs can be adjusted from when its file was read until it has ended.",
-    ),
-    "cancel": (tuple(sources(JobState.CANCELLED)), "The job has ended already."),
-    "delete": (tuple(JobState), ""),
-    "retry": (
-        (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.FINISHED, JobState.CANCELLED),
-        "Failed items can be tried again once the job has been started.",
-    ),
-    "accept": (
-        (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.FINISHED, JobState.CANCELLED),
-        "Failures can be accepted once the job has been started.",
-    ),
-}
 
 
 def new_code() -> str:
@@ -196,7 +173,7 @@ class Job(models.Model):
         return self.state in ENDED
 
     def allows(self, verb: str) -> bool:
-        return self.state in VERBS[verb][0]
+        return self.state in POSSIBLE[verb][0]
 
     # Whose it is, and who else may do something with it
 
@@ -320,7 +297,7 @@ class Job(models.Model):
         if self.deleting:
             return "The job is being deleted."
         if not self.allows(verb):
-            return VERBS[verb][1]
+            return POSSIBLE[verb][1]
         if verb == "retry" and self.trying and not self.ended:
             return "Rows are being tried. Failed items can be tried again after that."
         if verb in ("resume", "retry") and not self.read_whole:
@@ -337,16 +314,14 @@ class Job(models.Model):
 
     @transaction.atomic
     def start(self, by: Any = None) -> None:
-        """Puts a job that is ready into the queue; what a trial did already is kept."""
-        self.refuse_unless("start")
+        """Puts a job that is ready, and locked, into the queue; what a trial did already is kept."""
         run = self.new_run(Run.Kind.FIRST, self.counts()["pending"], by)
         self.move(JobState.QUEUED, run=run, **FIRST_ROUND)
         self.note("start", "Started", by, run=run)
 
     @transaction.atomic
     def try_out(self, positions: Sequence[int], by: Any = None) -> None:
-        """Puts a job that is ready into the queue for these items only; it is ready again once they are done."""
-        self.refuse_unless("try")
+        """Puts a job that is ready, and locked, into the queue for these items only; then it is ready again."""
         run = self.new_run(Run.Kind.TRIAL, len(positions), by, positions=list(positions))
         self.move(JobState.QUEUED, run=run, **FIRST_ROUND)
         self.note("try", f"Began to try {items(len(positions))}", by, run=run)
@@ -355,10 +330,9 @@ class Job(models.Model):
     def change(self, by: Any = None, **fields: Any) -> None:
         """Has the file read anew under other settings; the results of a trial are discarded.
 
-        Requires the job's shards locked. The rows of the former reading stay behind `total`, and whoever reads the file
-        removes them.
+        Requires the job and its shards locked. The rows of the former reading stay behind `total`, and whoever reads
+        the file removes them.
         """
-        self.refuse_unless("change")
         fields["parameters"] = self.with_secrets(by, {"parameters": self.protect()} | fields)
         Upload.objects.filter(pk=self.upload_id).use()
         Attempt.objects.filter(job=self).delete()
@@ -509,8 +483,7 @@ class Job(models.Model):
 
     @transaction.atomic
     def resume(self, by: Any = None) -> None:
-        """Goes on with what was not attempted. Raises Refused."""
-        self.refuse_unless("resume")
+        """Goes on with what was not attempted. Requires the job locked. Raises Refused where nothing is left."""
         if not self.counts()["pending"]:
             raise Refused("Every item of this job has been attempted; there is nothing to go on with.")
         goes_on = self.run and not (self.trying and self.ended)

@@ -75,6 +75,30 @@ def sources(target: JobState) -> list[JobState]:
     return [state for state, targets in ARROWS.items() if target in targets]
 
 
+# In which states each action is possible, and the sentence that says so in the others. What it does: jobs.actions.
+POSSIBLE: Final[dict[str, tuple[tuple[JobState, ...], str]]] = {
+    "start": ((JobState.READY,), "Only a job that is ready can be started."),
+    "try": ((JobState.READY,), "Rows can be tried only while the job is ready and has not been started."),
+    "change": ((JobState.READY, JobState.INVALID), "The settings can be changed only before the job is started."),
+    "pause": (WORKABLE, "Only a job that waits or runs can be paused."),
+    "resume": ((JobState.PAUSED, JobState.CANCELLED), "Only a paused or cancelled job can be resumed."),
+    "adjust": (
+        (JobState.READY, *UNFINISHED),
+        "How a job runs can be adjusted from when its file was read until it has ended.",
+    ),
+    "cancel": (tuple(sources(JobState.CANCELLED)), "The job has ended already."),
+    "delete": (tuple(JobState), ""),
+    "retry": (
+        (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.FINISHED, JobState.CANCELLED),
+        "Failed items can be tried again once the job has been started.",
+    ),
+    "accept": (
+        (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.FINISHED, JobState.CANCELLED),
+        "Failures can be accepted once the job has been started.",
+    ),
+}
+
+
 class ItemState(models.IntegerChoices):
     """What is stored for an item. The numbers are the bytes of a shard's cells and of the frames."""
 

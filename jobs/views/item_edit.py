@@ -15,7 +15,8 @@ from jobs.forms.item_edit import LARGEST, fingerprint
 from jobs.items import corrections
 from jobs.items.row import state_of
 from jobs.models import Item
-from jobs.models.job import VERBS, Refused
+from jobs.models.job import Refused
+from jobs.models.states import POSSIBLE
 from jobs.store.requeue import CorrectedItem
 from jobs.views.access import item_to_act_on, person
 from jobs.views.items import item_page, verbs
@@ -50,7 +51,7 @@ def form_of(item: Item, request: HttpRequest) -> EditForm:
 def fixed(item: Item) -> str:
     """Why the row cannot be edited, in a sentence; empty where it can."""
     if not item.job.allows("retry"):
-        return VERBS["retry"][1]
+        return POSSIBLE["retry"][1]
     if "edit" not in verbs(item.job, state_of(item, item.job)):
         return f"Row {item.row:,} has succeeded, or waits or runs: only a row that failed can be edited."
     large = item.cut or len(item.payload.encode("utf-8", "replace")) > LARGEST or corrections.too_many(item.job, item)

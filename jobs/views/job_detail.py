@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from django.contrib import messages
 from django.db.models import Prefetch, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -24,14 +22,6 @@ from jobs.store import dialect
 from jobs.views import review
 from jobs.views.access import for_viewer, job_for, job_to_act_on, job_to_give
 from jobs.views.items import page_of_items, searching, shows_newest
-
-DONE: Final = {
-    "start": "Started.",
-    "pause": "Paused. What is in flight is still recorded.",
-    "resume": "Resumed.",
-    "cancel": "Cancelled. The results so far are kept.",
-    "delete": "Deleted.",
-}
 
 
 @require_safe
@@ -82,12 +72,13 @@ def job_series(request: HttpRequest, code: str) -> JsonResponse:
 
 @require_POST
 def act(request: HttpRequest, code: str, verb: str) -> HttpResponse:
-    """One verb on one job; what came of it is said on the job's page."""
-    job = (job_to_give if verb == "delete" else job_to_act_on)(request, code)
+    """One action on one job; what came of it is said on the job's page."""
+    action = actions.ACTIONS[verb]
+    job = (job_to_give if action.owner else job_to_act_on)(request, code)
     try:
-        actions.VERBS[verb](job, request.user)
+        result = action.run(job, request.user)
     except Refused as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, DONE[verb])
+        messages.success(request, f"{action.done(result)} {action.note}".strip())
     return redirect("jobs:list" if verb == "delete" else job)

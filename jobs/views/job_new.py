@@ -21,8 +21,9 @@ from jobs.forms import GONE, LIMIT, NAMES, POLICY, JobForm, defaults, filled_in,
 from jobs.ingest import inspection, limits, samples
 from jobs.ingest.uploads import same_content
 from jobs.models import Job, Quota, Upload
-from jobs.models.job import ALPHABET, VERBS, Refused, new_code
+from jobs.models.job import ALPHABET, Refused, new_code
 from jobs.models.quota_limits import OverQuota
+from jobs.models.states import POSSIBLE
 from jobs.views.access import job_for, job_to_act_on, person
 from jobs.views.hints import of_form
 from jobs.views.preview import shown
@@ -90,7 +91,7 @@ def change(request: HttpRequest, code: str) -> HttpResponse:
     """The same form with the settings of a job that has not begun, and the job with other ones."""
     job = job_to_act_on(request, code)
     if not job.allows("change"):
-        messages.error(request, VERBS["change"][1])
+        messages.error(request, POSSIBLE["change"][1])
         return redirect(job)
     if request.method != "POST":
         return page(request, blank(request, job, changed=True), changed=job)

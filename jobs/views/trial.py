@@ -11,7 +11,6 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from jobs import actions
-from jobs.humanize import counted
 from jobs.items import trial
 from jobs.items.trial import MOST
 from jobs.models.job import Refused
@@ -56,5 +55,5 @@ def try_rows(request: HttpRequest, code: str) -> HttpResponse:
     except Refused as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, f"Trying {counted(count)}.")
+        messages.success(request, actions.ACTIONS["try"].done(count))
     return redirect(job)

@@ -10,14 +10,14 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from jobs.models import Job
-from jobs.models.job import VERBS
+from jobs.models.states import POSSIBLE
 from tests.management.terminals import run
 from tests.verbs import ALLOWED, ASKED, REFUSED, TABLE, everything, job_in
 
 # What a person reads who sends the verb to the job.
 Road = Callable[[str, Job, Client], str]
 ACTIONS: Final = {"retry": "retry_failed", "accept": "accept_all", "delete": "delete_jobs"}
-SENTENCES: Final = [sentence for _, sentence in VERBS.values() if sentence]
+SENTENCES: Final = [sentence for _, sentence in POSSIBLE.values() if sentence]
 
 
 def page(verb: str, job: Job, client: Client) -> str:
@@ -77,5 +77,5 @@ def test_it_does_what_is_allowed(road: Road, state: str, verb: str, sam: User, c
 def test_it_says_why_not_and_changes_nothing(road: Road, state: str, verb: str, sam: User, client: Client) -> None:
     job = job_in(state, sam)
     before = everything(job)
-    assert VERBS[verb][1] in road(verb, job, client)
+    assert POSSIBLE[verb][1] in road(verb, job, client)
     assert everything(job) == before

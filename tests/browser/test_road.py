@@ -135,7 +135,7 @@ def test_it_counts_what_finished_on_the_readers_day(browser: Browser, own_system
     hours = {hour: int(time.time() // 900) - 4 * hour for hour in range(24)}
     kept = json.dumps([[quarter, 2**hour] for hour, quarter in hours.items()])
     text = (
-        "from jobs.models import *; from django.utils import timezone; from jobs import dispatch;"
+        "from jobs.models import *; from django.utils import timezone;"
         f"import json; Series.objects.create(job=Job.objects.get(), at=timezone.now(), quarters={kept!r})"
     )
     made = own_system.post(

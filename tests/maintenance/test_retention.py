@@ -113,9 +113,9 @@ def test_it_hides_a_deleted_job_at_once(alice: User) -> None:
 def test_it_allows_no_verb_on_a_deleted_job(alice: User) -> None:
     job = loaded(alice, csv_of(3))
     actions.delete(job, alice)
-    for verb in actions.VERBS.values():
+    for action in actions.ACTIONS.values():
         with pytest.raises(Refused, match="being deleted"):
-            verb(job, alice)
+            action.run(job, alice)
 
 
 def test_it_cancels_a_running_job_and_drops_late_writes(alice: User) -> None:

@@ -55,8 +55,8 @@ class StandardOutputTests(People):
 
 def test_it_is_quiet_when_nobody_reads_on() -> None:
     code = (
-        "import django; django.setup(); from jobs import terminal; "
-        "terminal.write((b'x' * 100_000 for _ in range(100)), '-')"
+        "import django; django.setup(); from jobs.management import base; "
+        "base.write((b'x' * 100_000 for _ in range(100)), '-')"
     )
     command = f'{shlex.quote(sys.executable)} -c "{code}" | head -c 10'
     shell = ["bash", "-o", "pipefail", "-c", command]

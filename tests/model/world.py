@@ -45,7 +45,9 @@ DATES: Final[dict[Any, tuple[str, ...]]] = {
 
 SOME: Final = (0, 2, 3)  # positions
 VERBS: Final[dict[str, Callable[..., Any]]] = {
-    **actions.VERBS, "try": partial(actions.trial, count=3), "retry some": partial(actions.retry, positions=SOME),
+    **{name: action.run for name, action in actions.ACTIONS.items()},
+    "try": partial(actions.trial, count=3),
+    "retry some": partial(actions.retry, positions=SOME),
     "correct": lambda job, by: actions.correct(job, mended(job), by),
 }  # fmt: skip
 

@@ -380,7 +380,7 @@ class RunningTests(People):
             make_job(self.alice)
         for verb, job in (("start", ready), ("try", ready), ("resume", cancelled)):
             with self.assertRaisesMessage(Refused, BUSY):
-                actions.VERBS[verb](job, self.alice)
+                actions.ACTIONS[verb].run(job, self.alice)
 
     def test_it_speaks_of_one_job(self) -> None:
         make_job(self.alice)

@@ -8,8 +8,8 @@ from django.contrib.auth.models import User
 
 from jobs import actions
 from jobs.models import Job, JobState
-from jobs.models.job import VERBS, Refused
-from jobs.models.states import ARROWS, ENDED, ItemState, sources
+from jobs.models.job import Refused
+from jobs.models.states import ARROWS, ENDED, POSSIBLE, ItemState, sources
 from tests.base import csv_of, loaded
 from tests.steps import part_done, recorder_for, wrong
 from tests.verbs import ALLOWED, ASKED, PAIRS, REFUSED, TABLE, everything, job_in
@@ -19,7 +19,7 @@ from tests.verbs import ALLOWED, ASKED, PAIRS, REFUSED, TABLE, everything, job_i
 def test_it_allows(state: str, verb: str, alice: User, sent: list[str]) -> None:
     job = job_in(state, alice)
     before = everything(job)
-    actions.VERBS[verb](job, alice, **ASKED.get(verb, {}))
+    actions.ACTIONS[verb].run(job, alice, **ASKED.get(verb, {}))
     job.refresh_from_db()
     assert job.state == TABLE[verb][state]
     assert everything(job) != before
@@ -32,13 +32,13 @@ def test_it_refuses_and_changes_nothing(
     job = job_in(state, alice)
     before = everything(job)
     with django_capture_on_commit_callbacks(execute=True), pytest.raises(Refused) as refusal:
-        actions.VERBS[verb](job, alice)
-    assert str(refusal.value) == VERBS[verb][1]
+        actions.ACTIONS[verb].run(job, alice)
+    assert str(refusal.value) == POSSIBLE[verb][1]
     assert everything(job) == before
     assert sent == []
 
 
-@pytest.mark.parametrize(("verb", "sentence"), [(verb, sentence) for verb, (_, sentence) in VERBS.items()])
+@pytest.mark.parametrize(("verb", "sentence"), [(verb, sentence) for verb, (_, sentence) in POSSIBLE.items()])
 def test_it_has_a_sentence_for_each_refusal(verb: str, sentence: str) -> None:
     assert bool(re.fullmatch(r"[A-Z].*\.", sentence)) == (len(TABLE[verb]) < len(JobState))
 
@@ -125,7 +125,7 @@ def test_it_refuses_to_run_half_a_file(verb: str, alice: User, sent: list[str]) 
     job = loaded(alice, csv_of(4), start=False)
     Job.objects.filter(pk=job.pk).update(state=JobState.CANCELLED, load_token="somebody")
     with pytest.raises(Refused, match="not read to its end"):
-        actions.VERBS[verb](job, alice)
+        actions.ACTIONS[verb].run(job, alice)
 
 
 def test_it_finishes_a_paused_job_that_has_nothing_left(alice: User) -> None:

@@ -17,7 +17,7 @@ from django.urls import reverse
 from jobs import tasks
 from jobs.export import results
 from jobs.models import Activity, Item, Job, Run, Upload
-from jobs.models.job import VERBS
+from jobs.models.states import POSSIBLE
 from tests.base import People, csv_of, states, worked
 from tests.steps import wrong
 from tests.views.mended import BEFORE, STATES, differing, fresh, job_in, rows, said
@@ -133,7 +133,7 @@ class CorrectionTests(People):
     def outcome(self, state: str) -> tuple[set[int], str]:
         """The rows that are mended, and what is said."""
         if state in BEFORE:
-            return set(), VERBS["retry"][1]
+            return set(), POSSIBLE["retry"][1]
         if state == "cancelling":
             return set(), "Items of this job are still in flight. Try again once they have come back."
         if state == "flawless":

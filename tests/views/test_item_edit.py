@@ -16,7 +16,7 @@ from jobs.forms import item_edit
 from jobs.forms.item_edit import fingerprint
 from jobs.models import Activity, Correction, Item, Job, Run
 from jobs.models import item as item_module
-from jobs.models.job import VERBS
+from jobs.models.states import POSSIBLE
 from tests.base import People, csv_of, states, undone, worked
 from tests.steps import wrong
 from tests.views.mended import BEFORE, OPEN, STATES, differing, fresh, job_in, operator, rows, said, signed_in, tried
@@ -130,7 +130,7 @@ class StatesTests(EditCase):
 
     def why_not(self, state: str, row: int) -> str:
         if state in BEFORE:
-            return VERBS["retry"][1]
+            return POSSIBLE["retry"][1]
         if state == "cancelling":
             if row > 4 and row < 8:
                 return ""  # what is in flight looks as it did before it was claimed

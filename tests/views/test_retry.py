@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from jobs import actions
 from jobs.models import Activity, Cause, Job, Run
-from jobs.models.job import VERBS
+from jobs.models.states import POSSIBLE
 from tests.base import People, csv_of, states, undone, worked
 from tests.steps import wrong
 from tests.views.mended import (
@@ -99,7 +99,7 @@ class RetryTests(PagesCase):
         for state in BEFORE:
             for scope in SCOPES:
                 with self.subTest(state=state, scope=scope), undone():
-                    self.refused(self.jobs[state], scope, VERBS["retry"][1])
+                    self.refused(self.jobs[state], scope, POSSIBLE["retry"][1])
         for scope in ("all", "rows", "item"):
             with self.subTest(state="flawless", scope=scope), undone():
                 self.refused(self.jobs["flawless"], scope, "There is no failed item to try again.")
@@ -168,7 +168,7 @@ class AcceptTests(PagesCase):
                 with self.subTest(state=state, scope=scope), undone():
                     job = self.jobs[state]
                     before = rows(job)
-                    sentence = "There is no failure to accept." if state == "flawless" else VERBS["accept"][1]
+                    sentence = "There is no failure to accept." if state == "flawless" else POSSIBLE["accept"][1]
                     assert said(self.order("accept", job, meant(scope, job))) == sentence
                     assert differing(before, rows(job)) == set()
 

@@ -178,7 +178,7 @@ def test_it_obeys_one_of_two_who_press_at_once(verb: str, alice: User, bob: User
         if verb == "resume":
             job.pause(alice)
         before = Activity.objects.filter(job=job).count()
-        answers = at_once(*[partial(actions.VERBS[verb], fresh(job), person) for person in (alice, bob)])
+        answers = at_once(*[partial(actions.ACTIONS[verb].run, fresh(job), person) for person in (alice, bob)])
         assert {type(answer) for answer in answers} == {type(None), Refused}
         assert Activity.objects.filter(job=job).count() == before + 1
         assert wrong(job) == []

@@ -6,7 +6,6 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from jobs import actions
-from jobs.humanize import counted
 from jobs.items import trial
 from jobs.management import base
 from jobs.management.base import JobCommand
@@ -28,7 +27,8 @@ class Command(JobCommand):
         which, chosen = options["rows"], []
         if which not in ("first", "random"):
             which, chosen = "chosen", numbers(which)
-        return f"Trying {counted(actions.trial(job, rows=which, count=options['count'], chosen=chosen))}."
+        count = actions.trial(job, rows=which, count=options["count"], chosen=chosen)
+        return actions.ACTIONS["try"].done(count)
 
 
 def numbers(text: str) -> list[int]:
