@@ -270,14 +270,14 @@ def test_it_says_that_the_database_is_away(page: Client, monkeypatch: pytest.Mon
     def away(*_: Any) -> None:
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr("jobs.views.job_list.overview.of", away)
+    monkeypatch.setattr("jobs.live.job_list.of", away)
     answer = page.get("/")
     assert answer.status_code == 503
     assert refusals.AWAY in answer.content.decode()
 
 
 def test_it_takes_a_defect_for_no_trouble_of_the_database(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.views.job_list.overview.of", lambda *_: execute("SELECT nonsense"))
+    monkeypatch.setattr("jobs.live.job_list.of", lambda *_: execute("SELECT nonsense"))
     assert page.get("/").status_code == 500
 
 

@@ -188,5 +188,5 @@ def test_it_says_so_where_a_view_let_it_through(page: Client, monkeypatch: pytes
     def broken(*_: object) -> None:
         raise ValueError("A string literal cannot contain NUL (0x00) characters.")
 
-    monkeypatch.setattr("jobs.views.job_list.overview.of", broken)
+    monkeypatch.setattr("jobs.live.job_list.of", broken)
     assert page.get(f"/?q={value}").status_code == (400 if "%00" in value else 500)
