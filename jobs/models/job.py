@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Count, F, Q, Sum
+from django.db.models import F, Q, Sum
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -16,7 +16,7 @@ from jobs import events, processors
 from jobs.engine import Policy
 from jobs.files import Shape, flattening
 from jobs.humanize import items
-from jobs.models import parameters, permissions, run_settings, sharing
+from jobs.models import parameters, permissions, run_settings, scheduling, sharing
 from jobs.models.activity import Activity
 from jobs.models.batch import Batch
 from jobs.models.failure_limit import SAMPLE, End, Limit, Tally
@@ -28,12 +28,10 @@ from jobs.models.run import Run
 from jobs.models.states import ARROWS, ENDED, POSSIBLE, UNFINISHED, WORKABLE, ItemState, JobState, sources
 from jobs.models.states import Refused as Refused
 from jobs.models.upload import Upload
-from jobs.models.worker import ANY
 from jobs.processors.values import is_encrypted
 
 # Without 0, 1, l and o, which people misread.
 ALPHABET: Final = "23456789abcdefghijkmnpqrstuvwxyz"
-WORKERS_PER_TASK: Final = 50
 LATEST: Final = 20  # activities on its page
 # Begins to count anew what the failure limit looks at.
 NEW_ROUND: Final[dict[str, Any]] = {"limit_round": F("limit_round") + 1, "limit_tally": ""}
@@ -217,33 +215,11 @@ class Job(models.Model):
     def workable(self) -> bool:
         return self.state in WORKABLE
 
-    @property
-    def most_tasks(self) -> int:
-        """Over how many tasks it is split at most: one up to 50 workers, and with a rate always one."""
-        return 1 if self.rate else max(1, -(-self.workers // WORKERS_PER_TASK))
-
-    def room(self, used: int, tasks: int, most: int = ANY) -> int:
-        """How many workers one more task begins with, beside `tasks` that have `used` of them; 0 if it must not begin.
-
-        No more than it would have if all came. `most` is how many tasks its owner may have at all.
-        """
-        come = min(self.most_tasks, most)
-        if tasks >= come:
-            return 0
-        return max(0, min(-(-self.workers // come), self.spare(used, tasks + 1, most)))
-
-    def spare(self, used: int, tasks: int, most: int = ANY) -> int:
-        """How many workers nobody uses, but for one that is left for each task that may yet come."""
-        return self.workers - used - max(0, min(self.most_tasks, most) - tasks)
-
-    def fair_share(self, tasks: int, most: int = ANY) -> int:
-        """What each of `tasks` tasks may have."""
-        return max(1, self.spare(0, tasks, most) // tasks)
-
-    def workers_leased(self) -> tuple[int, int]:
-        """How many of its workers living leases use, and how many tasks these are."""
-        used = self.shards.filter(share__gt=0).aggregate(workers=Sum("share", default=0), tasks=Count("pk"))
-        return used["workers"], used["tasks"]
+    most_tasks = property(scheduling.most_tasks)
+    room = scheduling.room
+    spare = scheduling.spare
+    fair_share = scheduling.fair_share
+    workers_leased = scheduling.workers_leased
 
     def elapsed(self) -> float:
         """Seconds that the present run has been worked on; pauses do not count."""

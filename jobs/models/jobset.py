@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Count, Exists, Max, OuterRef, Q, Sum
+from django.db.models import Q, Sum
 from django.db.models.functions import Now
 
-from jobs.models.shard import Shard
+from jobs.models import scheduling
 from jobs.models.share import Share
 from jobs.models.states import UNFINISHED, WORKABLE, JobState
 from jobs.models.upload import Upload
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 COUNTS: Final = (
     "pending", "retrying", "succeeded", "failed", "rejected", "fallbacks", "attempts", "running", "rerunning",
 )  # fmt: skip
-LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -58,30 +57,8 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.annotate(**{f"sum_{name}": Sum(f"shards__{name}", default=0) for name in COUNTS})
 
     def in_turn(self, leaving: int | None = None) -> list[Job]:
-        """Jobs that one more worker could work on now, whose turn it is first.
-
-        The owner with the fewest workers at work comes first, then who was served longest ago, then so their jobs.
-        `leaving` is the owner of a task that asks whether to make room: it does not count.
-        """
-        jobs = list(self.filter(Exists(Shard.objects.claimable().filter(job=OuterRef("pk")))))
-        leased = Shard.objects.leased().filter(share__gt=0).values_list("job", "job__owner")
-        used: dict[int, tuple[int, int]] = {}
-        busy: dict[int, int] = defaultdict(int)
-        held = Counter({leaving: -1})
-        alive = Count("pk", filter=Q(worker__in=Worker.objects.alive()))
-        for key, owner, workers, tasks, living in leased.annotate(workers=Sum("share"), tasks=Count("pk"), alive=alive):
-            used[key] = workers, tasks
-            busy[owner] += workers
-            held[owner] += living
-        most = Worker.objects.of("work").for_one()
-        jobs = [job for job in jobs if held[job.owner_id] < most and job.room(*used.get(job.pk, (0, 0)), most)]
-        served = self._served({job.owner_id for job in jobs})
-
-        def turn(job: Job) -> tuple[Any, ...]:
-            last = served.get(job.owner_id) or LONG_AGO
-            return busy[job.owner_id], last, used.get(job.pk, (0, 0)), job.served or LONG_AGO, job.pk
-
-        return sorted(jobs, key=turn)
+        """Those that one more worker could work on now, whose turn it is first; see `scheduling.in_turn`."""
+        return scheduling.in_turn(self, leaving)
 
     def reading(self) -> JobQuerySet:
         """Jobs whose file somebody reads now.
@@ -100,8 +77,3 @@ class JobQuerySet(models.QuerySet["Job"]):
         found = self.present().filter(state=JobState.LOADING).exclude(pk__in=reading.values("pk"))
         jobs = [job for job in found.order_by("created", "pk") if held[job.owner_id] < most]
         return sorted(jobs, key=lambda job: held[job.owner_id])
-
-    def _served(self, owners: set[int]) -> dict[int, datetime | None]:
-        """When these people were served last; of one alone it makes no difference."""
-        jobs = self.model.objects.filter(owner__in=owners)
-        return dict(jobs.values_list("owner").annotate(Max("served"))) if len(owners) > 1 else {}
