@@ -195,16 +195,16 @@ def retry(
 @transaction.atomic
 def correct(
     job: Job,
-    mended: Iterable[CorrectedItem],
+    fixed: Iterable[CorrectedItem],
     by: Any = None,
     *,
     again: Sequence[int] = (),
     upload: Upload | None = None,
 ) -> int:
-    """Puts mended payloads in place of those of items that failed or were rejected, and tries them; returns how many.
+    """Puts fixed payloads in place of those of items that failed or were rejected, and tries them; returns how many.
 
     With them the failed items at the positions `again`, as they are. `upload` is the file that it came from. In an
-    ended job also what was never attempted can be mended. Raises Refused.
+    ended job also what was never attempted can be fixed. Raises Refused.
     """
     store_shards.lock_job_shards(job.pk)
     _enter_again(job)
@@ -213,7 +213,7 @@ def correct(
     run = job.new_run(Run.Kind.CORRECTION, 0, by, upload=upload)
     if upload:
         upload.follow()
-    corrected = requeue.correct(job.pk, run.pk, mended, waiting=waiting)
+    corrected = requeue.correct(job.pk, run.pk, fixed, waiting=waiting)
     taken = sorted({*corrected, *(requeue.retry(job.pk, Failures(positions=again)) if again else ())})
     if not taken:
         raise Refused("None of these rows has failed or was rejected, so there is nothing to correct.")
@@ -224,13 +224,13 @@ def correct(
 
 
 def correct_from(job: Job, upload: Upload, by: Any = None, *, unchanged: bool = False) -> int:
-    """Corrects what the rows of a stored file correct, see `mending`; with `unchanged` the others are tried, too.
+    """Corrects what the rows of a stored file correct, see `fixing`; with `unchanged` the others are tried, too.
 
     Raises Refused also where it is no such file.
     """
     # All of it is read before anybody is kept from the job's shards.
     with corrections.changes(job, upload, by.pk if by else None) as found:
-        return correct(job, found.mended(), by, again=found.unchanged if unchanged else (), upload=upload)
+        return correct(job, found.fixed(), by, again=found.unchanged if unchanged else (), upload=upload)
 
 
 @transaction.atomic

@@ -136,7 +136,7 @@ def csv_chunk(rows: Sequence[Row], columns: Sequence[str], keys: Sequence[Key], 
 
 
 def failed_chunk(rows: Sequence[Row], columns: Sequence[str], shape: Shape) -> str:
-    """What is to be mended of these results, under failure_header(columns)."""
+    """What is to be fixed of these results, under failure_header(columns)."""
     found = zip(rows, tables([row[2] for row in rows], shape, columns), strict=True)
     records = ([*cells, row, kind, error, attempts] for (row, _, _, _, kind, error, attempts, *_), cells in found)
     return csv_records(list(map(_cell, record)) for record in records)

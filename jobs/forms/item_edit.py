@@ -79,7 +79,7 @@ class EditForm(forms.Form):
         return data
 
     def overtaken(self) -> None:
-        """Somebody else mended the row: it is shown beside what was typed, and who sends that again has seen both."""
+        """Somebody else fixed the row: it is shown beside what was typed, and who sends that again has seen both."""
         self.theirs = {column: self.old[column] for column, text in self.cells.items() if text != self.old[column]}
         self.sent["seen"] = fingerprint(self.item.payload)
         self.add_error(

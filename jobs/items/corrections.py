@@ -1,6 +1,6 @@
 """Corrected rows that come back: which items of a job they belong to, and what they change.
 
-A file of corrections is a `failed.csv` (or a result) that somebody mended, in any format that jobs are made of. Its
+A file of corrections is a `failed.csv` (or a result) that somebody fixed, in any format that jobs are made of. Its
 rows are matched by the column `row`, or by the key where there is none. Columns that the job does not have, among them
 those which say what went wrong, are passed over; a column that is missing stays as it was.
 
@@ -35,7 +35,7 @@ SIZE: Final = 4_000_000  # bytes of items that are compared at once, but for one
 SHOWN: Final = 100  # of each sort
 WIDE: Final = 40  # cells of a change that are shown
 LONG: Final = 300  # characters of each
-MENDABLE: Final = (ItemState.FAILED, ItemState.REJECTED)
+FIXABLE: Final = (ItemState.FAILED, ItemState.REJECTED)
 
 RESULT: Final = ("result", "batchweb.result")
 
@@ -68,7 +68,7 @@ class Difference:
 class Change(Difference):
     """A difference, and what the item becomes by it."""
 
-    mended: CorrectedItem
+    fixed: CorrectedItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +162,14 @@ class Changes:
         if not change.cells:
             self.unchanged.append(change.position)
             return
-        one = change.mended
+        one = change.fixed
         self._store.write(json.dumps([one.position, one.payload, one.label, one.key]).encode() + b"\n")
         if self._store.tell() > self._limit:
             raise InvalidCorrection(
                 f"The changed rows have more than {self._limit:,} bytes. Send them in several files."
             )
 
-    def mended(self) -> Iterator[CorrectedItem]:
+    def fixed(self) -> Iterator[CorrectedItem]:
         self._store.seek(0)
         for line in self._store:
             yield CorrectedItem(*json.loads(line))
@@ -240,7 +240,7 @@ class Corrections:
     # Which item a row belongs to
 
     def _positions_by_key(self) -> sqlite3.Connection:
-        """A table of the keys of the items that may be mended; -1 where several have it.
+        """A table of the keys of the items that may be fixed; -1 where several have it.
 
         Millions of keys would fill the memory, so it goes to a file when it gets large, which ends with the connection.
         """
@@ -255,7 +255,7 @@ class Corrections:
         return found
 
     def _states(self) -> tuple[ItemState, ...]:
-        return (*MENDABLE, ItemState.PENDING) if self.job.ended else MENDABLE
+        return (*FIXABLE, ItemState.PENDING) if self.job.ended else FIXABLE
 
     def _place(self, row: int, cells: Mapping[str, str]) -> int | SkippedRow:
         said = cells[self.by].strip()
@@ -336,7 +336,7 @@ class Corrections:
         return change(self.job, item, wanted, self.name, self.check, number)
 
 
-def mend(job: Job, item: Item, cells: Mapping[str, str]) -> Change | SkippedRow:
+def fix(job: Job, item: Item, cells: Mapping[str, str]) -> Change | SkippedRow:
     """What these cells change in an item; for the form of one item."""
     return change(job, item, cells, labels.namer(job), validation.check(job), item.row)
 
@@ -346,17 +346,17 @@ def change(
 ) -> Change | SkippedRow:
     """What `cells` change in an item, which are some of its columns, or why they cannot."""
     if too_many(job, item):
-        return SkippedRow(number, f"Row {item.row:,} holds too many values to be mended here.")
+        return SkippedRow(number, f"Row {item.row:,} holds too many values to be fixed here.")
     before = dict(zip(job.columns, old_cells(job, item), strict=False))
     differ = tuple((column, before[column], new) for column, new in cells.items() if before[column] != new)
     if not differ:
-        return Change(item.position, (), mended=CorrectedItem(item.position, item.payload, "", item.key))
+        return Change(item.position, (), fixed=CorrectedItem(item.position, item.payload, "", item.key))
     text = with_changes(job, item, {column: new for column, _, new in differ})
     value = json.loads(text)
     reason = check(files.Row(text, value=value)) if check else ""
     if reason:
         return SkippedRow(number, f"Row {item.row:,} {reason}.")
-    return Change(item.position, differ, mended=CorrectedItem(item.position, text, *name(value)))
+    return Change(item.position, differ, fixed=CorrectedItem(item.position, text, *name(value)))
 
 
 def too_many(job: Job, item: Item) -> bool:

@@ -91,7 +91,7 @@ class Reach:
             f"{self.accepted:,} of them {of(self.accepted, *tried)}, and tried all the same.": (
                 self.accepted and not aim.all
             ),
-            f"{items(self.rejected)} {were(self.rejected)} rejected, which only an edit can mend.": self.rejected,
+            f"{items(self.rejected)} {were(self.rejected)} rejected, which only an edit can fix.": self.rejected,
             f"{items(self.others)} {of(self.others, 'has', 'have')} succeeded or "
             f"{of(self.others, 'is', 'are')} worked on already.": self.others,
             f"{items(self.untouched)} that {were(self.untouched)} never attempted {of(self.untouched, *stay)}.": (

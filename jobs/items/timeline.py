@@ -38,11 +38,11 @@ class Try:
     trace: str = ""
     log: str = ""
     until: datetime | None = None
-    mended: bool = False
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Mend:
+class Fix:
     """The input was changed. `before` are the columns that differ with what they held, or the whole under ""."""
 
     at: datetime
@@ -50,17 +50,17 @@ class Mend:
     file: str
     before: Sequence[tuple[str, str]]
     run: str = ""
-    mended: bool = True
+    fixed: bool = True
 
 
-Entry: TypeAlias = Try | Mend
+Entry: TypeAlias = Try | Fix
 
 
 def timeline(item: Item, job: Job, state: str) -> list[Entry]:
     """All that is known of an item. `state` is the one that pages show, by the words of `jobs.items.row`."""
     attempts = list(Attempt.objects.filter(job=job, position=item.position).select_related("worker").order_by("pk"))
-    mends = Correction.objects.filter(job=job, position=item.position).order_by("pk")
-    corrections = list(mends.defer("payload").annotate(size=Length("payload")))
+    fixes = Correction.objects.filter(job=job, position=item.position).order_by("pk")
+    corrections = list(fixes.defer("payload").annotate(size=Length("payload")))
     touched = [job.run_id, item.run_id, *(a.run_id for a in attempts), *(c.run_id for c in corrections)]
     found = job.runs.filter(pk__in=[key for key in touched if key]).select_related("by", "upload")
     runs = {run.pk: run for run in found}
@@ -70,7 +70,7 @@ def timeline(item: Item, job: Job, state: str) -> list[Entry]:
     number = max((item.attempts, *(one.number for one in tries)))
     waits = state in OPEN and (number or state == "running")
     now = [Try(number + 1, state, run=names.get(job.run_id, ""), until=item.due)] if waits else []
-    return [*_woven(tries, _mends(item, job, corrections, runs)), *now]
+    return [*_woven(tries, _corrections(item, job, corrections, runs)), *now]
 
 
 def _names(job: Job, runs: Mapping[int, Run]) -> dict[int | None, str]:
@@ -117,12 +117,12 @@ def _untold(item: Item, attempts: Sequence[Attempt], least: int, names: Mapping[
     ]  # fmt: skip
 
 
-def _mends(item: Item, job: Job, corrections: Sequence[Correction], runs: Mapping[int, Run]) -> Iterator[Mend]:
+def _corrections(item: Item, job: Job, corrections: Sequence[Correction], runs: Mapping[int, Run]) -> Iterator[Fix]:
     for correction, before in zip(corrections, _before(item, job, corrections), strict=True):
         run = runs.get(correction.run_id or 0)
         by = str(run.by) if run and run.by else ""
         file = run.upload.name if run and run.upload else ""
-        yield Mend(correction.at, by, file, before, str(run or ""))
+        yield Fix(correction.at, by, file, before, str(run or ""))
 
 
 def _before(item: Item, job: Job, corrections: Sequence[Correction]) -> list[list[tuple[str, str]]]:
@@ -156,9 +156,9 @@ def differing(old: str, new: str, job: Job) -> list[tuple[str, str]]:
     return found or [("", old)]
 
 
-def _woven(tries: Iterable[Try], mends: Iterable[Mend]) -> Iterator[Entry]:
+def _woven(tries: Iterable[Try], fixes: Iterable[Fix]) -> Iterator[Entry]:
     """Both in the order of time; attempts stay in theirs, whatever the clocks of the workers say."""
-    left = list(mends)
+    left = list(fixes)
     for one in tries:
         while left and one.at and left[0].at <= one.at:
             yield left.pop(0)

@@ -133,25 +133,25 @@ def actions(job: Job, counts: dict[str, int]) -> list[str]:
     left = counts["waiting"] + counts["not_attempted"] + counts["running"]
     tried = counts["succeeded"] + counts["failed"]
     # Neither while rows are tried nor while what was cancelled is still in flight.
-    mendable = not trying(job) and not (job.ended and counts["running"])
+    fixable = not trying(job) and not (job.ended and counts["running"])
     sense = {
         "start": left or tried,
         "try": left,
-        "retry": mendable and (counts["failed"] or (job.ended and left)),
-        "accept": mendable and counts["failed"],
+        "retry": fixable and (counts["failed"] or (job.ended and left)),
+        "accept": fixable and counts["failed"],
         "resume": left,
         "adjust": left,
     }
     verbs = [verb for verb in VERBS if job.allows(verb) and sense.get(verb, True)]
-    return verbs + offers(job, tried, mendable and counts["failed"] + counts["rejected"])
+    return verbs + offers(job, tried, fixable and counts["failed"] + counts["rejected"])
 
 
 def offers(job: Job, tried: int, bad: int) -> list[str]:
-    """What else there is: results to take home, bad rows to mend, the same file once more where it was not changed."""
+    """What else there is: results to take home, bad rows to fix, the same file once more where it was not changed."""
     known = job.state not in (JobState.LOADING, JobState.INVALID)
     there = {
         "results": known and (tried or job.state == JobState.FINISHED),
-        "mend": bad and job.allows("retry") and job.read_whole,
+        "correct": bad and job.allows("retry") and job.read_whole,
         "again": known and job.state != JobState.READY and (job.started or job.ended),
     }
     return [name for name, is_there in there.items() if is_there]

@@ -112,7 +112,7 @@ def within(shard: Shard) -> list[int]:
 
 
 def remove_history(shard: Shard) -> int:
-    """Attempts with their logs, and what payloads were before they were mended; returns how many bytes they took."""
+    """Attempts with their logs, and what payloads were before they were fixed; returns how many bytes they took."""
     size = 0
     for table, texts in HISTORY.items():
         sizes = " + ".join(map(dialect.octets, texts))

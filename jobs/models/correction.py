@@ -5,7 +5,7 @@ from django.utils import timezone
 
 
 class Correction(models.Model):
-    """What an item's payload was before somebody mended it. Who that was, and the file it came from, its run says."""
+    """What an item's payload was before somebody fixed it. Who that was, and the file it came from, its run says."""
 
     job = models.ForeignKey("jobs.Job", on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False)
     position = models.PositiveIntegerField()

@@ -106,7 +106,7 @@ class Chat:
 
 def _too_many(response: httpx.Response) -> Exception:
     if _error(response).get("code") == "insufficient_quota":
-        # Sent as 429 too, but no wait mends it.
+        # Sent as 429 too, but no wait fixes it.
         return Failed("quota used up", "The quota of LLM_API_KEY is used up.")
     return RetryLater(wait_of(response.headers, most=LONGEST_WAIT) or WAIT)
 

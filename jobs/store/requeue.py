@@ -140,20 +140,20 @@ def accept(job: int, failures: Failures, accepted: bool) -> int:
 # Corrections
 
 
-def correct(job: int, run: int, mended: Iterable[CorrectedItem], *, waiting: bool) -> list[int]:
+def correct(job: int, run: int, fixed: Iterable[CorrectedItem], *, waiting: bool) -> list[int]:
     """Puts new payloads in the places of old ones, which are kept, and makes these items pending again.
 
     Only failed and rejected ones, and with `waiting` those never attempted; returns their positions, ascending.
     """
     states = f"({FAILED}, {REJECTED}{', 0' if waiting else ''})"
-    return sorted(at for part in _parts(mended) for at in _correct(job, run, part, states))
+    return sorted(at for part in _parts(fixed) for at in _correct(job, run, part, states))
 
 
-def _parts(mended: Iterable[CorrectedItem]) -> Iterator[list[CorrectedItem]]:
+def _parts(fixed: Iterable[CorrectedItem]) -> Iterator[list[CorrectedItem]]:
     """So many at a time that neither their number nor their size is large."""
     part: list[CorrectedItem] = []
     size = 0
-    for one in mended:
+    for one in fixed:
         if part and (len(part) == TOGETHER or size + len(one.payload) > SIZE):
             yield part
             part, size = [], 0
@@ -163,8 +163,8 @@ def _parts(mended: Iterable[CorrectedItem]) -> Iterator[list[CorrectedItem]]:
         yield part
 
 
-def _correct(job: int, run: int, mended: Sequence[CorrectedItem], states: str) -> list[int]:
-    condition, parameter = among("position", [one.position for one in mended])
+def _correct(job: int, run: int, fixed: Sequence[CorrectedItem], states: str) -> list[int]:
+    condition, parameter = among("position", [one.position for one in fixed])
     execute(
         f"""INSERT INTO jobs_correction (job_id, position, run_id, at, payload)
             SELECT job_id, position, %s, %s, payload FROM jobs_item
@@ -178,7 +178,7 @@ def _correct(job: int, run: int, mended: Sequence[CorrectedItem], states: str) -
               FROM {{rows}} AS u(payload, label, key, position)
              WHERE jobs_item.job_id = {job} AND jobs_item.position = u.position AND state IN {states}""",
         ("text", "text", "text", "int"),
-        [(one.payload, one.label, one.key, one.position) for one in mended],
+        [(one.payload, one.label, one.key, one.position) for one in fixed],
     )
     # What was there before is counted still, as the input from before the correction.
     ((new,),) = execute(

@@ -27,7 +27,7 @@ GONE = "The file is not here any more: nobody looked at it for an hour. Send it 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def corrections(request: HttpRequest, code: str) -> HttpResponseBase:
-    """The page that takes a file of mended rows, and shows what one that was sent would change."""
+    """The page that takes a file of fixed rows, and shows what one that was sent would change."""
     job = job_to_act_on(request, code)
     if request.method == "POST":
         try:
@@ -69,7 +69,7 @@ def sent(request: HttpRequest, job: Job, key: str) -> Upload | None:
 
 @require_POST
 def correct(request: HttpRequest, code: str) -> HttpResponse:
-    """Puts the mended rows in place; what came of it is said on the job's page."""
+    """Puts the fixed rows in place; what came of it is said on the job's page."""
     job = job_to_act_on(request, code)
     upload = sent(request, job, request.POST.get("file", ""))
     if upload is None:
@@ -79,5 +79,5 @@ def correct(request: HttpRequest, code: str) -> HttpResponse:
     except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect(f"{reverse('jobs:corrections', args=[code])}?file={upload.pk}")
-    messages.success(request, f"{items(count)} mended and queued again.")
+    messages.success(request, f"{items(count)} fixed and queued again.")
     return redirect(job)

@@ -51,7 +51,7 @@ def result(request: HttpRequest, code: str, format: str) -> HttpResponseBase:
 @require_safe
 @limited(downloads)
 def failed(request: HttpRequest, code: str) -> HttpResponseBase:
-    """Exactly the failed rows, or those of a cause or a selection, to be mended."""
+    """Exactly the failed rows, or those of a cause or a selection, to be fixed."""
     job = job_for(request, code)
     if job.state in UNREAD:
         return nothing_yet(request, job)

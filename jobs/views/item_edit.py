@@ -1,4 +1,4 @@
-"""One row of a job is mended by hand, and tried again."""
+"""One row of a job is fixed by hand, and tried again."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from jobs.store.requeue import CorrectedItem
 from jobs.views.access import item_to_act_on, person
 from jobs.views.items import item_page, verbs
 
-TOO_LARGE = "This row is too large to be edited on a page. Take the failed rows home, and upload them mended."
+TOO_LARGE = "This row is too large to be edited on a page. Take the failed rows home, and upload them fixed."
 
 
 class Overtaken(Exception):
-    """Somebody else has mended the row."""
+    """Somebody else has fixed the row."""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, code: str, row: int) -> HttpResponse:
-    """The item with its input as a form, and the mended item on its way."""
+    """The item with its input as a form, and the fixed item on its way."""
     item = item_to_act_on(request, code, row)
     why_not = fixed(item)
     if request.method != "POST" and why_not:
         messages.error(request, why_not)
         return redirect("jobs:item", code, row)
     form = form_of(item, request)
-    if form.is_bound and form.is_valid() and mended(request, form, why_not):
+    if form.is_bound and form.is_valid() and saved(request, form, why_not):
         messages.success(request, f"Row {row:,} was edited and is tried again.")
         return redirect("jobs:item", code, row)
     return item_page(request, item, form)
@@ -58,10 +58,10 @@ def fixed(item: Item) -> str:
     return TOO_LARGE if large else ""
 
 
-def mended(request: HttpRequest, form: EditForm, why_not: str) -> bool:
-    """Whether the row was mended and is tried again; the form says why not."""
+def saved(request: HttpRequest, form: EditForm, why_not: str) -> bool:
+    """Whether the row was fixed and is tried again; the form says why not."""
     item = form.item
-    found = corrections.mend(item.job, item, form.cells)
+    found = corrections.fix(item.job, item, form.cells)
     if isinstance(found, corrections.SkippedRow):
         why_not = why_not or found.text
     elif not found.cells:
@@ -69,13 +69,13 @@ def mended(request: HttpRequest, form: EditForm, why_not: str) -> bool:
     if why_not or isinstance(found, corrections.SkippedRow):
         form.add_error(None, why_not)
         return False
-    return corrected(request, form, found.mended)
+    return corrected(request, form, found.fixed)
 
 
-def corrected(request: HttpRequest, form: EditForm, mended: CorrectedItem) -> bool:
+def corrected(request: HttpRequest, form: EditForm, fixed: CorrectedItem) -> bool:
     item = form.item
     try:
-        actions.correct(item.job, as_seen(item, mended), person(request))
+        actions.correct(item.job, as_seen(item, fixed), person(request))
     except Overtaken:
         item.refresh_from_db(fields=["payload"])
         form.old = dict(zip(item.job.columns, corrections.old_cells(item.job, item), strict=False))
@@ -85,12 +85,12 @@ def corrected(request: HttpRequest, form: EditForm, mended: CorrectedItem) -> bo
     return form.is_valid()
 
 
-def as_seen(item: Item, mended: CorrectedItem) -> Iterator[CorrectedItem]:
-    """The mended row, if it is still as the person saw it. It is asked for while nobody else can change it.
+def as_seen(item: Item, fixed: CorrectedItem) -> Iterator[CorrectedItem]:
+    """The fixed row, if it is still as the person saw it. It is asked for while nobody else can change it.
 
     Raises Overtaken.
     """
     now = Item.objects.values_list("payload", flat=True).get(job=item.job, position=item.position)
     if fingerprint(now) != fingerprint(item.payload):
         raise Overtaken
-    yield mended
+    yield fixed

@@ -1,4 +1,4 @@
-"""The states in which a person mends what failed, beside the other states of the pages."""
+"""The states in which a person fixes what failed, beside the other states of the pages."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.browser.states import STATES as STATES
 from tests.browser.states import flawed, shown, state
 
 
-def mended(text: str) -> bytes:
-    """Some rows of a `failed.csv`, of which most come back mended, and three that nobody asked for."""
+def fixed(text: str) -> bytes:
+    """Some rows of a `failed.csv`, of which most come back fixed, and three that nobody asked for."""
     rows = list(csv.DictReader(io.StringIO(text)))[:12]
     for at, row in enumerate(rows[:8]):
         row |= {"simulate": "ok", "street": f"{row['street']} a" if at % 3 == 0 else row["street"]}
@@ -31,7 +31,7 @@ def mended(text: str) -> bytes:
 def corrections(stage: Stage) -> Iterator[Page]:
     code = flawed(stage)
     failed = stage.client().get(f"/jobs/{code}/failed.csv").text
-    file = {"file": ("addresses mended.csv", mended(failed), "text/csv")}
+    file = {"file": ("addresses fixed.csv", fixed(failed), "text/csv")}
     sent = stage.system.post(stage.client(), f"/jobs/{code}/corrections/", {}, file)
     with stage.tab(sent.headers["Location"]) as page:
         expect(page.get_by_text("The job has no row 9,999; it has 2,000.")).to_be_visible()

@@ -472,7 +472,7 @@ def accepted(stage: Stage) -> Iterator[Page]:
 
 @state("history of an item")
 def history(stage: Stage) -> Iterator[Page]:
-    """Tried in two runs, with its input mended in between, as a correction leaves it."""
+    """Tried in two runs, with its input fixed in between, as a correction leaves it."""
     code = stage.job("history", lambda: stage.ended("Addresses of July", rows(300, mixed)))
     stage.act(code, "retry")
     stage.until(code, lambda frame: frame["run"] == 2 and frame["state"] == "finished")

@@ -61,7 +61,7 @@ def measured(process: psutil.Process, what: Callable[[psutil.Process], int]) -> 
 
 
 class Chaos:
-    """One fault after the other, each mended before the next one comes."""
+    """One fault after the other, each fixed before the next one comes."""
 
     def __init__(self, case: Case) -> None:
         self.case = case

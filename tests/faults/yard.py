@@ -44,7 +44,7 @@ class Yard:
             self.folder.cleanup()
 
     def done(self, good: bool) -> None:
-        """Mends what the case left behind, or throws it all away."""
+        """Fixes what the case left behind, or throws it all away."""
         if good and isinstance(self.system, Rig):
             with suppress(AssertionError):
                 self.system.restore()

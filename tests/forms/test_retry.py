@@ -13,7 +13,7 @@ from jobs.models import Activity, Job, parameters
 from jobs.processors import registry
 from tests.base import People, csv_of, loaded, worked
 from tests.steps import wrong
-from tests.views.mended import ROWS, differing, fresh, heading, job_in, rows, said
+from tests.views.fixed import ROWS, differing, fresh, heading, job_in, rows, said
 from tests.views.test_job_new import Typed
 
 TYPED = {"count": 3, "share": 0.5, "loud": True, "mood": "calm", "token": "hunter22", "odd": 1}
@@ -245,7 +245,7 @@ class SentencesTests(People):
             ("finished", {"cause": "Red"}, ["1 of them is accepted, and tried all the same."]),
             ("finished", {"rows": "1-8"}, [
                 "1 of them is accepted, and tried all the same.",
-                "1 item was rejected, which only an edit can mend.",
+                "1 item was rejected, which only an edit can fix.",
                 "4 items have succeeded or are worked on already.",
             ]),
             ("running", {"rows": "1,2,5"}, ["2 items have succeeded or are worked on already."]),

@@ -19,7 +19,7 @@ from jobs.models import Cause, Item, Job
 from tests.base import csv_of, loaded, worked
 from tests.steps import failure, feed, recorder_for, row, success, wrong
 
-TRACE = 'Traceback (most recent call last):\n  File "/srv/plugins/mend.py", line {}, in {}\n    raise\nE: no\n'
+TRACE = 'Traceback (most recent call last):\n  File "/srv/plugins/fix.py", line {}, in {}\n    raise\nE: no\n'
 
 
 def told(job: Job) -> list[causes.CauseLine]:
@@ -47,7 +47,7 @@ def test_it_groups_what_looks_alike(alice: User) -> None:
 
 def test_it_tells_apart_where_it_happened(alice: User) -> None:
     job = broken(alice, failing(0, "no"), failing(1, "no"), failing(2, "no", "store"))
-    assert [cause["top_frame"] for cause in told(job)] == ["look_up in mend.py", "store in mend.py"]
+    assert [cause["top_frame"] for cause in told(job)] == ["look_up in fix.py", "store in fix.py"]
 
 
 def test_it_says_where_a_cause_begins_and_ends(alice: User) -> None:
@@ -102,7 +102,7 @@ def test_it_leaves_old_causes_as_they_are(alice: User) -> None:
     feed(taken, failing(0, "no"))
     Item.objects.filter(job=job, position=1).update(state=3, cause=old)
     Cause.objects.filter(pk=old.pk).update(count=1)
-    assert [(cause["count"], cause["top_frame"]) for cause in told(job)] == [(1, ""), (1, "look_up in mend.py")]
+    assert [(cause["count"], cause["top_frame"]) for cause in told(job)] == [(1, ""), (1, "look_up in fix.py")]
 
 
 def test_it_puts_what_is_accepted_at_the_end(alice: User) -> None:
@@ -157,7 +157,7 @@ def test_it_leaves_out_a_message_that_is_the_title(alice: User) -> None:
     }
 
 
-def test_it_knows_what_only_other_inputs_mend(alice: User) -> None:
+def test_it_knows_what_only_other_inputs_fix(alice: User) -> None:
     job = broken(alice, failure(0, "invalid input", "“query” is empty."), failure(1, "timeout", "Took too long."))
     assert {cause["kind"]: cause["input"] for cause in told(job)} == {"invalid input": True, "timeout": False}
 

@@ -1,4 +1,4 @@
-"""Files of mended rows: which items they belong to, and what they change."""
+"""Files of fixed rows: which items they belong to, and what they change."""
 
 from __future__ import annotations
 
@@ -210,9 +210,9 @@ class TestPayloads:
         shape = files.Shape("csv", "utf-8", ",", True, ("a", "b"))
         job = Job(shape=shape.to_dict(), columns=["a", "b"], processor="gone")
         item = Item(position=0, payload=json.dumps([cell, "x"]))
-        found = corrections.mend(job, item, {"a": files.unguard(files.guard(other))})
+        found = corrections.fix(job, item, {"a": files.unguard(files.guard(other))})
         assert isinstance(found, Change)
-        assert json.loads(found.mended.payload) == [other, "x"]
+        assert json.loads(found.fixed.payload) == [other, "x"]
         assert bool(found.cells) == (other != cell)
 
     def test_it_keeps_the_types_of_json_values(self, alice: User) -> None:
@@ -264,7 +264,7 @@ class TestApplying:
         assert job.run
         assert job.run.upload == upload
 
-    def test_it_mends_while_the_job_runs(self, alice: User) -> None:
+    def test_it_fixes_while_the_job_runs(self, alice: User) -> None:
         job = loaded(alice, csv_of(8))
         part_done(job)
         assert actions.correct_from(job, kept(job, b"simulate,row\nslow:0,2\nslow:0,5\n"), alice) == 1
@@ -300,7 +300,7 @@ def result(job: Job) -> list[dict[str, str]]:
 
 
 def test_it_takes_ten_thousand_rows_round(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Down as failed.csv, mended, up again: all in order, and each success was run once."""
+    """Down as failed.csv, fixed, up again: all in order, and each success was run once."""
     ledger = Noting()
     monkeypatch.setitem(registry._processors, "simulate", ledger)
     job = worked(alice, csv_of(10_000, ways), timeout=0.3, workers=20)
@@ -313,9 +313,9 @@ def test_it_takes_ten_thousand_rows_round(alice: User, monkeypatch: pytest.Monke
     assert [one["name"] for one in first] == [f"item {at}" for at in range(10_000)]
     before = list(Item.objects.filter(job=job, state=2).order_by("position").values())
 
-    mended = [one | {"simulate": "ok", "name": f"mended {one['row']}"} for one in rows]
-    assert actions.correct_from(job, kept(job, written(mended)), alice) == 295
-    names = [f"mended {at + 1}" if at in broken else f"item {at}" for at in range(10_000)]
+    fixed = [one | {"simulate": "ok", "name": f"fixed {one['row']}"} for one in rows]
+    assert actions.correct_from(job, kept(job, written(fixed)), alice) == 295
+    names = [f"fixed {at + 1}" if at in broken else f"item {at}" for at in range(10_000)]
     meanwhile = result(job)
     assert [one["name"] for one in meanwhile] == names
     assert {at for at, one in enumerate(meanwhile) if one["state"] != "succeeded"} == broken

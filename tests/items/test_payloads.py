@@ -49,9 +49,9 @@ def test_it_reads_long_texts_of_a_table() -> None:
     assert payloads.cells(json.dumps([cell]), Shape("csv", "utf-8", ",", True, ("a",)), ["a"]) == [cell]
 
 
-def test_it_mends_no_row_of_millions_of_values(alice: User) -> None:
+def test_it_fixes_no_row_of_millions_of_values(alice: User) -> None:
     job = loaded(alice, '{"a": 1}\n', name="rows.jsonl")
     Item.objects.filter(job=job).update(payload='{"a": [' + "[]," * 400_000 + "1]}")
-    found = corrections.mend(job, row(job, 0), {"a": "2"})
+    found = corrections.fix(job, row(job, 0), {"a": "2"})
     assert isinstance(found, corrections.SkippedRow)
     assert "too many values" in found.text

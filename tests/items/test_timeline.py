@@ -14,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from jobs import actions
 from jobs.items import positions, timeline
 from jobs.items.row import state_of
-from jobs.items.timeline import Entry, Mend, Try
+from jobs.items.timeline import Entry, Fix, Try
 from jobs.models import Correction, Item, Job, Run, Upload
 from tests.base import csv_of, loaded
 from tests.steps import die, failure, feed, recorder_for, row, success
@@ -165,7 +165,7 @@ def test_it_tells_of_a_failure_that_the_database_made(alice: User) -> None:
 # Corrections
 
 
-def mend(job: Job, by: User, payload: str, at: datetime | None = None, upload: Upload | None = None) -> Run:
+def fix(job: Job, by: User, payload: str, at: datetime | None = None, upload: Upload | None = None) -> Run:
     """Another input for the first row, as a correction leaves it."""
     job.refresh_from_db()
     made = Run.objects.create(job=job, number=job.runs.count() + 1, kind="correction", by=by, items=1, upload=upload)
@@ -175,8 +175,8 @@ def mend(job: Job, by: User, payload: str, at: datetime | None = None, upload: U
     return made
 
 
-def mends(job: Job) -> list[Mend]:
-    return [entry for entry in told(job) if isinstance(entry, Mend)]
+def fixes(job: Job) -> list[Fix]:
+    return [entry for entry in told(job) if isinstance(entry, Fix)]
 
 
 @pytest.fixture
@@ -186,45 +186,45 @@ def job(alice: User) -> Job:
     return made
 
 
-def test_it_tells_what_was_mended(job: Job, bob: User) -> None:
-    mend(job, bob, '["1","Anna","Gdańsk"]')
-    (entry,) = mends(job)
+def test_it_tells_what_was_fixed(job: Job, bob: User) -> None:
+    fix(job, bob, '["1","Anna","Gdańsk"]')
+    (entry,) = fixes(job)
     assert (entry.by, entry.file, list(entry.before)) == ("bob", "", [("city", "Turku")])
     assert entry.run == "Correction 2"
 
 
 def test_it_compares_each_correction_with_the_next(job: Job, alice: User, bob: User) -> None:
-    mend(job, bob, '["1","Anna","Gdańsk"]')
-    mend(job, alice, '["1","Ann","Gdańsk"]')
-    assert [(entry.by, list(entry.before)) for entry in mends(job)] == [
+    fix(job, bob, '["1","Anna","Gdańsk"]')
+    fix(job, alice, '["1","Ann","Gdańsk"]')
+    assert [(entry.by, list(entry.before)) for entry in fixes(job)] == [
         ("bob", [("city", "Turku")]), ("alice", [("name", "Anna")]),
     ]  # fmt: skip
 
 
 def test_it_names_the_file_of_corrections(job: Job, bob: User) -> None:
-    upload = Upload.keep(ContentFile(b"a", name="mended.csv"), "mended.csv", bob)
-    mend(job, bob, '["1","A","Turku"]', upload=upload)
-    assert mends(job)[0].file == "mended.csv"
+    upload = Upload.keep(ContentFile(b"a", name="fixed.csv"), "fixed.csv", bob)
+    fix(job, bob, '["1","A","Turku"]', upload=upload)
+    assert fixes(job)[0].file == "fixed.csv"
 
 
 def test_it_shows_the_whole_input_where_no_column_differs(job: Job, bob: User) -> None:
     old = row(job, 0).payload
-    mend(job, bob, "no array at all")
-    assert list(mends(job)[0].before) == [("", old)]
+    fix(job, bob, "no array at all")
+    assert list(fixes(job)[0].before) == [("", old)]
 
 
 def test_it_puts_corrections_between_the_attempts(job: Job, alice: User, bob: User) -> None:
-    mend(job, bob, '["1","Anna","Gdańsk"]')
+    fix(job, bob, '["1","Anna","Gdańsk"]')
     again(job, alice)
     run(job, success(0))
-    assert [type(entry).__name__ for entry in told(job)] == ["Try", "Mend", "Try"]
+    assert [type(entry).__name__ for entry in told(job)] == ["Try", "Fix", "Try"]
     assert tries(job) == [(1, "failed"), (2, "succeeded")]
 
 
 def test_it_tells_of_a_correction_before_the_first_attempt(alice: User, bob: User) -> None:
     made = loaded(alice, csv_of(2))
-    mend(made, bob, '["x"]')
-    assert [type(entry).__name__ for entry in told(made)] == ["Mend"]
+    fix(made, bob, '["x"]')
+    assert [type(entry).__name__ for entry in told(made)] == ["Fix"]
 
 
 def test_it_asks_as_much_for_many_attempts_as_for_one(
@@ -236,6 +236,6 @@ def test_it_asks_as_much_for_many_attempts_as_for_one(
         with django_assert_num_queries(queries):
             timeline.timeline(item, job, "failed")
         for _ in range(5):
-            mend(job, alice, f'["{job.runs.count()}","Anna","Turku"]')
+            fix(job, alice, f'["{job.runs.count()}","Anna","Turku"]')
             again(job, alice)
             run(job, failure(0))

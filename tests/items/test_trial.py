@@ -168,7 +168,7 @@ class ChangeTests(People):
         with pytest.raises(Refused, match="before the job is started"):
             actions.change(job, self.alice)
 
-    def test_it_mends_a_file_that_could_not_be_read(self) -> None:
+    def test_it_fixes_a_file_that_could_not_be_read(self) -> None:
         job = ready(self.alice, 3)
         Job.objects.filter(pk=job.pk).update(state=JobState.INVALID, reason="No.")
         job.refresh_from_db()

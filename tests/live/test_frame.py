@@ -292,15 +292,15 @@ class ActionTests(People):
         assert self.actions(paused) == ["resume", "cancel", "adjust"]
         assert self.actions(cancelled) == ["resume", "retry", "again"]
         assert self.actions(worked(self.alice)) == ["results", "again"]
-        assert self.actions(worked(self.alice, csv_of(3, mixed))) == ["retry", "accept", "results", "mend", "again"]
+        assert self.actions(worked(self.alice, csv_of(3, mixed))) == ["retry", "accept", "results", "correct", "again"]
 
-    def test_it_offers_to_mend_what_failed_or_was_rejected(self) -> None:
+    def test_it_offers_to_fix_what_failed_or_was_rejected(self) -> None:
         ready = loaded(self.alice, csv_of(3, lambda at: "what" if at else "ok"), start=False)
-        assert "mend" not in self.actions(ready)
-        assert "mend" in self.actions(worked(self.alice, csv_of(3, lambda at: "what" if at else "ok")))
+        assert "correct" not in self.actions(ready)
+        assert "correct" in self.actions(worked(self.alice, csv_of(3, lambda at: "what" if at else "ok")))
         stopping = worked(self.alice, csv_of(4, mixed))
         Shard.objects.filter(job=stopping).update(running=1, pending=F("pending") + 1, succeeded=F("succeeded") - 1)
-        assert "mend" not in self.actions(stopping)
+        assert "correct" not in self.actions(stopping)
 
     def test_it_offers_nothing_to_take_home_of_a_file_that_is_not_read(self) -> None:
         job = worked(self.alice)

@@ -48,14 +48,14 @@ VERBS: Final[dict[str, Callable[..., Any]]] = {
     **{name: action.run for name, action in actions.ACTIONS.items()},
     "try": partial(actions.trial, count=3),
     "retry some": partial(actions.retry, positions=SOME),
-    "correct": lambda job, by: actions.correct(job, mended(job), by),
+    "correct": lambda job, by: actions.correct(job, fixed(job), by),
 }  # fmt: skip
 
 
-def mended(job: Job) -> list[CorrectedItem]:
-    """Some items as a person might have mended them."""
+def fixed(job: Job) -> list[CorrectedItem]:
+    """Some items as a person might have fixed them."""
     items = Item.objects.filter(job=job, position__in=SOME)
-    return [CorrectedItem(item.position, item.payload, "mended", item.key) for item in items]
+    return [CorrectedItem(item.position, item.payload, "fixed", item.key) for item in items]
 
 
 class Broke(OperationalError):

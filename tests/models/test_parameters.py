@@ -227,12 +227,12 @@ class RowsTests(RetypingCase):
         form = self.client.get(url).context["form"]
         return self.client.post(url, {"seen": form["seen"].value(), "cell_0": "https://evil.example", "cell_1": "b"})
 
-    def test_it_lets_nobody_else_mend_rows(self) -> None:
+    def test_it_lets_nobody_else_fix_rows(self) -> None:
         answer = self.edit(self.bob)
         self.assertContains(answer, "Somebody else typed “other”, which is sent along with the rows", status_code=422)
         assert "evil" not in self.job.items.get().payload
 
-    def test_it_lets_who_typed_it_mend_rows(self) -> None:
+    def test_it_lets_who_typed_it_fix_rows(self) -> None:
         assert self.edit(self.alice).status_code == 302
         assert "evil" in self.job.items.get().payload
 

@@ -197,7 +197,7 @@ class RowsTests(People):
         with self.assertRaisesMessage(Refused, "There is no room for more: of 1 MB"):
             actions.correct(job, [large], self.bob)
         assert Job.objects.get().stored == 900_000
-        sent = Upload.keep(ContentFile(b"row,simulate\n1,ok\n" + b"\n" * 200_000), "mended.csv", self.bob)
+        sent = Upload.keep(ContentFile(b"row,simulate\n1,ok\n" + b"\n" * 200_000), "fixed.csv", self.bob)
         with self.assertRaises(Refused):
             actions.correct_from(job, sent, self.bob)
         assert Upload.objects.get(pk=sent.pk).owner == self.bob

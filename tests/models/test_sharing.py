@@ -171,7 +171,7 @@ class GivingTests(People):
 
     def test_it_takes_the_files_of_corrections_along(self) -> None:
         job = worked(self.alice)
-        sent = Upload.keep(ContentFile(b"row\n1\n"), "mended.csv", self.alice)
+        sent = Upload.keep(ContentFile(b"row\n1\n"), "fixed.csv", self.alice)
         Run.objects.create(job=job, number=2, kind=Run.Kind.CORRECTION, upload=sent)
         self.give(job)
         assert set(Upload.objects.values_list("owner", flat=True)) == {self.bob.pk}
@@ -201,7 +201,7 @@ class GivingTests(People):
     @override_settings(JOBS_MAX_STORED_MB=1)
     def test_it_counts_the_files_of_corrections_too(self) -> None:
         job = worked(self.alice)
-        sent = Upload.keep(ContentFile(b"x" * 900_000), "mended.csv", self.alice)
+        sent = Upload.keep(ContentFile(b"x" * 900_000), "fixed.csv", self.alice)
         Run.objects.create(job=job, number=2, kind=Run.Kind.CORRECTION, upload=sent)
         Upload.keep(ContentFile(b"x" * 200_000), "own.csv", self.bob)
         with self.assertRaisesMessage(Refused, "bob has no room for this job"):
@@ -229,7 +229,7 @@ class GivingTests(People):
 
     def test_it_charges_corrections_that_another_person_sent_to_the_owner(self) -> None:
         job = worked(self.alice, csv_of(2, lambda at: "fail:Red"))
-        sent = Upload.keep(ContentFile(b"row,simulate\n1,ok\n"), "mended.csv", self.bob)
+        sent = Upload.keep(ContentFile(b"row,simulate\n1,ok\n"), "fixed.csv", self.bob)
         actions.correct_from(job, sent, self.bob)
         assert Upload.objects.get(pk=sent.pk).owner == self.alice
         self.bob.delete()
@@ -343,7 +343,7 @@ class ActivityTests(People):
 
     def test_it_leads_to_the_file_of_corrections_while_that_is_there(self) -> None:
         job = worked(self.alice)
-        sent = Upload.keep(ContentFile(b"row\n1\n"), "mended.csv", self.alice)
+        sent = Upload.keep(ContentFile(b"row\n1\n"), "fixed.csv", self.alice)
         run = Run.objects.create(job=job, number=2, kind=Run.Kind.CORRECTION, upload=sent)
         job.note("correct", "Uploaded corrections", self.alice, run=run)
         assert job.activities.told()[0].correction == 2

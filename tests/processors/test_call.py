@@ -96,11 +96,11 @@ def test_it_keeps_what_the_processor_logs(probe: Probe) -> None:
 
 def test_it_keeps_what_the_module_of_a_processor_logs(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
     def process(inputs: Mapping[str, Any], context: Context) -> str:
-        logging.getLogger("plugins.mend").warning("half of it")
+        logging.getLogger("plugins.fix").warning("half of it")
         return "ok"
 
     monkeypatch.setattr(probe, "process", process)
-    assert final(Call("probe", {}), [{}])[0].log == "WARNING plugins.mend: half of it"
+    assert final(Call("probe", {}), [{}])[0].log == "WARNING plugins.fix: half of it"
 
 
 def test_it_keeps_what_a_thread_of_the_processor_logs(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:

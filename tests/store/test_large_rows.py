@@ -71,9 +71,9 @@ def test_it_compares_the_newest_of_large_corrections_alone(job: Job) -> None:
         Correction.objects.create(job=job, position=0, run=job.run, at=timezone.now(), payload=old)
         old = item.payload if old != item.payload else item.payload.replace("x", "y", 1)
     with peak_below(40):
-        mends = timeline.timeline(item, job, "failed")
+        fixes = timeline.timeline(item, job, "failed")
 
-    before = [mend.before for mend in mends if isinstance(mend, timeline.Mend)]
+    before = [fix.before for fix in fixes if isinstance(fix, timeline.Fix)]
     assert before[:-2] == [[("", timeline.TOO_LONG)]] * (ROWS - 2)
     # The newest of them changed nothing, and the one before it a single cell.
     assert [[(column, len(text)) for column, text in pairs] for pairs in before[-2:-1]] == [[("a", 20_001)]]

@@ -1,4 +1,4 @@
-"""Failures that are retried by choice, accepted, or mended."""
+"""Failures that are retried by choice, accepted, or fixed."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def cancelled_half_way(owner: User) -> Job:
     return job
 
 
-def mended(position: int, text: str = '["mended","ok"]') -> CorrectedItem:
-    return CorrectedItem(position, text, "mended", "")
+def fixed(position: int, text: str = '["fixed","ok"]') -> CorrectedItem:
+    return CorrectedItem(position, text, "fixed", "")
 
 
 class TestChoice:
@@ -227,10 +227,10 @@ class TestCorrecting:
     def test_it_puts_the_new_payload_in_the_old_place_and_keeps_the_old_one(self, alice: User) -> None:
         job = worked(alice, csv_of(8, mixed))
         old = row(job, 1).payload
-        assert actions.correct(job, [mended(1)], alice) == 1
+        assert actions.correct(job, [fixed(1)], alice) == 1
         tasks.work()
         job.refresh_from_db()
-        assert (row(job, 1).payload, row(job, 1).label) == ('["mended","ok"]', "mended")
+        assert (row(job, 1).payload, row(job, 1).label) == ('["fixed","ok"]', "fixed")
         assert states(job)[:3] == ["succeeded", "succeeded", "failed"]
         kept = Correction.objects.get(job=job)
         assert (kept.position, kept.payload, kept.run) == (1, old, job.run)
@@ -239,10 +239,10 @@ class TestCorrecting:
         assert job.run.by == alice
         assert wrong(job) == []
 
-    def test_it_mends_a_rejected_row(self, alice: User) -> None:
+    def test_it_fixes_a_rejected_row(self, alice: User) -> None:
         job = worked(alice, "simulate,name\nok,a\nok,b,c,d\nok,e\n")
         assert states(job)[1] == "rejected"
-        actions.correct(job, [mended(1, '["ok","mended"]')], alice)
+        actions.correct(job, [fixed(1, '["ok","fixed"]')], alice)
         tasks.work()
         assert states(job) == ["succeeded"] * 3
         assert wrong(job) == []
@@ -250,14 +250,14 @@ class TestCorrecting:
     def test_it_never_touches_a_success(self, alice: User) -> None:
         job = worked(alice, csv_of(8, mixed))
         with pytest.raises(Refused, match="nothing to correct"):
-            actions.correct(job, [mended(0)], alice)
-        assert actions.correct(job, [mended(0), mended(1)], alice) == 1
-        assert row(job, 0).payload != '["mended","ok"]'
+            actions.correct(job, [fixed(0)], alice)
+        assert actions.correct(job, [fixed(0), fixed(1)], alice) == 1
+        assert row(job, 0).payload != '["fixed","ok"]'
         assert Correction.objects.filter(job=job).count() == 1
 
-    def test_it_mends_what_was_never_attempted(self, alice: User) -> None:
+    def test_it_fixes_what_was_never_attempted(self, alice: User) -> None:
         job = cancelled_half_way(alice)
-        assert actions.correct(job, [mended(3)], alice) == 1
+        assert actions.correct(job, [fixed(3)], alice) == 1
         tasks.work()
         job.refresh_from_db()
         assert states(job) == ["succeeded", "failed", "pending", "succeeded", *["pending"] * 4]
@@ -266,20 +266,20 @@ class TestCorrecting:
     def test_it_tries_others_again_along_with_them(self, alice: User) -> None:
         job = worked(alice, csv_of(8, mixed))
         before = attempts(job)
-        assert actions.correct(job, [mended(1)], alice, again=[2]) == 2
+        assert actions.correct(job, [fixed(1)], alice, again=[2]) == 2
         assert tried_again(job, before) == {1, 2}
 
     def test_it_keeps_the_file_of_corrections(self, alice: User) -> None:
         job = worked(alice, csv_of(8, mixed))
         upload = Upload.objects.create(owner=alice, name="failed.csv", file="x", size=1, sha256="")
-        actions.correct(job, [mended(1)], alice, upload=upload)
+        actions.correct(job, [fixed(1)], alice, upload=upload)
         Upload.objects.update(used="2020-01-01T00:00Z")
         assert not Upload.objects.unreferenced().exists()
         assert job.activities.all()[0].text == "Uploaded corrections of 1 item, 1 item tried again"
 
     def test_it_writes_thousands(self, alice: User) -> None:
         job = worked(alice, csv_of(2_500, lambda at: "fail:Red"))
-        assert actions.correct(job, (mended(at) for at in range(2_500)), alice) == 2_500
+        assert actions.correct(job, (fixed(at) for at in range(2_500)), alice) == 2_500
         tasks.work()
         job.refresh_from_db()
         assert job.counts()["succeeded"] == 2_500

@@ -182,19 +182,19 @@ def test_it_looks_at_a_megabyte_of_nothing_as_at_a_message(piece: str) -> None:
 TRACE = """Traceback (most recent call last):
   File "/srv/batchweb/jobs/processors/call.py", line 88, in __call__
     return encode(processor.process(typed, context), self.limit)
-  File "/home/anna/plugins/mend.py", line {}, in look_up
+  File "/home/anna/plugins/fix.py", line {}, in look_up
     raise LookupError({!r})
 LookupError: {}
 """
 
 
 def test_it_names_the_innermost_function_without_its_line() -> None:
-    assert top_frame(TRACE.format(17, "gone", "gone")) == "look_up in mend.py"
-    assert top_frame(TRACE.format(18, "gone", "gone")) == "look_up in mend.py"
+    assert top_frame(TRACE.format(17, "gone", "gone")) == "look_up in fix.py"
+    assert top_frame(TRACE.format(18, "gone", "gone")) == "look_up in fix.py"
 
 
 def test_it_knows_files_of_windows_and_code_without_a_name() -> None:
-    assert top_frame('  File "C:\\work\\mend.py", line 3, in <lambda>\n') == "<lambda> in mend.py"
+    assert top_frame('  File "C:\\work\\fix.py", line 3, in <lambda>\n') == "<lambda> in fix.py"
 
 
 def test_it_has_no_frame_where_there_is_no_trace() -> None:
@@ -208,7 +208,7 @@ def test_it_takes_the_last_error_of_a_chain() -> None:
 
 def test_it_believes_no_frame_in_a_message() -> None:
     message = 'no\n  File "evil.py", line 1, in evil\nmore'
-    assert top_frame(TRACE.format(1, message, message), message) == "look_up in mend.py"
+    assert top_frame(TRACE.format(1, message, message), message) == "look_up in fix.py"
 
 
 def test_it_cuts_a_long_name() -> None:

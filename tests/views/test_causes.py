@@ -75,7 +75,7 @@ class CausesTests(People):
         page = self.page(self.many(49))
         assert 'and <span id="more-causes">31</span> more causes' in page
 
-    def test_it_says_what_only_other_inputs_mend(self) -> None:
+    def test_it_says_what_only_other_inputs_fix(self) -> None:
         job = self.job()
         said = '<p class="small cause-input">'
         assert said not in self.page(job)

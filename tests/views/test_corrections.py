@@ -20,7 +20,7 @@ from jobs.models import Activity, Item, Job, Run, Upload
 from jobs.models.states import POSSIBLE
 from tests.base import People, csv_of, states, worked
 from tests.steps import wrong
-from tests.views.mended import BEFORE, STATES, differing, fresh, job_in, rows, said
+from tests.views.fixed import BEFORE, STATES, differing, fresh, job_in, rows, said
 
 
 class CorrectionTests(People):
@@ -37,20 +37,20 @@ class CorrectionTests(People):
         content = data.encode() if isinstance(data, str) else data
         return self.client.post(self.path(), {"file": SimpleUploadedFile(name, content)}, follow=True)
 
-    def mended(self) -> str:
+    def fixed(self) -> str:
         return "".join(results.failed_chunks(self.job)).replace("fail:Red", "ok")
 
     def test_it_shows_what_a_file_changes_before_anything_runs(self) -> None:
-        answer = self.send(self.mended())
+        answer = self.send(self.fixed())
         assert (answer.context["found"].changed, answer.context["found"].unchanged) == (2, 0)
         self.assertContains(answer, "<del>fail:Red</del>", 2, html=True)
         self.assertContains(answer, "<ins>ok</ins>", 2, html=True)
         assert states(self.job).count("failed") == 2
 
-    def test_it_mends_and_tries_them_again(self) -> None:
-        key = self.send(self.mended()).context["upload"].pk
+    def test_it_fixes_and_tries_them_again(self) -> None:
+        key = self.send(self.fixed()).context["upload"].pk
         answer = self.client.post(self.path("correct"), {"file": key}, follow=True)
-        self.assertContains(answer, "2 items mended and queued again.")
+        self.assertContains(answer, "2 items fixed and queued again.")
         tasks.work()
         assert states(self.job) == ["succeeded"] * 6
         assert Run.objects.latest("pk").upload_id == key
@@ -63,8 +63,8 @@ class CorrectionTests(People):
         self.client.post(self.path("correct"), {"file": key, "unchanged": "1"})
         assert states(self.job).count("pending") == 2
 
-    def test_it_mends_once_however_often_it_is_pressed(self) -> None:
-        key = self.send(self.mended()).context["upload"].pk
+    def test_it_fixes_once_however_often_it_is_pressed(self) -> None:
+        key = self.send(self.fixed()).context["upload"].pk
         self.client.post(self.path("correct"), {"file": key})
         answer = self.client.post(self.path("correct"), {"file": key}, follow=True)
         self.assertContains(answer, "there is nothing to correct")
@@ -80,7 +80,7 @@ class CorrectionTests(People):
             assert answer.status_code == 422
             self.assertContains(answer, sentence, status_code=422)
 
-    def test_it_leads_to_the_rows_that_can_be_mended(self) -> None:
+    def test_it_leads_to_the_rows_that_can_be_fixed(self) -> None:
         rejected = "results.csv?state=rejected"
         self.assertNotContains(self.client.get(self.path()), rejected)
         self.job = worked(self.alice, csv_of(3, lambda at: "what" if at else "ok"))
@@ -88,7 +88,7 @@ class CorrectionTests(People):
         self.assertNotContains(self.client.get(self.path()), "failed.csv")
 
     def test_it_takes_nobody_elses_file(self) -> None:
-        key = self.send(self.mended()).context["upload"].pk
+        key = self.send(self.fixed()).context["upload"].pk
         self.client.force_login(self.sam)
         assert self.client.get(f"{self.path()}?file={key}").status_code == 410
         assert self.client.post(self.path("correct"), {"file": key}).status_code == 410
@@ -104,13 +104,13 @@ class CorrectionTests(People):
         asked = []
         for count in (2, 300):
             self.job = worked(self.alice, csv_of(count, lambda at: "fail:Red"))
-            key = self.send(self.mended()).context["upload"].pk
+            key = self.send(self.fixed()).context["upload"].pk
             with CaptureQueriesContext(connection) as queries:
                 self.client.get(f"{self.path()}?file={key}")
             asked.append(len(queries))
         assert asked[0] == asked[1] <= 15
 
-    def test_it_mends_exactly_these_rows_in_each_state(self) -> None:
+    def test_it_fixes_exactly_these_rows_in_each_state(self) -> None:
         for state in STATES:
             with self.subTest(state=state):
                 job = job_in(state, self.alice)
@@ -131,7 +131,7 @@ class CorrectionTests(People):
         return Upload.keep(ContentFile(text.encode()), "failed.csv", self.alice).pk
 
     def outcome(self, state: str) -> tuple[set[int], str]:
-        """The rows that are mended, and what is said."""
+        """The rows that are fixed, and what is said."""
         if state in BEFORE:
             return set(), POSSIBLE["retry"][1]
         if state == "cancelling":
@@ -139,11 +139,11 @@ class CorrectionTests(People):
         if state == "flawless":
             return set(), "None of these rows has failed or was rejected, so there is nothing to correct."
         taken = {2, 5, 8} if state == "cancelled" else {2, 8}
-        return taken, f"{len(taken)} items mended and queued again."
+        return taken, f"{len(taken)} items fixed and queued again."
 
     def test_it_tells_whoever_may_act_that_their_file_is_used_up(self) -> None:
         self.client.force_login(self.sam)
-        key = self.send(self.mended()).context["upload"].pk
+        key = self.send(self.fixed()).context["upload"].pk
         self.client.post(self.path("correct"), {"file": key})
         assert Upload.objects.get(pk=key).owner == self.alice
         answer = self.client.post(self.path("correct"), {"file": key}, follow=True)
@@ -160,15 +160,15 @@ class CorrectionTests(People):
         return said.getvalue()
 
     def test_it_corrects_from_a_terminal(self) -> None:
-        said = self.correct(self.mended() + "x,ok,99,,,\n")
+        said = self.correct(self.fixed() + "x,ok,99,,,\n")
         assert "Row 3 of the file: The job has no row 99; it has 6." in said
         assert "3 rows: 2 changed, 0 unchanged, 1 left alone." in said
-        assert "2 items mended and queued again." in said
+        assert "2 items fixed and queued again." in said
         tasks.work()
         assert states(self.job) == ["succeeded"] * 6
 
     def test_it_only_says_so_in_a_dry_run(self) -> None:
-        assert "2 changed" in self.correct(self.mended(), "--dry-run")
+        assert "2 changed" in self.correct(self.fixed(), "--dry-run")
         assert states(self.job).count("failed") == 2
         assert Upload.objects.count() == 1
 

@@ -198,7 +198,7 @@ class ChosenTests(DownloadCase):
         lines = self.text(self.job, f"results.jsonl?cause={self.job.causes.get().pk}").splitlines()
         assert [json.loads(line)["row"] for line in lines] == [2, 6, 10]
 
-    def test_it_takes_only_failed_rows_to_be_mended(self) -> None:
+    def test_it_takes_only_failed_rows_to_be_fixed(self) -> None:
         for query in ("rows=1-7", "rows=1-7&state=succeeded", f"rows=2,6&cause={self.job.causes.get().pk}"):
             assert [row["row"] for row in self.rows(self.job, f"failed.csv?{query}")] == ["2", "6"], query
 

@@ -12,7 +12,7 @@ from django.test import Client
 from jobs.models import Activity, Cause, Item, Job, SecurityEvent, Worker
 from tests.base import csv_of, undone, worked
 from tests.live.sockets import SocketCase, socket
-from tests.views.mended import operator
+from tests.views.fixed import operator
 from tests.views.routes import filled, routes, sockets
 
 pytestmark = pytest.mark.django_db

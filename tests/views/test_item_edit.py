@@ -19,7 +19,7 @@ from jobs.models import item as item_module
 from jobs.models.states import POSSIBLE
 from tests.base import People, csv_of, states, undone, worked
 from tests.steps import wrong
-from tests.views.mended import BEFORE, OPEN, STATES, differing, fresh, job_in, operator, rows, said, signed_in, tried
+from tests.views.fixed import BEFORE, OPEN, STATES, differing, fresh, job_in, operator, rows, said, signed_in, tried
 
 NOT_FAILED = "has succeeded, or waits or runs: only a row that failed can be edited."
 OVERTAKEN = "Somebody else edited this row meanwhile."
@@ -51,7 +51,7 @@ class EditCase(People):
     def payload(self, job: Job, row: int) -> Any:
         return json.loads(Item.objects.get(job=job, position=row - 1).payload)
 
-    def mended(self, answer: Any, job: Job, row: int) -> None:
+    def fixed(self, answer: Any, job: Job, row: int) -> None:
         assert answer.status_code == 302, answer.context["form"].errors
         assert answer["Location"] == f"/jobs/{job.code}/items/{row}/"
         assert said(answer) == f"Row {row} was edited and is tried again."
@@ -73,7 +73,7 @@ class StatesTests(EditCase):
 
     def send(self, job: Job, row: int) -> Any:
         seen = fingerprint(Item.objects.get(job=job, position=row - 1).payload)
-        return self.client.post(self.url(job, row), {"seen": seen, "cell_0": "mended", "cell_1": "ok"})
+        return self.client.post(self.url(job, row), {"seen": seen, "cell_0": "fixed", "cell_1": "ok"})
 
     def test_a_row_that_is_too_long_for_a_page_is_cut_there_and_nowhere_else(self) -> None:
         job = worked(self.alice, "name,simulate\n" + "x" * 300 + ",fail:Broken\n")
@@ -88,16 +88,16 @@ class StatesTests(EditCase):
         assert "too large to be edited" in said(answer)
         assert Item.objects.get(job=job).payload == whole.payload
 
-    def test_it_mends_exactly_the_row(self) -> None:
+    def test_it_fixes_exactly_the_row(self) -> None:
         for state in (*OPEN, "cancelled", "finished"):
             for row in (2, 4, 8, *([5] if state == "cancelled" else [])):
                 with self.subTest(state=state, row=row), undone():
                     job = self.jobs[state]
                     before = rows(job)
-                    self.mended(self.send(job, row), job, row)
+                    self.fixed(self.send(job, row), job, row)
                     after = rows(job)
                     assert differing(before, after) == {row}
-                    assert (after[row]["state"], after[row]["payload"]) == (0, '["mended","ok"]')
+                    assert (after[row]["state"], after[row]["payload"]) == (0, '["fixed","ok"]')
                     assert (Run.objects.latest("pk").kind, Run.objects.latest("pk").items) == ("correction", 1)
                     assert wrong(job) == []
 
@@ -145,7 +145,7 @@ class HistoryTests(EditCase):
         self.job = worked(self.alice, csv_of(6, failing))
 
     def test_it_keeps_the_old_payload_and_shows_the_new_one_in_the_result(self) -> None:
-        self.mended(self.edit(self.job, 2, name="renamed", simulate="ok"), self.job, 2)
+        self.fixed(self.edit(self.job, 2, name="renamed", simulate="ok"), self.job, 2)
         tasks.work()
         kept = Correction.objects.get(job=self.job)
         assert (kept.position, kept.payload, kept.run) == (1, '["item 1","fail:Red"]', fresh(self.job).run)
@@ -192,7 +192,7 @@ class HistoryTests(EditCase):
 
     def test_it_takes_no_cell_for_another(self) -> None:
         sent = self.form(self.job, 2) | {"cell_9": "x", "cell_x": "y", "cell_1": "ok"}
-        self.mended(self.client.post(self.url(self.job, 2), sent), self.job, 2)
+        self.fixed(self.client.post(self.url(self.job, 2), sent), self.job, 2)
         assert self.payload(self.job, 2) == ["item 1", "ok"]
 
 
@@ -247,7 +247,7 @@ class TextTests(EditCase):
         for text in ("😀", "\u202eabc", "\ufffd", "\x01\x1f", "'; DROP TABLE jobs_item; --", "%s %(x)s {rows}"):
             with self.subTest(text=text):
                 job = self.job("a")
-                self.mended(self.edit(job, 1, name=text), job, 1)
+                self.fixed(self.edit(job, 1, name=text), job, 1)
                 assert self.payload(job, 1)[0] == text
 
     def test_it_sends_a_row_that_is_too_large_by_file(self) -> None:
@@ -261,7 +261,7 @@ class TextTests(EditCase):
 
     def test_it_takes_a_large_row(self) -> None:
         job = self.job("x\n" * 200_000)
-        self.mended(self.edit(job, 1, simulate="ok"), job, 1)
+        self.fixed(self.edit(job, 1, simulate="ok"), job, 1)
         assert self.payload(job, 1) == ["x\n" * 200_000, "ok"]
 
     def test_it_has_fields_for_300_columns_those_in_use_first(self) -> None:
@@ -272,14 +272,14 @@ class TextTests(EditCase):
         shown = [cell["field"].label for cell in page.context["form"].cell_fields]
         assert (len(shown), shown[:2], shown[-1]) == (300, ["simulate", "c0"], "c298")
         self.assertContains(page, "11 more columns of the job have no field here, and stay as they are.")
-        sent = self.form(job, 1) | {"cell_310": "ok", "cell_5": "mended", "cell_305": "not shown"}
-        self.mended(self.client.post(self.url(job, 1), sent), job, 1)
-        assert self.payload(job, 1) == [*cells[:5], "mended", *cells[6:310], "ok"]
+        sent = self.form(job, 1) | {"cell_310": "ok", "cell_5": "fixed", "cell_305": "not shown"}
+        self.fixed(self.client.post(self.url(job, 1), sent), job, 1)
+        assert self.payload(job, 1) == [*cells[:5], "fixed", *cells[6:310], "ok"]
 
-    def test_it_mends_a_row_of_too_many_cells(self) -> None:
+    def test_it_fixes_a_row_of_too_many_cells(self) -> None:
         job = worked(self.alice, "name,simulate\na,ok\nb,ok,c\n")
         assert self.form(job, 2)["cell_0"] == "b"
-        self.mended(self.edit(job, 2, name="b;c"), job, 2)
+        self.fixed(self.edit(job, 2, name="b;c"), job, 2)
         tasks.work()
         assert (self.payload(job, 2), states(job)) == (["b;c", "ok"], ["succeeded", "succeeded"])
 
@@ -327,14 +327,14 @@ class JsonTests(EditCase):
         for typed in ("NaN", "Infinity", "-Infinity", "1e999x", "[1", "[" * 5_000, "1" * 5_000, "０"):
             with self.subTest(typed=typed[:12]):
                 job = self.job('{"n": 1, "simulate": "fail:Red"}')
-                self.mended(self.edit(job, 1, n=typed), job, 1)
+                self.fixed(self.edit(job, 1, n=typed), job, 1)
                 assert self.payload(job, 1)["n"] == typed
 
     def test_it_stores_what_only_json_can_spell(self) -> None:
         for typed in ('"\\ud800"', '"\\u0000"', '["\\udfff\\u0000"]', "1e400"):
             with self.subTest(typed=typed):
                 job = self.job('{"n": 1, "simulate": "fail:Red"}')
-                self.mended(self.edit(job, 1, n=typed), job, 1)
+                self.fixed(self.edit(job, 1, n=typed), job, 1)
                 assert self.payload(job, 1)["n"] == json.loads(typed)
                 tasks.work()
                 assert len("".join(results.chunks(fresh(job), "jsonl")).splitlines()) == 1
@@ -350,18 +350,18 @@ class JsonTests(EditCase):
         labels = [cell["field"].label for cell in self.client.get(self.url(job, 1)).context["form"].cell_fields]
         assert labels == ["simulate", "a"]
 
-    def test_it_mends_a_line_that_could_not_be_read(self) -> None:
+    def test_it_fixes_a_line_that_could_not_be_read(self) -> None:
         job = self.job('{"a": 1, "simulate": "ok"}', '{"a": 2, "simulate": "ok"')
         page = self.client.get(self.url(job, 2))
         self.assertContains(page, "This line could not be read. It said:")
         self.assertContains(page, "{&quot;a&quot;: 2, &quot;simulate&quot;: &quot;ok&quot;")
-        self.mended(self.edit(job, 2, a="2", simulate="ok"), job, 2)
+        self.fixed(self.edit(job, 2, a="2", simulate="ok"), job, 2)
         tasks.work()
         assert (self.payload(job, 2), states(job)) == ({"a": 2, "simulate": "ok"}, ["succeeded", "succeeded"])
 
-    def test_it_mends_a_line_that_is_no_object(self) -> None:
+    def test_it_fixes_a_line_that_is_no_object(self) -> None:
         job = worked(self.alice, '"fail:Red"\n"ok"\n', name="rows.jsonl", mapping={"simulate": "value"})
-        self.mended(self.edit(job, 1, value="ok"), job, 1)
+        self.fixed(self.edit(job, 1, value="ok"), job, 1)
         assert self.payload(job, 1) == "ok"
 
 
@@ -391,7 +391,7 @@ class TogetherTests(EditCase):
         tasks.work()
         form = self.again(cell_0="of the second", cell_1="ok").context["form"]
         self.sent = {bound.html_name: bound.value() for bound in form}
-        self.mended(self.again(), self.job, 2)
+        self.fixed(self.again(), self.job, 2)
         kept = [json.loads(one.payload)[0] for one in Correction.objects.order_by("pk")]
         assert (kept, self.payload(self.job, 2)) == (["item 1", "of the first"], ["of the second", "ok"])
         runs = Run.objects.filter(job=self.job, kind="correction").order_by("pk")
@@ -409,9 +409,9 @@ class TogetherTests(EditCase):
         self.sent = self.form(self.job, 2, self.second)
         real = actions.correct
 
-        def overtaken(job: Job, mended: Any, by: Any, **more: Any) -> int:
+        def overtaken(job: Job, fixed: Any, by: Any, **more: Any) -> int:
             Item.objects.filter(job=job, position=1).update(payload='["of a third","fail:Red"]')
-            return real(job, mended, by, **more)
+            return real(job, fixed, by, **more)
 
         with patch.object(actions, "correct", overtaken):
             answer = self.again(cell_0="of the second")

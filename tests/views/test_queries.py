@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from jobs import actions, tasks
 from jobs.models import Cause, Job, Upload
 from tests.base import People, csv_of, loaded, worked
-from tests.views.mended import STATES, job_in, operator
+from tests.views.fixed import STATES, job_in, operator
 
 MOST = 15
 
@@ -22,7 +22,7 @@ def failing(at: int) -> str:
     return ("ok", "fail:Red", "fail:Blue")[at % 3]
 
 
-def mended_once(owner: User, rows: int) -> Job:
+def fixed_once(owner: User, rows: int) -> Job:
     """A job with failures of two causes, of which one row was edited and another accepted."""
     job = worked(owner, csv_of(rows, failing))
     upload = Upload.keep(ContentFile(b"row,name\n2,renamed\n"), "failed.csv", owner)
@@ -48,7 +48,7 @@ class QueriesTests(People):
     @classmethod
     def setUpTestData(cls) -> None:
         super().setUpTestData()
-        groups = [[make(cls.alice, rows) for make in (mended_once, cut_short)] for rows in (6, 600)]
+        groups = [[make(cls.alice, rows) for make in (fixed_once, cut_short)] for rows in (6, 600)]
         cls.few, cls.many = groups
         looker = User.objects.create_user("lena")
         auditor = User.objects.create_user("audit", is_staff=True)

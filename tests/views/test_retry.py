@@ -13,7 +13,7 @@ from jobs.models import Activity, Cause, Job, Run
 from jobs.models.states import POSSIBLE
 from tests.base import People, csv_of, states, undone, worked
 from tests.steps import wrong
-from tests.views.mended import (
+from tests.views.fixed import (
     BEFORE,
     OPEN,
     STATES,

@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from jobs.models import Job, Run, Share, Upload
 from tests.base import People, csv_of, undone, worked
-from tests.views.mended import operator
+from tests.views.fixed import operator
 
 WHO = ("owner", "look", "act", "stranger", "staff look", "staff act", "nobody")
 SEEN = (200, 200, 200, 404, 200, 200, 302)

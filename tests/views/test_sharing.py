@@ -161,7 +161,7 @@ class ActivityTests(PeopleCase):
             assert self.client.get(f"{self.job.get_absolute_url()}activity/", {"before": odd}).context["activities"]
 
     def test_it_links_the_file_of_corrections(self) -> None:
-        sent = Upload.keep(ContentFile(b"row\n1\n"), "mended.csv", self.alice)
+        sent = Upload.keep(ContentFile(b"row\n1\n"), "fixed.csv", self.alice)
         run = Run.objects.create(job=self.job, number=7, kind=Run.Kind.CORRECTION, upload=sent)
         self.job.note("correct", "Uploaded corrections", self.alice, run=run)
         link = f'href="{self.job.get_absolute_url()}corrections/7/"'

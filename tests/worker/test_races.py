@@ -121,13 +121,13 @@ def test_it_takes_each_row_once_that_is_retried_and_corrected_at_once(alice: Use
     for _ in range(3):
         job = worked(alice, FAILING)
         before = attempts(job)
-        mended = [CorrectedItem(at, '["mended","ok"]', "mended", "") for at in range(100)]
-        answers = at_once(partial(actions.retry, fresh(job), alice), partial(actions.correct, fresh(job), mended, bob))
+        fixed = [CorrectedItem(at, '["fixed","ok"]', "fixed", "") for at in range(100)]
+        answers = at_once(partial(actions.retry, fresh(job), alice), partial(actions.correct, fresh(job), fixed, bob))
         assert all(isinstance(answer, (int, Refused)) for answer in answers)
         assert sum(answer for answer in answers if isinstance(answer, int)) == 100
         taken_once(job, before, 100)
         corrected = set(Correction.objects.filter(job=job).values_list("position", flat=True))
-        assert set(Item.objects.filter(job=job, label="mended").values_list("position", flat=True)) == corrected
+        assert set(Item.objects.filter(job=job, label="fixed").values_list("position", flat=True)) == corrected
 
 
 def test_it_accepts_each_failure_once_from_two_people(alice: User, bob: User) -> None:

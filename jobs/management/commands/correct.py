@@ -18,7 +18,7 @@ SHOWN: Final = 10  # problems that are listed
 
 
 class Command(base.JobCommand):
-    help = "Puts the rows of a mended failed.csv in the places of the failed ones, and tries those again."
+    help = "Puts the rows of a fixed failed.csv in the places of the failed ones, and tries those again."
     runs_something = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -37,7 +37,7 @@ class Command(base.JobCommand):
             count = actions.correct_from(job, upload, unchanged=options["unchanged"])
         finally:
             upload.discard()  # leaves what has become part of the job
-        return f"{items(count)} mended and queued again."
+        return f"{items(count)} fixed and queued again."
 
     def told(self, job: Job, upload: Upload) -> str:
         """What the file comes to, in a line; what is wrong with it goes to standard error. Raises Refused."""

@@ -124,11 +124,11 @@ export class Selection {
     return post(button.formAction, data);
   }
 
-  /** What failed, to be mended; with other rows among the chosen ones the results of all of them. */
+  /** What failed, to be fixed; with other rows among the chosen ones the results of all of them. */
   #download() {
-    const { failed: mend, results } = section().dataset;
+    const { failed: fix, results } = section().dataset;
     const all = this.whole || [...this.rows.values()].every(Boolean);
-    location.assign(`${all ? mend : results}?${this.query}`);
+    location.assign(`${all ? fix : results}?${this.query}`);
   }
 
   // Showing

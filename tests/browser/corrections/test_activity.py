@@ -1,4 +1,4 @@
-"""Who did what: everything that mends a job stands in one list, on its page, on the page of all of it, in the admin."""
+"""Who did what: everything that fixes a job stands in one list, on its page, on the page of all of it, in the admin."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.mending.shop import SOON, begun, goods, opened, said
+from tests.browser.corrections.shop import SOON, begun, goods, opened, said
 from tests.system import System, until
 
 pytestmark = pytest.mark.browser
@@ -27,7 +27,7 @@ DONE: Final = (
 
 
 @pytest.fixture(scope="module")
-def mended(system: System) -> str:
+def fixed(system: System) -> str:
     """A job to which all was done that a person can do to it."""
     client = system.clients[0]
     code = begun(system, goods(30), param_seconds="0.3", workers="10")
@@ -48,7 +48,7 @@ def mended(system: System) -> str:
     form = client.get(f"/jobs/{code}/items/3/edit/").text
     act("items/3/edit", seen=form.split('name="seen" value="')[1].split('"')[0], cell_0="article 3", cell_1="103")
     system.ended(client, code)
-    sent = system.post(client, f"/jobs/{code}/corrections/", {}, {"file": ("mended.csv", FILE, "text/csv")})
+    sent = system.post(client, f"/jobs/{code}/corrections/", {}, {"file": ("fixed.csv", FILE, "text/csv")})
     act("correct", file=sent.headers["Location"].split("file=")[1])
     system.ended(client, code)
     return code
@@ -62,31 +62,31 @@ def in_order(told: list[str]) -> list[str]:
 def download(page: Page, link: Locator) -> bytes:
     with page.expect_download() as started:
         link.click()
-    assert started.value.suggested_filename == "mended.csv"
+    assert started.value.suggested_filename == "fixed.csv"
     return Path(started.value.path()).read_bytes()
 
 
-def test_it_lists_everything_on_the_page(page: Page, mended: str) -> None:
-    opened(page, mended)
+def test_it_lists_everything_on_the_page(page: Page, fixed: str) -> None:
+    opened(page, fixed)
     assert in_order(said(page)) == list(DONE)
 
 
-def test_it_lists_everything_on_the_page_of_it(page: Page, mended: str) -> None:
-    opened(page, mended)
+def test_it_lists_everything_on_the_page_of_it(page: Page, fixed: str) -> None:
+    opened(page, fixed)
     page.locator("#activity").get_by_role("link", name="Show all").click()
     page.wait_for_url("**/activity/")
     assert in_order(said(page)) == list(DONE)
 
 
-def test_it_says_who_did_it(page: Page, mended: str) -> None:
-    page.goto(f"/jobs/{mended}/activity/")
+def test_it_says_who_did_it(page: Page, fixed: str) -> None:
+    page.goto(f"/jobs/{fixed}/activity/")
     for words in DONE:
         expect(page.locator("#activity li", has_text=words)).to_contain_text("by admin")
 
 
 @pytest.mark.parametrize("path", ["", "activity/"])
-def test_it_gives_the_file_of_corrections(page: Page, mended: str, path: str) -> None:
-    page.goto(f"/jobs/{mended}/{path}")
+def test_it_gives_the_file_of_corrections(page: Page, fixed: str, path: str) -> None:
+    page.goto(f"/jobs/{fixed}/{path}")
     link = page.locator("#activity li", has_text="Uploaded corrections").get_by_role("link", name="the file")
     assert download(page, link) == FILE
 
@@ -97,8 +97,8 @@ def test_it_adds_what_is_done_meanwhile(page: Page, system: System, code: str) -
     expect(page.locator("#activity li").first).to_contain_text("Accepted the failure of row 3", timeout=SOON)
 
 
-def test_it_lists_everything_in_the_admin(page: Page, mended: str) -> None:
-    page.goto(f"/admin/jobs/job/?q={mended}")
+def test_it_lists_everything_in_the_admin(page: Page, fixed: str) -> None:
+    page.goto(f"/admin/jobs/job/?q={fixed}")
     page.locator("#result_list .field-job a").click()
     section = page.locator("section", has=page.get_by_role("heading", name="Activity", exact=True))
     assert in_order(section.locator("li [dir]").all_inner_texts()) == list(DONE)

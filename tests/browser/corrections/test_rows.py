@@ -1,4 +1,4 @@
-"""One row that failed: what its page and the drawer tell, and how its input is mended in either."""
+"""One row that failed: what its page and the drawer tell, and how its input is fixed in either."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Complaints, tab_to
-from tests.browser.mending.shop import SOON, opened, stored, toast, tried
+from tests.browser.corrections.shop import SOON, opened, stored, toast, tried
 from tests.system import System
 
 pytestmark = pytest.mark.browser
@@ -28,7 +28,7 @@ def shown(page: Page, code: str, row: int, place: str) -> Locator:
     return found
 
 
-def mend(found: Locator, cents: str) -> None:
+def fix(found: Locator, cents: str) -> None:
     found.locator("#item-edit").click()
     found.get_by_label("cents").fill(cents)
     found.get_by_role("button", name="Save and retry").click()
@@ -73,9 +73,9 @@ def test_it_leads_to_the_failures_before_and_after(page: Page, code: str, place:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_it_mends_the_input(page: Page, system: System, code: str, place: str) -> None:
+def test_it_fixes_the_input(page: Page, system: System, code: str, place: str) -> None:
     found = shown(page, code, 3, place)
-    mend(found, "150")
+    fix(found, "150")
     toast(page, "Row 3 was edited and is tried again.")
     tried(system, code, {3})
     if place == "page":
@@ -86,17 +86,17 @@ def test_it_mends_the_input(page: Page, system: System, code: str, place: str) -
 
 @pytest.mark.parametrize("place", PLACES)
 def test_it_keeps_the_old_input_in_the_history(page: Page, system: System, code: str, place: str) -> None:
-    mend(shown(page, code, 3, place), "150")
+    fix(shown(page, code, 3, place), "150")
     toast(page, "Row 3 was edited")
     tried(system, code, {3})
     found = shown(page, code, 3, "page")
     found.get_by_text("What it was before").click()
     expect(found.locator(".timeline dd")).to_have_text("three")
-    expect(found.get_by_text("Input mended")).to_be_visible()
+    expect(found.get_by_text("Input fixed")).to_be_visible()
 
 
 def test_it_lands_at_its_old_place(page: Page, system: System, code: str) -> None:
-    mend(shown(page, code, 3, "drawer"), "150")
+    fix(shown(page, code, 3, "drawer"), "150")
     toast(page, "Row 3 was edited")
     tried(system, code, {3})
     third = stored(system, code)[2]
@@ -106,21 +106,21 @@ def test_it_lands_at_its_old_place(page: Page, system: System, code: str) -> Non
 @pytest.mark.parametrize("place", PLACES)
 def test_it_says_that_nothing_was_changed(page: Page, complaints: Complaints, code: str, place: str) -> None:
     found = shown(page, code, 3, place)
-    mend(found, "three")
+    fix(found, "three")
     expect(found.locator("#errors")).to_contain_text("Nothing is changed yet.")
     expect(found.locator("#errors")).to_be_focused()
     complaints[:] = [text for text in complaints if "422" not in text]
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_it_shows_both_when_two_mend_a_row(
+def test_it_shows_both_when_two_fix_a_row(
     page: Page, complaints: Complaints, system: System, code: str, place: str
 ) -> None:
     found = shown(page, code, 5, place)
     found.locator("#item-edit").click()
     found.get_by_label("cents").fill("111")
     other = page.context.new_page()
-    mend(shown(other, code, 5, "page"), "800")
+    fix(shown(other, code, 5, "page"), "800")
     toast(other, "Row 5 was edited")
     tried(system, code, {5})
     found.get_by_role("button", name="Save and retry").click()
@@ -145,7 +145,7 @@ def test_it_asks_before_it_forgets_what_was_typed(page: Page, code: str) -> None
     expect(found).to_be_hidden()
 
 
-def test_it_mends_rows_by_keys_alone(page: Page, system: System, code: str) -> None:
+def test_it_fixes_rows_by_keys_alone(page: Page, system: System, code: str) -> None:
     """Chooses two rows and tries them again; opens the third one, edits it, and it is right."""
     opened(page, code, "?state=failed")
     links = page.locator("#items tbody .row-link")

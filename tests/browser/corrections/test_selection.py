@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.mending.shop import asking, downloaded, opened, table, toast, tried
+from tests.browser.corrections.shop import asking, downloaded, opened, table, toast, tried
 from tests.system import System
 
 pytestmark = pytest.mark.browser

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Complaints
-from tests.browser.mending.shop import SOON, asking, cause, opened, said, stored, toast, tried
+from tests.browser.corrections.shop import SOON, asking, cause, opened, said, stored, toast, tried
 from tests.system import System
 
 pytestmark = pytest.mark.browser

@@ -13,7 +13,7 @@ import pytest
 from openpyxl import load_workbook
 from playwright.sync_api import Page, expect
 
-from tests.browser.mending.shop import SOON, begun, cause, flawed, goods, opened, table, tried
+from tests.browser.corrections.shop import SOON, begun, cause, flawed, goods, opened, table, tried
 from tests.system import System, until
 
 pytestmark = pytest.mark.browser
@@ -66,7 +66,7 @@ def test_it_gives_every_row_in_order_while_a_job_runs(page: Page, running: str, 
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_it_gives_every_row_in_order_after_mending(page: Page, system: System, code: str, form: str) -> None:
+def test_it_gives_every_row_in_order_after_fixing(page: Page, system: System, code: str, form: str) -> None:
     system.post(system.clients[0], f"/jobs/{code}/retry/", {"param_most": "1000"})
     tried(system, code, {3, 5, 8, 13, 15, 18, 23, 25, 28})
     opened(page, code)

@@ -1,4 +1,4 @@
-"""One job of eight rows in each of the states that mending meets, and what is told of it."""
+"""One job of eight rows in each of the states that fixing meets, and what is told of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of mending share: files of articles, jobs that have worked on them, and what is stored of a job."""
+"""What the tests of fixing share: files of articles, jobs that have worked on them, and what is stored of a job."""
 
 from __future__ import annotations
 

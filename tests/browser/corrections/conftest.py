@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.browser.mending.shop import DEAR, done, fine, goods
+from tests.browser.corrections.shop import DEAR, done, fine, goods
 from tests.system import System, free_port
 
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """A batchweb with a processor whose failures can be mended, and its administrator signed in."""
+    """A batchweb with a processor whose failures can be fixed, and its administrator signed in."""
     system = System(tmp_path_factory.mktemp("shop"), free_port())
-    system.env["JOBS_PROCESSORS"] = "tests.browser.mending.pricing"
+    system.env["JOBS_PROCESSORS"] = "tests.browser.corrections.pricing"
     system.start()
     try:
         system.client()

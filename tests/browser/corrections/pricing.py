@@ -1,4 +1,4 @@
-"""A processor that fails for reasons which people can mend: loaded by the system that the tests of mending use."""
+"""A processor that fails for reasons which people can fix: loaded by the system that the tests of fixing use."""
 
 from __future__ import annotations
 

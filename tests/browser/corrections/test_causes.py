@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.mending.shop import SOON, asking, cause, downloaded, opened, stored, tried
+from tests.browser.corrections.shop import SOON, asking, cause, downloaded, opened, stored, tried
 from tests.system import System
 
 pytestmark = pytest.mark.browser
