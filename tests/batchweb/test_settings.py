@@ -299,7 +299,7 @@ class LogTests(SimpleTestCase):
 
     def test_it_leaves_ordinary_words_alone(self) -> None:
         with patch.dict(os.environ, {"LLM_API_KEY": "a"}):
-            assert self.line("a b a") == "a b a"
+            assert self.line("a walnut or a pear") == "a walnut or a pear"
 
     def test_it_keeps_celery_quiet_about_wake_ups(self) -> None:
         for name in ("celery.worker.strategy", "celery.app.trace", "httpx"):

@@ -22,8 +22,22 @@ from django.test import override_settings
 from jobs import actions, events
 from jobs.ingest import importer
 from jobs.maintenance.keeper import Keeper
-from jobs.models import Activity, Attempt, Batch, Cause, Item, ItemState, Job, Run, Series, Shard, Upload, Worker
-from jobs.models import job as job_module
+from jobs.models import (
+    Activity,
+    Attempt,
+    Batch,
+    Cause,
+    Item,
+    ItemState,
+    Job,
+    Run,
+    Series,
+    Shard,
+    Upload,
+    Worker,
+    scheduling,
+)
+from jobs.models.job import Refused
 from jobs.models.shard import HELD_BACK
 from jobs.models.states import WORKABLE
 from jobs.store import dialect, leases, outcomes
@@ -136,7 +150,7 @@ class World:
             patch.object(dialect, "PAUSES", (0.0, 0.0)),
             patch.object(importer, "WIDE", 2),
             patch.object(leases, "os", SimpleNamespace(getpid=lambda: self.process)),
-            patch.object(job_module, "WORKERS_PER_TASK", TASK),
+            patch.object(scheduling, "WORKERS_PER_TASK", TASK),
             patch.object(broker, "try_to_send", self.send),
             patch.object(broker, "queued", lambda queue: len(self.messages)),
             patch.object(events, "wake", self.wake),
@@ -285,7 +299,7 @@ class World:
         """A person presses it, which may be refused."""
         retried = self._retried(job, verb)
         held = [held.token for held in self.holdings().values() if held.job == job.pk]
-        with suppress(job_module.Refused):
+        with suppress(Refused):
             VERBS[verb](job, self.owner)
             if verb == "change":
                 self.forget(job.pk)

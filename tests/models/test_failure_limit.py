@@ -13,8 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from jobs import actions, processors, tasks
 from jobs.humanize import counted
-from jobs.models import Activity, Cause, Item, Job, JobState
-from jobs.models import job as job_module
+from jobs.models import Activity, Cause, Item, Job, JobState, scheduling
 from jobs.models.failure_limit import End, Limit, Tally
 from jobs.models.reason import NO_REASON, Code, Reason
 from tests.base import csv_of, loaded, states, worked
@@ -124,7 +123,7 @@ def test_it_ends_the_turn_of_who_paused_it(alice: User) -> None:
 
 def test_it_counts_over_all_tasks_and_pauses_once(alice: User, settings: Any, monkeypatch: Any) -> None:
     settings.JOBS_SHARD_SIZE = 5
-    monkeypatch.setattr(job_module, "WORKERS_PER_TASK", 2)
+    monkeypatch.setattr(scheduling, "WORKERS_PER_TASK", 2)
     monkeypatch.setattr("jobs.worker.recorder.AHEAD", (2, 4))
     job = loaded(alice, csv_of(20), workers=4, limit_count=4)
     one = recorder_for(job)

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from jobs.models import Item
-from jobs.store import dialect, items, leases
+from jobs.store import dialect, items, leases, shards
 from jobs.worker import recorder
 from tests.base import csv_of, loaded, states
 from tests.steps import feed, recorder_for, success, wrong
@@ -78,7 +78,9 @@ def test_it_does_not_try_again_what_can_never_work(time: Time, db: None) -> None
     assert time.slept == []
 
 
-@pytest.mark.parametrize("step", ["lock_shards", "read_pending", "save_shard", "add_batch", "rows.save_outcomes"])
+@pytest.mark.parametrize(
+    "step", ["leases.lock_shards", "items.read_pending", "shards.save_shard", "items.add_batch", "items.save_outcomes"]
+)
 def test_it_loses_nothing_when_the_database_goes_in_the_middle(
     step: str, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,7 +88,8 @@ def test_it_loses_nothing_when_the_database_goes_in_the_middle(
     monkeypatch.setattr(recorder, "AHEAD", (3, 3))
     job = loaded(alice, csv_of(20), workers=1)
     taken = recorder_for(job)
-    owner, name = (items, step.removeprefix("rows.")) if step.startswith("rows.") else (leases, step)
+    module, name = step.split(".")
+    owner = {"leases": leases, "items": items, "shards": shards}[module]
     real, trouble = getattr(owner, name), iter(range(3))
 
     def flaky(*args: Any, **kwargs: Any) -> Any:

@@ -245,7 +245,7 @@ class FreshTests(DownloadCase):
         job = worked(self.alice, csv_of(3))
         Job.objects.filter(pk=job.pk).update(stored=3_000_000)
         large = concurrency.large_downloads
-        with patch.object(large, "patience", 0.0), large.taken(self.alice.pk):
+        with patch.object(large, "timeout", 0.0), large.taken(self.alice.pk):
             answer = self.client.get(f"/jobs/{job.code}/results.csv")
         assert (answer.status_code, "large rows is under way" in answer.content.decode()) == (429, True)
         assert self.client.get(f"/jobs/{job.code}/results.csv").status_code == 200
