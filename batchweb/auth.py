@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.http import HttpRequest
 
 from batchweb.accounts import hashing, second_factor, throttling
+from batchweb.accounts.addresses import network_of
 
 
 class ModelBackend(backends.ModelBackend):
@@ -35,6 +36,7 @@ class ModelBackend(backends.ModelBackend):
         if attempt.until:
             raise PermissionDenied
         hashing.first.set(attempt.known)
+        hashing.place.set(network_of(request))
         person = super().authenticate(request, username, password, **kwargs)
         if person is not None:
             attempt.right()

@@ -7,6 +7,8 @@ web process counts for itself.
 from __future__ import annotations
 
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,31 @@ from batchweb import deadlines
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 TIMEOUT: Final = 10.0  # seconds in line
+
+
+class Lately:
+    """How often each key was served of late: in this span of so many seconds, and in the one before."""
+
+    def __init__(self, span: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.span = span
+        self.clock = clock
+        self._now: Counter[str] = Counter()
+        self._before: Counter[str] = Counter()
+        self._until = 0.0
+
+    def add(self, key: str) -> None:
+        self._turn()
+        self._now[key] += 1
+
+    def of(self, key: str) -> int:
+        self._turn()
+        return self._now[key] + self._before[key]
+
+    def _turn(self) -> None:
+        late = self.clock() - self._until
+        if late >= 0:
+            self._now, self._before = Counter(), self._now if late < self.span else Counter()
+            self._until = self.clock() + self.span
 
 
 class Full(Exception):

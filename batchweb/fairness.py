@@ -21,6 +21,7 @@ from django.db import DatabaseError, connections
 from batchweb.accounts import throttling
 from batchweb.auth import person_of
 from batchweb.body_limits import session_of
+from batchweb.concurrency import Lately
 from batchweb.protocols import network
 
 logger = logging.getLogger(__name__)
@@ -99,6 +100,55 @@ class Line:
             self.line.pop(key, None)
         if not self.taken[key]:
             del self.taken[key]
+
+
+class Pool:
+    """Places that all keys share: a free one is for whose key has the fewest, then for whose had least of late."""
+
+    def __init__(self, places: int, lately: Lately | None = None) -> None:
+        self.places = places
+        self.lately = lately or Lately()
+        self.taken: Counter[str] = Counter()
+        self.line: dict[str, deque[asyncio.Future[None]]] = {}
+
+    async def enter(self, key: str) -> None:
+        """Returns once there is a place."""
+        if self.taken.total() < self.places:
+            self._give(key)
+            return
+        self.line.setdefault(key, deque()).append(mine := asyncio.get_running_loop().create_future())
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if not mine.cancelled():
+                self.leave(key)  # it was given a place in the moment in which it gave up
+            raise
+        finally:
+            self._forget(key)
+
+    def leave(self, key: str) -> None:
+        """Gives the place to whoever is next."""
+        self.taken[key] -= 1
+        if not self.taken[key]:
+            del self.taken[key]
+        while self.line and self.taken.total() < self.places:
+            following = min(self.line, key=lambda one: (self.taken[one], self.lately.of(one)))
+            waiting = self.line[following].popleft()
+            self._forget(following)
+            if not waiting.done():
+                self._give(following)
+                waiting.set_result(None)
+
+    def _give(self, key: str) -> None:
+        self.taken[key] += 1
+        self.lately.add(key)
+
+    def _forget(self, key: str) -> None:
+        """Keeps nothing of those who are gone."""
+        if line := self.line.get(key):
+            self.line[key] = line = deque(waiting for waiting in line if not waiting.done())
+        if not line:
+            self.line.pop(key, None)
 
 
 class Sessions:
@@ -180,7 +230,8 @@ class Lines:
     """Where requests wait: each person, each address of nobody in particular, and all of these that are not familiar.
 
     So whoever signs in more than once gains nothing by it, and nothing by a session that is made up or by many
-    addresses; and people do not wait for strangers, be they behind the same address.
+    addresses; people do not wait for strangers, be they behind the same address, and a stranger does not wait for those
+    of another one.
     """
 
     def __init__(
@@ -194,7 +245,7 @@ class Lines:
         self.sessions = sessions
         self.people = Line(of_person or UNLIMITED, waiting)
         self.addresses = Line(of_address, waiting)
-        self.strangers = Line(of_strangers, UNLIMITED)  # as many as may be connected
+        self.strangers = Pool(of_strangers)  # as many wait as may be connected
         self.familiar = familiar or Familiar(signed_in_from)
 
     async def begin(self, turn: Turn) -> None:
@@ -204,7 +255,7 @@ class Lines:
         if not person:
             await turn.enter(self.addresses, place)
             if place and not await self.familiar.has(place):
-                await turn.enter(self.strangers, "all")
+                await turn.enter(self.strangers, place)
             person = await self.sessions.person(key) if key else ""
         if person:
             turn.end()  # the places of the address, if there are any: they are for those whom nobody knows
@@ -249,7 +300,7 @@ class Turn:
     def __init__(self, lines: Lines, scope: Scope, receive: Any, send: Any) -> None:
         self.lines = lines
         self.scope = scope
-        self.held: list[tuple[Line, str]] = []
+        self.held: list[tuple[Line | Pool, str]] = []
         self.source = receive
         self.sink = send
         self.first: Message | None = None
@@ -299,7 +350,7 @@ class Turn:
         """That the client has hung up."""
         return {"type": f"{self.scope['type']}.disconnect"} | ({} if self.scope["type"] == "http" else {"code": 1006})
 
-    async def enter(self, line: Line, key: str) -> None:
+    async def enter(self, line: Line | Pool, key: str) -> None:
         if key:
             await line.enter(key)
             self.held.append((line, key))

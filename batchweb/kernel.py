@@ -19,6 +19,7 @@ STAT = Path("/proc/self/stat")
 FIRST: Final = 3
 FIELDS: Final = {"start_code": 26, "end_code": 27, "start_stack": 28, "start_data": 45, "end_data": 46, "start_brk": 47}
 NO_FILE: Final = 2**32 - 1
+M_ARENA_MAX: Final = -8  # of malloc.h
 LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 _shown: list[Any] = []  # what the kernel reads must stay where it is
 
@@ -75,3 +76,15 @@ def layout() -> dict[str, int]:
     sbrk = ctypes.CDLL(None).sbrk
     sbrk.restype, sbrk.argtypes = ctypes.c_void_p, [ctypes.c_ssize_t]
     return {name: int(stat[field - FIRST]) for name, field in FIELDS.items()} | {"brk": sbrk(0)}
+
+
+def keep_memory_together() -> None:
+    """Has all threads take memory from two places: else each keeps what its largest answer took."""
+    if hasattr(LIBC, "mallopt"):
+        cast(ctypes.CDLL, LIBC).mallopt(M_ARENA_MAX, 2)
+
+
+def give_back_memory() -> None:
+    """Gives the system what is free by now; the C library would keep most of it for the next answer of that size."""
+    if hasattr(LIBC, "malloc_trim"):
+        cast(ctypes.CDLL, LIBC).malloc_trim(0)

@@ -15,7 +15,7 @@ from typing import Final
 
 import uvicorn
 
-from batchweb import machine
+from batchweb import kernel, machine
 from batchweb.process import HEARTBEAT
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "batchweb.settings")
@@ -102,6 +102,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--grace", type=int, default=1, help="seconds for requests to end when the server stops")
     options = parser.parse_args(arguments)
     bound_memory()
+    kernel.keep_memory_together()
     # A page has the interpreter's lock soon, also while downloads are made: it lets go of it with each statement.
     sys.setswitchinterval(SWITCH)
     with machine.trouble_told():

@@ -174,6 +174,7 @@ SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = (
     f"{'__Host-' if HTTPS else ''}{name}{PATH_PREFIX.replace('/', '.')}" for name in ("batchweb_session", "csrftoken")
 )
 SESSION_ENGINE = "jobs.models.session"
+MESSAGE_STORAGE = "batchweb.message_storage.Latest"
 SESSION_COOKIE_AGE = 3600  # of somebody who is about to sign in; then the next two hold
 SESSION_HOURS = decimal("SESSION_HOURS", 14 * 24.0)
 SESSION_IDLE_HOURS = decimal("SESSION_IDLE_HOURS", 7 * 24.0)

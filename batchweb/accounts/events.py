@@ -192,6 +192,9 @@ def factor_changed(factor: Authenticator, done: str) -> None:
     if person:
         note(Kind.SECOND_FACTOR, person.get_username(), f"{factor.get_type_display()} {done}", person=person)
         if factor.type in second_factor.REAL:
+            if done == "added":
+                # Elsewhere nobody was asked for it.
+                end_sessions(person, context.request and context.request.session.session_key)
             mails.tell_of_change(person, "second factors", person.email)
 
 

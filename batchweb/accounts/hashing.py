@@ -1,4 +1,7 @@
-"""Passwords are hashed one after another: each takes a core for a third of a second, and pages want one, too."""
+"""Passwords are hashed one after another: each takes a core for a third of a second, and pages want one, too.
+
+Who guesses from one address, or a few, fills the line for these: somebody new has the next turn.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Final
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from batchweb import deadlines
-from batchweb.concurrency import Full, let_go
+from batchweb.concurrency import Full, Lately, let_go
 from jobs.engine.cores import cores
 
 TIMEOUT: Final = 10.0  # seconds in line
@@ -20,28 +24,43 @@ LOOK: Final = 0.25  # seconds after which somebody in line looks whether anybody
 MANY: Final = "Many people sign in just now. Try again in a moment."
 # Whether it is somebody who was here before: they come before all whom nobody knows, of whom there may be any number.
 first: ContextVar[bool] = ContextVar("first", default=False)
+# Where it comes from, so that who tries much there waits for themselves.
+place: ContextVar[str] = ContextVar("place", default="")
+
+
+@dataclass(eq=False)
+class Waiting:
+    """Somebody in line."""
+
+    is_first: bool
+    place: str
 
 
 class Turns:
-    """So many at a time, and those who come first before all others."""
+    """So many at a time: those who come first before all others, and of these from where least was hashed of late."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, lately: Lately | None = None) -> None:
         self.free = places
-        self.waiting_first = 0
+        self.lately = lately or Lately()
+        self.line: list[Waiting] = []
         self.changed = threading.Condition()
 
-    def take(self, is_first: bool, timeout: float, is_over: Callable[[], bool]) -> bool:
+    def take(self, mine: Waiting, timeout: float, is_over: Callable[[], bool]) -> bool:
         """Whether there was a turn before `timeout` seconds went by and before it was over."""
         until = time.monotonic() + timeout
         with self.changed:
-            self.waiting_first += is_first
-            taken = self._wait(is_first, until, is_over)
-            self.waiting_first -= is_first
-            self.free -= taken
+            self.line.append(mine)
+            try:
+                taken = self._wait(mine, until, is_over)
+            finally:
+                self.line.remove(mine)
+            if taken:
+                self.free -= 1
+                self.lately.add(mine.place)
             return taken
 
-    def _wait(self, is_first: bool, until: float, is_over: Callable[[], bool]) -> bool:
-        while not self._may(is_first):
+    def _wait(self, mine: Waiting, until: float, is_over: Callable[[], bool]) -> bool:
+        while not self._may(mine):
             left = until - time.monotonic()
             if left <= 0 or is_over():
                 return False
@@ -53,8 +72,11 @@ class Turns:
             self.free += 1
             self.changed.notify_all()
 
-    def _may(self, is_first: bool) -> bool:
-        return self.free > 0 and (is_first or not self.waiting_first)
+    def _may(self, mine: Waiting) -> bool:
+        return self.free > 0 and min(self.line, key=self._rank) is mine
+
+    def _rank(self, one: Waiting) -> tuple[bool, int]:
+        return not one.is_first, self.lately.of(one.place)
 
 
 _turns: Final = Turns(max(1, cores() - 1))
@@ -71,9 +93,10 @@ class InTurn(PBKDF2PasswordHasher):
 @contextmanager
 def turn(timeout: float = TIMEOUT) -> Iterator[None]:
     """Raises Full where there was none in time, or nobody waits for the answer any more."""
-    if not _turns.take(first.get(), 0.0, bool):
+    mine = Waiting(first.get(), place.get())
+    if not _turns.take(mine, 0.0, bool):
         let_go()
-        if not _turns.take(first.get(), timeout, is_over):
+        if not _turns.take(mine, timeout, is_over):
             raise Full(MANY)
     try:
         yield

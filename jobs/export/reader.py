@@ -15,6 +15,7 @@ from jobs.store.dialect import execute, postgres
 
 CHUNK: Final = 2_000  # rows
 FIRST: Final = 100  # rows of the first chunk, so that it is there at once
+CELLS: Final = 200_000  # of a chunk: what is made of them at once keeps pages waiting, and is in memory several times
 SIZE: Final = 4_000_000  # characters (bytes, where PostgreSQL counts) that a chunk should hold at most
 EVERY_ROW: Final = Choice()
 # In the order of Row.
@@ -39,7 +40,7 @@ def results(job: Job, choice: Choice = EVERY_ROW) -> Iterator[list[Row]]:
     """The chosen rows in chunks. Raises Changed."""
     states = choice.states(job.ended)
     fields = FIELDS.format(word=_word(job.ended))
-    limit = FIRST
+    limit = min(FIRST, most_rows(job))
     for start, stop in choice.spans or ((0, job.total),):
         while states is not None and start < stop:
             select = _select(fields, states, choice.conditions(), limit)
@@ -50,7 +51,12 @@ def results(job: Job, choice: Choice = EVERY_ROW) -> Iterator[list[Row]]:
                 yield rows
             # The number of a row is the position of the next one.
             start = rows[-1][0] if rows else stop
-            limit = CHUNK
+            limit = most_rows(job)
+
+
+def most_rows(job: Job) -> int:
+    """How many rows a chunk has: fewer of a job with many columns, which has a cell for each of them in each row."""
+    return max(1, min(CHUNK, CELLS // (1 + len(job.columns) + len(job.keys))))
 
 
 def _word(ended: bool) -> str:

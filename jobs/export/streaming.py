@@ -16,6 +16,7 @@ from django.db import close_old_connections, connection
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
+from batchweb import kernel
 from batchweb.auth import person_of
 from jobs.models import Job
 
@@ -26,10 +27,14 @@ MADE: Final = 1_000_000  # bytes that are made by a thread before another downlo
 LOOK: Final = 1.0  # seconds after which it is asked anew whether they may
 KEPT: Final = 1.0  # seconds for which these threads stay connected: from part to part, not while a database restarts
 
+MAKERS: Final = (
+    2  # threads that compute beside those of pages, which have one turn in three then; with four p99 was 1.3 s
+)
+
 # So that a slow download holds up neither pages nor frames. A thread makes one part and is free for others while that
 # is sent, so nobody can hold one by reading slowly or not at all.
-_makers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="download")
-_readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="download-rows")
+_makers = ThreadPoolExecutor(MAKERS, thread_name_prefix="download")
+_readers = ThreadPoolExecutor(MAKERS, thread_name_prefix="download-rows")
 
 
 class Withdrawn(Exception):
@@ -122,6 +127,7 @@ def _closed(pieces: Iterator[bytes]) -> None:
     """Ends what is behind them, which may take a moment: a child that reads a file, a cursor of the database."""
     with suppress(AttributeError, ValueError):  # It is no generator, or another thread makes the last part just now.
         _connected(pieces.close)  # type: ignore[attr-defined]
+    kernel.give_back_memory()
 
 
 def begun(pieces: Iterator[bytes]) -> tuple[Iterator[bytes], int | None]:

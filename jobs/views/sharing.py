@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
+from batchweb.accounts import throttling
 from jobs.models import Job, Share
 from jobs.models.job import Refused
 from jobs.models.permissions import may_move
@@ -16,6 +19,7 @@ from jobs.models.sharing import person_called
 from jobs.views.access import job_for, job_offered, job_to_act_on, job_to_give, person
 
 NOTHING = "Nothing was changed."
+PEOPLE: Final = throttling.Rule(30, 30, 300)  # names that nobody has, which one person may ask for
 
 
 def told(request: HttpRequest, job: Job, verb: Callable[[], str]) -> HttpResponse:
@@ -28,13 +32,23 @@ def told(request: HttpRequest, job: Job, verb: Callable[[], str]) -> HttpRespons
     return redirect(job if seen else "jobs:list")
 
 
+def person_asked(request: HttpRequest) -> User:
+    """The person that `person` names. Raises Refused, also for who asks for too many names that nobody has."""
+    attempt = throttling.try_of("people", str(person(request).pk), PEOPLE)
+    if attempt.until:
+        raise Refused(attempt.sentence)
+    found: User = person_called(request.POST.get("person", ""))
+    attempt.right()
+    return found
+
+
 @require_POST
 def share(request: HttpRequest, code: str) -> HttpResponse:
     """Wants `person`, a user name or e-mail address, and `may` (look or act)."""
     job = job_to_give(request, code)
 
     def verb() -> str:
-        found, may_act = person_called(request.POST.get("person", "")), request.POST.get("may") == "act"
+        found, may_act = person_asked(request), request.POST.get("may") == "act"
         changed = job.share(found, may_act, person(request))
         return f"Shared with {found}, who may {'act' if may_act else 'look'}." if changed else ""
 
@@ -60,7 +74,7 @@ def give(request: HttpRequest, code: str) -> HttpResponse:
     job = job_to_give(request, code)
 
     def verb() -> str:
-        found = person_called(request.POST.get("person", ""))
+        found = person_asked(request)
         if may_move(request.user):
             return f"{job.name} belongs to {found} now." if job.give(found, person(request)) else ""
         offered = job.offer_to(found, person(request))

@@ -357,3 +357,26 @@ async def test_it_remembers_for_a_while_who_is_behind_a_session(django_user_mode
 @pytest.mark.django_db(transaction=True)
 def test_it_finds_nobody_behind_a_key_that_is_made_up() -> None:
     assert person_behind("invented") == ""
+
+
+async def test_it_gives_a_free_place_to_whose_address_has_the_fewest() -> None:
+    crowd = Crowd(of_strangers=2)
+    for name in "abcd":
+        await crowd.ask(name, "", f"6.6.6.{ord(name) % 2}")
+    await crowd.ask("new", "", "7.7.7.7")
+    assert crowd.begun == ["a", "b"]
+    await crowd.answer("a")
+    assert crowd.begun == ["a", "b", "new"]
+    await crowd.answer("new")
+    assert crowd.begun == ["a", "b", "new", "c"]
+    await crowd.close()
+
+
+async def test_it_gives_a_place_on_that_came_too_late() -> None:
+    crowd = Crowd(of_strangers=1)
+    for name in "abc":
+        await crowd.ask(name, "", f"6.6.6.{name}")
+    await crowd.hang_up("b")
+    await crowd.answer("a")
+    assert crowd.begun == ["a", "c"]
+    await crowd.close()

@@ -81,6 +81,13 @@ def test_it_reads_large_results_in_small_portions(alice: User, monkeypatch: pyte
     assert max(sizes) == 5
 
 
+@pytest.mark.django_db
+def test_it_reads_fewer_rows_at_once_where_they_have_many_columns(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = loaded(alice, csv_of(30))
+    monkeypatch.setattr(reader, "CELLS", 9 * (1 + len(job.columns)))
+    assert [len(some) for some in reader.results(job)] == [9, 9, 9, 3]
+
+
 def test_it_streams_the_chunks() -> None:
     async def collected() -> list[bytes]:
         return [chunk async for chunk in streaming.streamed(iter([b"a", b"b"]))]

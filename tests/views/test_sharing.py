@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils.html import escape
 
 from jobs.models import Activity, Job, Offer, Run, Upload
+from jobs.views.sharing import PEOPLE
 from tests.base import People, csv_of, worked
 
 
@@ -51,6 +52,20 @@ class SharingTests(PeopleCase):
         assert self.post("share", person="<b>eve")[1] == "There is nobody called “<b>eve” here."
         page = self.client.post(f"{self.job.get_absolute_url()}share/", {"person": "<b>eve"}, follow=True)
         assert escape("“<b>eve”") in page.content.decode()
+
+    def test_it_does_not_tell_on_and_on_who_is_here(self) -> None:
+        for _ in range(PEOPLE.free):
+            self.post("share", person="bob")  # who is here does not count
+            assert "There is nobody" in self.post("share", person="eve")[1]
+        for verb in ("share", "give"):
+            assert "Too many tries" in self.post(verb, person="eve")[1]
+        assert "Too many tries" in self.post("share", person="bob")[1]
+
+    def test_it_keeps_the_latest_messages_for_who_looks_at_no_page(self) -> None:
+        for number in range(30):
+            self.client.post(f"{self.job.get_absolute_url()}rename/", {"name": f"name {number}"})
+        said = [str(one) for one in self.client.get("/").context["messages"]]
+        assert said == [f"The job is called name {number} now." for number in range(10, 30)]
 
     def test_it_shows_the_owner_who_has_access(self) -> None:
         self.job.share(self.bob)

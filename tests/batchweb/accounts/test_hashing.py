@@ -13,8 +13,8 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher, check_password, ma
 
 from batchweb import deadlines
 from batchweb.accounts import hashing
-from batchweb.accounts.hashing import InTurn, Turns, turn
-from batchweb.concurrency import Full
+from batchweb.accounts.hashing import InTurn, Turns, Waiting, turn
+from batchweb.concurrency import Full, Lately
 
 
 def test_it_hashes_as_django_does() -> None:
@@ -36,25 +36,57 @@ def test_it_leaves_a_core_to_pages_and_says_so() -> None:
     assert make_password("tea-and-biscuits", hasher="pbkdf2_sha256").startswith("pbkdf2_sha256$")
 
 
-def test_it_takes_those_first_who_were_here_before() -> None:
+def begun_in_turn(*waiting: Waiting) -> list[Waiting]:
+    """In which order these had their turn, who came while nobody could have one."""
     turns, begun = Turns(1), []
-    assert turns.take(False, 0, bool)
+    for place, times in LATELY.items():
+        for _ in range(times):
+            turns.lately.add(place)
+    assert turns.take(Waiting(False, "somewhere"), 0, bool)
 
-    def wait(name: str, is_first: bool) -> None:
-        assert turns.take(is_first, 60, bool)
-        begun.append(name)
+    def wait(one: Waiting) -> None:
+        assert turns.take(one, 60, bool)
+        begun.append(one)
         turns.give_back()
 
-    with ThreadPoolExecutor(3) as pool:
-        for name in ("one", "two"):
-            pool.submit(wait, name, False)
-        known = pool.submit(wait, "known", True)
-        while not turns.waiting_first:
-            threading.Event().wait(0.01)
+    with ThreadPoolExecutor(len(waiting)) as pool:
+        for number, one in enumerate(waiting, 1):
+            pool.submit(wait, one)
+            while len(turns.line) < number:
+                threading.Event().wait(0.01)
         turns.give_back()
-        known.result(60)
-    assert begun[0] == "known"
-    assert len(begun) == 3
+    return begun
+
+
+LATELY = {"attacker": 9, "other attacker": 5}
+
+
+def test_it_takes_those_first_who_were_here_before() -> None:
+    one, two, known = Waiting(False, "a"), Waiting(False, "b"), Waiting(True, "attacker")
+    assert begun_in_turn(one, two, known)[0] is known
+
+
+def test_it_takes_those_first_from_where_nobody_tried_of_late() -> None:
+    many = [Waiting(False, place) for place in ("attacker", "attacker", "other attacker", "attacker")]
+    new = Waiting(False, "new")
+    assert begun_in_turn(*many, new)[:2] == [new, many[2]]
+
+
+def test_it_takes_in_their_order_who_are_alike() -> None:
+    alike = [Waiting(False, place) for place in ("a", "b", "c")]
+    assert begun_in_turn(*alike) == alike
+
+
+def test_it_forgets_after_a_while_who_tried() -> None:
+    now = [0.0]
+    lately = Lately(60, lambda: now[0])
+    for now[0] in (0.0, 59.0, 61.0):
+        lately.add("a")
+    assert lately.of("a") == 3
+    now[0] = 121.0
+    assert lately.of("a") == 1
+    now[0] = 300.0
+    assert lately.of("a") == 0
 
 
 def test_it_hashes_nothing_for_who_has_hung_up() -> None:

@@ -60,6 +60,15 @@ class FactorCase(People):
         Throttle.objects.all().delete()  # the code that set it up was used
 
 
+class FirstFactorTests(People):
+    def test_it_ends_the_sessions_that_nobody_was_asked_for_it_in(self) -> None:
+        other = Client()
+        for client in (other, self.client):
+            client.force_login(self.alice)
+        set_up(self.client, "alice-likes-tea")
+        assert (inside(self.client), inside(other)) == (True, False)
+
+
 class AppTests(FactorCase):
     def test_it_asks_for_the_code_after_the_password(self) -> None:
         client, answer = sign_in("alice", "alice-likes-tea")
