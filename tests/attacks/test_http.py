@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +20,9 @@ import pytest
 
 from tests.attacks import raw
 from tests.attacks.attack import TRACE, Attack
+from tests.attacks.observers import RATIO
 from tests.attacks.speed import first_fast
-from tests.attacks.target import Target, code_of, target
+from tests.attacks.target import HERE, PASSWORD, PATIENCE, Target, code_of, target
 from tests.system import csv_of
 
 pytestmark = pytest.mark.attacks
@@ -89,6 +91,48 @@ def test_it_lets_people_in_while_strangers_sign_in_from_everywhere(attack: Attac
         attack.row.slowest = time.monotonic() - begun
         attack.others_pass()
     assert "start new thread" not in target.log()
+
+
+def client_at(target: Target, address: str) -> httpx.Client:
+    """Somebody who is not signed in, at this address."""
+    way = httpx.HTTPTransport(local_address=address if sys.platform == "linux" else HERE)
+    client = httpx.Client(base_url=target.url, follow_redirects=True, timeout=PATIENCE, transport=way)
+    target.clients.append(client)
+    client.get("/accounts/login/")
+    return client
+
+
+def seconds_to_sign_in(target: Target, name: str, address: str) -> float:
+    client = client_at(target, address)
+    begun = time.monotonic()
+    answer = target.post(client, "/accounts/login/", {"username": name, "password": PASSWORD})
+    assert "batchweb_session" in client.cookies, answer.text[:300]
+    return time.monotonic() - begun
+
+
+@pytest.mark.fast
+def test_it_lets_somebody_new_in_while_others_guess(attack: Attack) -> None:
+    """16 at once who guess passwords from four addresses."""
+    target, over = attack.target, Event()
+    usual = seconds_to_sign_in(target, "eve", "127.0.40.1")
+    guessers = [client_at(target, f"127.0.41.{number % 4 + 1}") for number in range(16)]
+
+    def guess(client: httpx.Client) -> int:
+        tries = 0
+        while not over.is_set():
+            target.post(client, "/accounts/login/", {"username": f"nobody{id(client)}{tries}", "password": "guess"})
+            tries += 1
+        return tries
+
+    with attack, ThreadPoolExecutor(len(guessers)) as pool:
+        tries = [pool.submit(guess, client) for client in guessers]
+        try:
+            time.sleep(LONG)
+            taken = attack.row.slowest = seconds_to_sign_in(target, "eve", "127.0.42.1")
+            attack.check(taken < RATIO * usual, f"to sign in takes {taken:.1f} s instead of {usual:.1f} s")
+        finally:
+            over.set()
+        attack.row.requests += sum(made.result() for made in tries)
 
 
 @pytest.mark.parametrize("path", first_fast(["/jobs/uploads/", "/jobs/new/", "/jobs/preview/"]))
