@@ -23,7 +23,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
-from jobs.items.digits import MOST, number
+from jobs.humanize import DIGITS, number
 
 FIRST: Final = ("jobs.Job", "jobs.Item", "jobs.Cause", "jobs.Worker", "jobs.Activity", "jobs.SecurityEvent",
                 "auth.User", "auth.Group")  # fmt: skip
@@ -101,7 +101,7 @@ class Guarded(ModelAdmin):  # type: ignore[type-arg]
 def sound(value: Any) -> bool:
     """Whether every database takes the value: no NUL, and no number of more than 64 bits."""
     digits = str(value).strip().lstrip("+-")
-    return "\0" not in str(value) and not (digits.isdecimal() and len(digits) > MOST)
+    return "\0" not in str(value) and not (digits.isdecimal() and len(digits) > DIGITS)
 
 
 def year(value: Any) -> bool:

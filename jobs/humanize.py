@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 from typing import Final
 
+DIGITS: Final = 18  # of a number that is read; more may be too large for a database
 UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
 SHORT: Final = 3  # seconds that are no matter
 MOST: Final = 1e12  # no larger number is written, whatever somebody sets
@@ -15,6 +16,11 @@ COARSE: Final = (
     (20, 1, 5, "second"), (100, 1, 10, "second"), (6_000, 60, 1, "minute"), (172_800, 3_600, 1, "hour"),
     (float("inf"), 86_400, 1, "day"),
 )  # fmt: skip
+
+
+def number(text: str, digits: int = DIGITS) -> int | None:
+    """The whole number that stands in an address or a form; None where it is none, has a sign or more digits."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= digits else None
 
 
 def items(count: int) -> str:

@@ -15,8 +15,7 @@ from django.urls import reverse
 
 from jobs import actions
 from jobs.admin.base import Looking
-from jobs.humanize import counted, items
-from jobs.items.digits import number
+from jobs.humanize import counted, items, number
 from jobs.live import status
 from jobs.models import Cause, Job
 from jobs.models import counts as models_counts

@@ -12,9 +12,8 @@ from django.utils.decorators import method_decorator
 from batchweb.concurrency import limited, searches
 from jobs import actions
 from jobs.admin.base import Looking, filtered
-from jobs.humanize import items
+from jobs.humanize import items, number
 from jobs.items import causes, positions
-from jobs.items.digits import number
 from jobs.items.row import WORDS, shown
 from jobs.items.search import SearchPage, find
 from jobs.items.selection import ALL, Wanted

@@ -23,9 +23,9 @@ from jobs.admin import actions as admin_actions
 from jobs.admin.base import Looking, age, link
 from jobs.export import archive
 from jobs.export.streaming import attachment
+from jobs.humanize import number
 from jobs.ingest.report import advice
 from jobs.items import causes
-from jobs.items.digits import number
 from jobs.live import job_list, status
 from jobs.live.facts import processor_label
 from jobs.models import Job, Shard, parameters, run_settings

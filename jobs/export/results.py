@@ -12,7 +12,8 @@ from jobs.export import reader
 from jobs.export.reader import EVERY_ROW
 from jobs.files.flattening import WHOLE, Key
 from jobs.files.writers import Row
-from jobs.items.choice import Choice, InvalidSelection
+from jobs.items.choice import Choice
+from jobs.items.row_ranges import InvalidSelection
 from jobs.models import Job
 
 Chunks: TypeAlias = Iterator[list[Row]]

@@ -15,8 +15,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from jobs import files
 from jobs.files.shape import Given
+from jobs.humanize import number
 from jobs.ingest import inspection
-from jobs.items.digits import number
 from jobs.models import Job, Upload
 from jobs.models.quota_limits import OverQuota
 

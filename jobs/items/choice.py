@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from jobs.items.digits import number
+from jobs.humanize import number
+from jobs.items import row_ranges
+from jobs.items.row_ranges import SHOWN, InvalidSelection
 from jobs.models import Cause, ItemState, Job
-from jobs.models.job import Refused
 
 ALL: Final = "all"
 # A word for the states of the rows, as the results have it, and the stored states of such rows.
@@ -23,14 +23,6 @@ STATES: Final[Mapping[str, tuple[ItemState, ...]]] = {
     "not_attempted": (ItemState.PENDING,),
     "not_succeeded": (ItemState.PENDING, ItemState.FAILED, ItemState.REJECTED),
 }
-RANGES: Final = 1_000  # of rows in one address
-SHOWN: Final = 40  # characters of what was not understood
-
-_RANGE: Final = re.compile(r"\s*([0-9]{1,10})\s*(?:[-–]\s*([0-9]{1,10})\s*)?")
-
-
-class InvalidSelection(Refused):
-    """There is no such choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +32,7 @@ class Choice:
     state: str = ALL
     cause: int = 0
     accepted: bool | None = None
-    spans: tuple[tuple[int, int], ...] = ()
+    spans: row_ranges.Spans = ()
 
     @classmethod
     def of(cls, query: Mapping[str, str], job: Job) -> Choice:
@@ -53,7 +45,9 @@ class Choice:
             if accepted is False:
                 raise InvalidSelection("Accepted rows that are not accepted: there are none.")
             accepted = True
-        return cls(state, _cause(query.get("cause", ""), job), accepted, spans(query.get("rows", ""), job.total))
+        return cls(
+            state, _cause(query.get("cause", ""), job), accepted, row_ranges.parse(query.get("rows", ""), job.total)
+        )
 
     @property
     def word(self) -> str:
@@ -77,35 +71,6 @@ class Choice:
         """SQL for what must hold besides; all of it is our own."""
         known = {None: "", True: " AND accepted IS NOT NULL", False: " AND accepted IS NULL"}[self.accepted]
         return (f" AND cause_id = {int(self.cause)}" if self.cause else "") + known
-
-
-def spans(text: str, total: int) -> tuple[tuple[int, int], ...]:
-    """`3,17,20-25`, rows counted from 1, as spans of positions. Raises InvalidSelection."""
-    found = sorted(_span(part, total) for part in text.split(",") if part.strip())
-    if text and not found:
-        raise InvalidSelection("No rows are named. Name some like this: 3,17,20-25.")
-    if len(found) > RANGES:
-        raise InvalidSelection(f"Up to {RANGES:,} rows and ranges can be named at a time, not {len(found):,}.")
-    merged: list[tuple[int, int]] = []
-    for start, stop in found:
-        if merged and start <= merged[-1][1]:
-            start, stop = merged[-1][0], max(stop, merged.pop()[1])
-        merged.append((start, stop))
-    return tuple(merged)
-
-
-def _span(text: str, total: int) -> tuple[int, int]:
-    found = _RANGE.fullmatch(text)
-    if not found:
-        raise InvalidSelection(f"“{text.strip()[:SHOWN]}” names no rows. Name some like this: 3,17,20-25.")
-    first, last = int(found[1]), int(found[2] or found[1])
-    if not 1 <= first <= last:
-        raise InvalidSelection(
-            f"“{text.strip()}” names no rows: they are counted from 1, and the first one comes first."
-        )
-    if last > total:
-        raise InvalidSelection(f"There is no row {last:,}: the job has {total:,}.")
-    return first - 1, last
 
 
 def _flag(name: str, text: str) -> bool | None:

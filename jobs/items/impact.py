@@ -8,8 +8,9 @@ from typing import Any, Final
 from django.http import QueryDict
 
 from jobs.humanize import counted, items
-from jobs.items import causes
-from jobs.items.choice import Choice, InvalidSelection
+from jobs.items import causes, row_ranges
+from jobs.items.choice import Choice
+from jobs.items.row_ranges import InvalidSelection
 from jobs.models import Cause, ItemState, Job
 from jobs.models import counts as models_counts
 from jobs.store.dialect import among, execute
@@ -31,10 +32,10 @@ class Aim:
         if not rows and ("rows" in sent or "chosen" in sent):
             raise InvalidSelection("No rows are chosen. Mark some first.")
         choice = Choice.of({"cause": sent.get("cause", ""), "rows": rows}, job)
-        if sum(stop - start for start, stop in choice.spans) > MOST:
+        if row_ranges.size(choice.spans) > MOST:
             raise InvalidSelection(f"Up to {MOST:,} rows can be chosen at a time. Choose their cause instead.")
         cause = job.causes.get(pk=choice.cause) if choice.cause else None
-        return cls(cause, tuple(at for span in choice.spans for at in range(*span)) if choice.spans else None)
+        return cls(cause, row_ranges.positions(choice.spans) if choice.spans else None)
 
     @property
     def key(self) -> int | None:
@@ -47,13 +48,7 @@ class Aim:
     @property
     def rows(self) -> str:
         """The positions as `of` reads them."""
-        spans: list[list[int]] = []
-        for at in self.positions or ():
-            if spans and spans[-1][1] == at:
-                spans[-1][1] = at + 1
-            else:
-                spans.append([at, at + 1])
-        return ",".join(f"{start + 1}-{stop}" if stop - start > 1 else str(stop) for start, stop in spans)
+        return row_ranges.written(self.positions or ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from jobs.items.digits import number
+from jobs.humanize import number
 from jobs.models import ItemState
 
 NEWEST: Final = "newest"

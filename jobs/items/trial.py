@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from statistics import fmean, median
@@ -14,11 +13,12 @@ from jobs import processors
 from jobs.engine import Policy
 from jobs.engine.cores import cores
 from jobs.engine.pace import whole
+from jobs.items import row_ranges
+from jobs.items.row_ranges import InvalidSelection
 from jobs.models import Item, ItemState, Job, Run, parameters
 from jobs.models.job import Refused
 from jobs.store.shards import PENDING_CELLS
 
-_ROWS: Final = re.compile(r"([0-9]{1,9})(?:\s*[-–]\s*([0-9]{1,9}))?")
 MOST: Final = 100  # rows of a trial
 
 
@@ -67,29 +67,12 @@ def _at_once(job: Job) -> int:
     return min(job.workers, cores()) if computes else job.workers
 
 
-def row_numbers(text: str) -> list[int]:
-    """The rows that `3, 17, 20-25` names, in their order. Raises ValueError with a sentence."""
-    rows = sorted(set(chain.from_iterable(map(_rows, _parts(text)))))
-    if len(rows) > MOST:
-        raise ValueError(f"A trial takes up to {MOST} rows; these are {len(rows):,}.")
-    return rows
-
-
-def _parts(text: str) -> Iterator[str]:
-    parts = [part.strip() for part in re.split(r"[,;\n]", text)]
-    if not any(parts):
-        raise ValueError("Write which rows to try, as 3, 17, 20-25.")
-    return filter(None, parts)
-
-
-def _rows(part: str) -> range:
-    found = _ROWS.fullmatch(part)
-    first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
-    if not found or not 1 <= first <= last:
-        raise ValueError(f"“{part[:40]}” names no rows. Write numbers and ranges, as 3, 17, 20-25.")
-    if last - first >= MOST:
-        raise ValueError(f"A trial takes up to {MOST} rows; {part} are {last - first + 1:,}.")
-    return range(first, last + 1)
+def row_numbers(text: str, total: int) -> list[int]:
+    """The rows that `3, 17, 20-25` names, in their order. Raises InvalidSelection."""
+    spans = row_ranges.parse(text or ",", total)
+    if (count := row_ranges.size(spans)) > MOST:
+        raise InvalidSelection(f"A trial takes up to {MOST} rows; these are {count:,}.")
+    return [at + 1 for at in row_ranges.positions(spans)]
 
 
 def pick(job: Job, rows: str, count: int, chosen: Sequence[int] = ()) -> list[int]:

@@ -11,7 +11,7 @@ from django.conf import settings
 from jobs import files, processors
 from jobs.files.shape import FORMATS, Given
 from jobs.forms import DialsForm, guess
-from jobs.items.choice import spans
+from jobs.items import row_ranges
 from jobs.models import Job
 from jobs.models.job import Refused
 from jobs.processors import Processor
@@ -89,7 +89,7 @@ def changes(job: Job, options: Mapping[str, Any], names: Iterable[str]) -> dict[
 
 def failures(job: Job, options: Mapping[str, Any]) -> dict[str, Any]:
     """Which failures, as the verbs of `dispatch` want it. Raises Refused."""
-    rows = spans(options["rows"], job.total)
+    rows = row_ranges.parse(options["rows"], job.total)
     return {"cause": options["cause"], "positions": [at for span in rows for at in range(*span)] or None}
 
 

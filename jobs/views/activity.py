@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from batchweb.concurrency import downloads, limited
 from jobs.export.streaming import attachment
-from jobs.items.digits import number
+from jobs.humanize import number
 from jobs.models import Upload
 from jobs.views.access import job_for
 

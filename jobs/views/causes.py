@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from jobs import humanize
 from jobs.items import causes as items_causes
-from jobs.items import digits
 from jobs.live import status
 from jobs.models import counts as models_counts
 from jobs.store import dialect
@@ -26,7 +26,7 @@ def causes(request: HttpRequest, code: str) -> HttpResponse:
         job = job_for(request, code)
         counts, number = models_counts.summary(job), items_causes.total(job)
         pages = max(1, -(-number // PAGE))
-        page = min(max(1, digits.number(asked) or 1), pages)
+        page = min(max(1, humanize.number(asked) or 1), pages)
         found = items_causes.listed(job, (page - 1) * PAGE, PAGE)
         frame = {"counts": counts, "actions": status.actions(job, counts)}
     context = {"job": job, "frame": frame, "causes": found, "number": number, "page": page, "pages": pages}

@@ -14,10 +14,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from batchweb import concurrency
 from jobs import actions, files
-from jobs.humanize import items
+from jobs.humanize import items, number
 from jobs.ingest.uploads import NotKept, keep
 from jobs.items import corrections as items_corrections
-from jobs.items.digits import number
 from jobs.models import Job, Upload
 from jobs.models.job import Refused
 from jobs.views.access import job_to_act_on, person

@@ -20,7 +20,8 @@ from jobs.export import results, streaming
 from jobs.export.reader import Changed
 from jobs.export.results import Via
 from jobs.ingest import report_csv as found
-from jobs.items.choice import Choice, InvalidSelection
+from jobs.items.choice import Choice
+from jobs.items.row_ranges import InvalidSelection
 from jobs.models import Job, JobState
 from jobs.store.dialect import postgres
 from jobs.views.access import job_for

@@ -12,9 +12,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from jobs import files
 from jobs.forms import GONE, JobForm, given_by, options_of, upload_for
+from jobs.humanize import number
 from jobs.ingest import inspection, limits
 from jobs.ingest.preview import HEAD, Preview
-from jobs.items.digits import number
 from jobs.views.access import person
 
 LATER = "The preview comes when the file is here."

@@ -13,8 +13,7 @@ from django.views.decorators.http import require_http_methods
 
 from jobs import actions
 from jobs.forms import RetryForm
-from jobs.humanize import counted
-from jobs.items.digits import number
+from jobs.humanize import counted, number
 from jobs.items.impact import Aim, reach
 from jobs.models import Job
 from jobs.models.job import Refused

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -24,17 +22,6 @@ class TrialForm(forms.Form):
     count = forms.IntegerField(min_value=1, max_value=MOST, required=False)
     chosen = forms.CharField(max_length=2_000, required=False)
 
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or {}
-        if data.get("rows") == "chosen" and "chosen" in data:
-            try:
-                data["chosen"] = trial.row_numbers(data["chosen"])
-            except ValueError as error:
-                self.add_error("chosen", str(error))
-        else:
-            data["chosen"] = []
-        return data
-
     @property
     def trouble(self) -> str:
         """What is wrong with it, in a sentence."""
@@ -51,7 +38,9 @@ def try_rows(request: HttpRequest, code: str) -> HttpResponse:
         if not form.is_valid():
             raise Refused(form.trouble)
         asked = form.cleaned_data
-        count = actions.trial(job, person(request), asked["rows"] or "first", asked["count"] or 10, asked["chosen"])
+        rows = asked["rows"] or "first"
+        chosen = trial.row_numbers(asked["chosen"], job.total) if rows == "chosen" else []
+        count = actions.trial(job, person(request), rows, asked["count"] or 10, chosen)
     except Refused as refusal:
         messages.error(request, str(refusal))
     else:

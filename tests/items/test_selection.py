@@ -5,7 +5,9 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from jobs.export import reader
-from jobs.items.choice import RANGES, STATES, Choice, InvalidSelection, spans
+from jobs.items import row_ranges
+from jobs.items.choice import STATES, Choice
+from jobs.items.row_ranges import InvalidSelection
 from jobs.models import Item, ItemState, Job
 from tests.base import csv_of, loaded, worked
 from tests.steps import part_done
@@ -87,7 +89,7 @@ WRONG = [
     ({"rows": "0"}, "“0” names no rows: they are counted from 1"),
     ({"rows": "3-13"}, "There is no row 13: the job has 12."),
     ({"rows": "9" * 30}, "“999999999999999999999999999999” names no rows."),
-    ({"rows": "1," * 1_001}, f"Up to {RANGES:,} rows and ranges can be named at a time, not 1,001."),
+    ({"rows": "1," * 1_001}, f"Up to {row_ranges.MOST:,} rows and ranges can be named at a time, not 1,001."),
     ({"accepted": "yes"}, "“accepted” is 1 or 0, not “yes”."),
     ({"accepted": "0", "state": "accepted"}, "Accepted rows that are not accepted: there are none."),
 ]
@@ -108,7 +110,7 @@ def test_it_knows_no_cause_of_another_job(alice: User, job: Job) -> None:
 
 
 def test_it_joins_what_overlaps() -> None:
-    assert spans("7-9,1,2,8-12,20", 20) == ((0, 2), (6, 12), (19, 20))
+    assert row_ranges.parse("7-9,1,2,8-12,20", 20) == ((0, 2), (6, 12), (19, 20))
 
 
 def test_it_names_the_file_by_what_is_in_it() -> None:

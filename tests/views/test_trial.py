@@ -12,6 +12,7 @@ from django.test import Client
 
 from jobs import actions, tasks
 from jobs.items import trial
+from jobs.items.row_ranges import InvalidSelection
 from jobs.items.trial import row_numbers, summary
 from jobs.live import eta, status
 from jobs.live import frame as live_frame
@@ -35,27 +36,27 @@ def failing(at: int) -> str:
     ],
 )
 def test_it_reads_row_numbers(text: str, rows: list[int]) -> None:
-    assert row_numbers(text) == rows
+    assert row_numbers(text, 1_000) == rows
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "Write which rows"),
-        (" , ", "Write which rows"),
+        ("", "No rows are named."),
+        (" , ", "No rows are named."),
         ("3, x", "“x” names no rows"),
         ("0", "“0” names no rows"),
         ("-3", "“-3” names no rows"),
         ("9-3", "“9-3” names no rows"),
         ("٣", "“٣” names no rows"),
-        ("1-101", "A trial takes up to 100 rows; 1-101 are 101."),
-        ("1-999999999", "A trial takes up to 100 rows; 1-999999999 are 999,999,999."),
+        ("1-101", "A trial takes up to 100 rows; these are 101."),
+        ("1-999999999", "There is no row 999,999,999: the job has 1,000."),
         ("1-60, 101-160", "A trial takes up to 100 rows; these are 120."),
     ],
 )
 def test_it_refuses_what_names_no_rows(text: str, sentence: str) -> None:
-    with pytest.raises(ValueError, match="^" + re.escape(sentence)):
-        row_numbers(text)
+    with pytest.raises(InvalidSelection, match="^" + re.escape(sentence)):
+        row_numbers(text, 1_000)
 
 
 class TrialCase(People):
@@ -107,7 +108,7 @@ class OrderTests(TrialCase):
     def test_it_says_what_is_wrong_with_chosen_rows(self) -> None:
         job = self.ready()
         assert self.ask(job, rows="chosen", chosen="3, x").startswith("“x” names no rows.")
-        assert self.ask(job, rows="chosen", chosen="40, 41").endswith("do not wait: 41.")
+        assert self.ask(job, rows="chosen", chosen="40, 41") == "There is no row 41: the job has 40."
         assert job.state == JobState.READY
 
     def test_it_refuses_too_many(self) -> None:

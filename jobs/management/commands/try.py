@@ -3,11 +3,8 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import CommandError
-
 from jobs import actions
 from jobs.items import trial
-from jobs.management import base
 from jobs.management.base import JobCommand
 from jobs.models import Job
 
@@ -26,15 +23,6 @@ class Command(JobCommand):
     def act(self, job: Job, **options: Any) -> str:
         which, chosen = options["rows"], []
         if which not in ("first", "random"):
-            which, chosen = "chosen", numbers(which)
+            which, chosen = "chosen", trial.row_numbers(which, job.total)
         count = actions.trial(job, rows=which, count=options["count"], chosen=chosen)
         return actions.ACTIONS["try"].done(count)
-
-
-def numbers(text: str) -> list[int]:
-    """The rows that the option names. Raises CommandError."""
-    try:
-        return trial.row_numbers(text)
-    except ValueError as error:
-        sentence = f"--rows wants first, random, or row numbers. {error}"
-        raise CommandError(sentence, returncode=base.NOT_DONE) from error
