@@ -129,9 +129,9 @@ def resume(job: Job, by: Any = None) -> None:
 
 
 @transaction.atomic
-def adjust(job: Job, by: Any = None, **dials: Any) -> list[str]:
+def adjust(job: Job, by: Any = None, **settings: Any) -> list[str]:
     """Changes how a job runs from now on; see `Job.adjust`. More workers may be more than one task needs."""
-    told = job.adjust(by, **dials)
+    told = job.adjust(by, **settings)
     if told:
         Quota.refuse_beyond(job.owner)
     if told and job.workable:
@@ -165,12 +165,12 @@ def delete(job: Job, by: Any = None) -> None:
 @transaction.atomic
 def retry(
     job: Job, by: Any = None, cause: int | None = None, *, positions: Sequence[int] | None = None,
-    dials: Mapping[str, Any] | None = None, parameters: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None, parameters: Mapping[str, Any] | None = None,
     seen: Mapping[str, Any] | None = None,
 ) -> int:  # fmt: skip
     """Tries failed items again: of a cause, at some positions, or all that nobody accepted; returns how many.
 
-    In an ended job also what was never attempted, where it is asked for or everything is. `dials` and `parameters`
+    In an ended job also what was never attempted, where it is asked for or everything is. `settings` and `parameters`
     change how the job runs from now on; `seen` are parameters as whoever asks for it saw them. Pressed twice or by two
     people, each item is taken once: who comes second is refused for want of failed items. Raises Refused.
     """
@@ -179,7 +179,7 @@ def retry(
     store_shards.lock_job_shards(job.pk)
     _enter_again(job)
     _refuse_unseen(job, seen or {}, parameters or {})
-    job.set_up(by, dials or {}, parameters or {})
+    job.set_up(by, settings or {}, parameters or {})
     words = _words(job, failures)
     waiting = requeue.waiting(job.pk, positions) if job.ended and positions and not cause else []
     taken = requeue.retry(job.pk, failures)

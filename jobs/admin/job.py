@@ -171,12 +171,12 @@ def settings(job: Job) -> list[tuple[str, Any]]:
     secret = parameters.secret_names(job.processor, job.parameters)
     typed = [(name, HIDDEN if name in secret else said(value)) for name, value in job.parameters.items()]
     mapped = [(f"input {name}", f"column {column}") for name, column in job.mapping.items()]
-    dialled = [
+    adjustable = [
         (run_settings.NAMES[name].removeprefix("the "), run_settings.said(name, getattr(job, name)))
         for name in run_settings.POLICY
     ]
     limit = f"pauses when {job.limit}" if job.limit else "none"
-    return [*mapped, *typed, *dialled, ("failure limit", limit)]
+    return [*mapped, *typed, *adjustable, ("failure limit", limit)]
 
 
 def policy(stored: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from jobs.forms.job import NAMES, JobForm, chosen_one
 from jobs.forms.policy import defaults, filled
 from jobs.forms.prefill import filled_in
 from jobs.forms.retry import RetryForm
-from jobs.forms.run_settings import DialsForm
+from jobs.forms.run_settings import RunSettingsForm
 from jobs.models.run_settings import LIMIT, POLICY
 
 __all__ = [
@@ -15,10 +15,10 @@ __all__ = [
     "LIMIT",
     "NAMES",
     "POLICY",
-    "DialsForm",
     "EditForm",
     "JobForm",
     "RetryForm",
+    "RunSettingsForm",
     "chosen_one",
     "defaults",
     "filled",

@@ -17,7 +17,7 @@ def filled_in(job: Job, person: User) -> dict[str, Any]:
     """The fields of a form for this person that describe this job. Secrets stay where they are."""
     processor = chosen_one(job.processor)
     shown = {one.name for one in processor.parameters}
-    fields = {name: getattr(job, name) for name in ("name", *NAMES)} | job.dials
+    fields = {name: getattr(job, name) for name in ("name", *NAMES)} | job.settings
     public = parameters.public(job.processor, job.parameters)
     fields |= {f"param_{name}": value for name, value in public.items() if name in shown}
     if processor.name == job.processor:

@@ -10,15 +10,15 @@ from django import forms
 
 from jobs import processors
 from jobs.forms.job import parameter_field
-from jobs.forms.run_settings import DialsForm, plain
+from jobs.forms.run_settings import RunSettingsForm, plain
 from jobs.models import Job, parameters, run_settings
 from jobs.processors import Parameter, ParameterError
 
 PARAMETER: Final = "param_"
 
 
-class RetryForm(DialsForm):
-    """Dials, and the parameters of the job's processor. As in the panel, only what the person changed counts.
+class RetryForm(RunSettingsForm):
+    """Settings, and the parameters of the job's processor. As in the panel, only what the person changed counts.
 
     A secret is never shown, and an empty field keeps it, unless it would be sent elsewhere then. None goes along with
     what somebody else changed since the form was shown.
@@ -68,8 +68,8 @@ class RetryForm(DialsForm):
         return [self[name] for name in self.fields if name in self.declared]
 
     @property
-    def dials(self) -> dict[str, Any]:
-        """The dials that are to be changed."""
+    def settings(self) -> dict[str, Any]:
+        """The settings that are to be changed."""
         return {name: value for name, value in self.changes.items() if name not in self.declared}
 
     @property
@@ -84,7 +84,7 @@ class RetryForm(DialsForm):
     @property
     def told(self) -> list[str]:
         """What differs from before, in sentences."""
-        words = run_settings.told(self.job.dials, {**self.job.dials, **self.dials})
+        words = run_settings.told(self.job.settings, {**self.job.settings, **self.settings})
         words += [f"Changed the parameters {', '.join(sorted(self.parameters))}"] if self.parameters else []
         return [f"{text}." for text in words]
 

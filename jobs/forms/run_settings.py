@@ -17,14 +17,14 @@ HELP: Final = {
 }
 
 
-class DialsForm(PolicyFields):
+class RunSettingsForm(PolicyFields):
     """Only what was sent is a field of it, and only what the person changed counts.
 
     What the person saw is sent along: two who each change something else at the same time both get what they want.
     """
 
     def __init__(self, job: Job, data: Any = None, *, auto_id: str = "dial_%s") -> None:
-        initial = {name: plain(value) for name, value in job.dials.items()}
+        initial = {name: plain(value) for name, value in job.settings.items()}
         super().__init__(data, initial=initial, auto_id=auto_id)
         self.bound_workers()
         self.fields["workers"].help_text = f"From 1 to {settings.JOBS_MAX_WORKERS:,}."

@@ -17,7 +17,7 @@ def facts(job: Job) -> Facts:
         "name": job.name,
         "file": job.upload.name,
         "processor": processor_label(job.processor),
-        "settings": job.dials,
+        "settings": job.settings,
         "limit": str(job.limit),
         "started": job.started.isoformat() if job.started else None,
         "ended": job.finished.isoformat() if job.finished else None,

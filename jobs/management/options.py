@@ -10,14 +10,14 @@ from django.conf import settings
 
 from jobs import files, processors
 from jobs.files.shape import FORMATS, Given
-from jobs.forms import DialsForm, guess
+from jobs.forms import RunSettingsForm, guess
 from jobs.items import row_ranges
 from jobs.models import Job
 from jobs.models.job import Refused
 from jobs.processors import Processor
 
 DELIMITERS: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "pipe": "|", "\\t": "\t"}
-DIALS: Final = {
+SETTINGS: Final = {
     "workers": ("N", "items at a time, up to JOBS_MAX_WORKERS"),
     "attempts": ("N", "how often an item is tried"),
     "timeout": ("S", "seconds for one attempt"),
@@ -64,7 +64,7 @@ def add_parameters(parser: ArgumentParser) -> None:
 def add_dials(parser: ArgumentParser, names: Iterable[str]) -> None:
     """How a job runs from now on, as far as somebody says so."""
     for name in names:
-        letter, text = DIALS[name]
+        letter, text = SETTINGS[name]
         parser.add_argument(option(name), metavar=letter, help=text)
 
 
@@ -79,9 +79,9 @@ def option(name: str) -> str:
 
 
 def changes(job: Job, options: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """What is to change of the job's dials. Raises Refused."""
+    """What is to change of the job's settings. Raises Refused."""
     asked = {name: options[name] for name in names if options[name] is not None}
-    form = DialsForm(job, {name: "" if text == "none" else text for name, text in asked.items()})
+    form = RunSettingsForm(job, {name: "" if text == "none" else text for name, text in asked.items()})
     for name, errors in form.errors.items():
         raise Refused(f"{option(name)} {asked[name]}: {errors[0]}")
     return form.changes

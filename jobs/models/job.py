@@ -154,10 +154,10 @@ class Job(models.Model):
     @property
     def limit(self) -> Limit:
         """When too much fails; false where there is no limit."""
-        return run_settings.limit_of(self.dials)
+        return run_settings.limit_of(self.settings)
 
     @property
-    def dials(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """What can be changed while it runs."""
         return {name: getattr(self, name) for name in (*run_settings.POLICY, *run_settings.LIMIT)}
 
@@ -322,12 +322,12 @@ class Job(models.Model):
 
     @transaction.atomic
     def adjust(self, by: Any = None, **fields: Any) -> list[str]:
-        """Changes some of its dials from now on, and returns what changed, in words; workers know within a second.
+        """Changes some of its settings from now on, and returns what changed, in words; workers know within a second.
 
         A failure limit where there was none counts from now on: what failed before was not counted.
         """
         self.refuse_unless("adjust")
-        before = self.dials
+        before = self.settings
         told = run_settings.told(before, before | fields)
         if told:
             fresh = NEW_ROUND if self.started and not self.limit else {}
@@ -393,8 +393,8 @@ class Job(models.Model):
             )
 
     def set_up(self, by: Any, changed: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
-        """Gives a job that is locked other dials, and one that has ended other parameters of its processor."""
-        texts = run_settings.told(self.dials, {**self.dials, **changed})
+        """Gives a job that is locked other settings, and one that has ended other parameters of its processor."""
+        texts = run_settings.told(self.settings, {**self.settings, **changed})
         fields = dict(changed)
         if parameters:
             fields["parameters"] = self._other_parameters(by, parameters)

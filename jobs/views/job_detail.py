@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from batchweb.concurrency import limited, searches
 from jobs import actions
-from jobs.forms import DialsForm
+from jobs.forms import RunSettingsForm
 from jobs.items.selection import Wanted
 from jobs.live import frame as live_frame
 from jobs.live import throughput
@@ -35,8 +35,8 @@ def detail(request: HttpRequest, code: str) -> HttpResponse:
     return job_page(request, job, frame)
 
 
-def job_page(request: HttpRequest, job: Job, frame: Frame, dials: DialsForm | None = None) -> HttpResponse:
-    """The job's page; with `dials` there is a mistake in the panel that changes how it runs, which is open then."""
+def job_page(request: HttpRequest, job: Job, frame: Frame, settings: RunSettingsForm | None = None) -> HttpResponse:
+    """The job's page; with `settings` there is a mistake in the panel that changes how it runs, which is open then."""
     prefetch_related_objects([job], Prefetch("shares", Share.objects.select_related("person").order_by("pk")))
     may_act = job.may_act(request.user)
     frame = for_viewer(frame, may_act)
@@ -50,11 +50,11 @@ def job_page(request: HttpRequest, job: Job, frame: Frame, dials: DialsForm | No
         "live": job.state not in ENDED,
         "workable": job.state in WORKABLE,
         "activities": job.latest,
-        "dials": dials or DialsForm(job),
+        "run_settings": settings or RunSettingsForm(job),
         **review.context(job),
         **page_of_items(request, job, frame),
     }
-    return render(request, "jobs/detail.html", context, status=422 if dials else 200)
+    return render(request, "jobs/detail.html", context, status=422 if settings else 200)
 
 
 @require_safe

@@ -32,7 +32,7 @@ def retry(request: HttpRequest, code: str) -> HttpResponse:
         told = form.told  # what differs from the job as it is now
         count = actions.retry(
             job, person(request), aim.key, positions=aim.positions,
-            dials=form.dials, parameters=form.parameters, seen=form.seen,
+            settings=form.settings, parameters=form.parameters, seen=form.seen,
         )  # fmt: skip
         messages.success(request, " ".join([actions.queued_again(count), *told]))
     except Refused as refusal:

@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from jobs import actions
-from jobs.forms import DialsForm
+from jobs.forms import RunSettingsForm
 from jobs.live import frame
 from jobs.models import Job
 from jobs.models.job import Refused
@@ -20,7 +20,7 @@ from jobs.views.job_detail import job_page
 def adjust(request: HttpRequest, code: str) -> HttpResponse:
     """Changes what the person changed in the panel; what came of it is said on the job's page."""
     job = job_to_act_on(request, code)
-    form = DialsForm(job, request.POST)
+    form = RunSettingsForm(job, request.POST)
     try:
         if not form.is_valid() and job.allows("adjust"):
             return mistaken(request, job, form)
@@ -32,9 +32,9 @@ def adjust(request: HttpRequest, code: str) -> HttpResponse:
     return redirect(job)
 
 
-def mistaken(request: HttpRequest, job: Job, form: DialsForm) -> HttpResponse:
+def mistaken(request: HttpRequest, job: Job, form: RunSettingsForm) -> HttpResponse:
     """The panel with what is wrong in it: by itself for a page that is open, else with the whole page."""
     if not request.headers.get("HX-Request"):
         return job_page(request, job, frame.stats(job), form)
-    context = {"job": job, "dials": form, "frame": {"actions": ["adjust"]}}
-    return render(request, "jobs/_dials.html", context)
+    context = {"job": job, "run_settings": form, "frame": {"actions": ["adjust"]}}
+    return render(request, "jobs/_run_settings.html", context)

@@ -70,7 +70,7 @@ def test_it_stores_what_was_changed_and_nothing_else(alice: User) -> None:
     job = loaded(alice)
     Job.objects.filter(pk=job.pk).update(rate=7.0)  # by somebody else, meanwhile
     actions.adjust(job, alice, workers=20)
-    assert Job.objects.get(pk=job.pk).dials == job.dials | {"workers": 20, "rate": 7.0}
+    assert Job.objects.get(pk=job.pk).settings == job.settings | {"workers": 20, "rate": 7.0}
 
 
 def test_it_does_nothing_where_nothing_differs(alice: User, sent: list[str]) -> None:
@@ -106,12 +106,12 @@ def test_it_calls_nobody_to_a_job_that_stands(
     assert sent == []
 
 
-@pytest.mark.parametrize(("dial", "value"), [("workers", 20), ("attempts", 4), ("timeout", 2.5), ("rate", 3.0)])
-def test_a_worker_follows_within_a_second(dial: str, value: float, alice: User) -> None:
+@pytest.mark.parametrize(("setting", "value"), [("workers", 20), ("attempts", 4), ("timeout", 2.5), ("rate", 3.0)])
+def test_a_worker_follows_within_a_second(setting: str, value: float, alice: User) -> None:
     job = loaded(alice, csv_of(100))
     taken = held(job)
-    actions.adjust(job, alice, **{dial: value})
-    assert getattr(look(taken), dial) == value
+    actions.adjust(job, alice, **{setting: value})
+    assert getattr(look(taken), setting) == value
 
 
 def test_it_holds_nothing_against_a_job_that_began_before_its_limit(alice: User) -> None:

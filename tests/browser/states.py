@@ -201,7 +201,7 @@ def throttled(stage: Stage) -> Iterator[Page]:
 @state("adjust")
 def adjust(stage: Stage) -> Iterator[Page]:
     for page in running(stage, "Parcels", 300, 120, workers="12"):
-        page.locator("#dials > summary").click()
+        page.locator("#run-settings > summary").click()
         expect(page.get_by_role("heading", name="Adjust this job")).to_be_visible()
         yield page
 

@@ -96,7 +96,7 @@ class TestChoice:
 class TestSettings:
     def test_it_retries_with_other_dials(self, alice: User) -> None:
         job = worked(alice, csv_of(8, mixed))
-        actions.retry(job, alice, dials={"workers": 3, "timeout": 5.0, "rate": None})
+        actions.retry(job, alice, settings={"workers": 3, "timeout": 5.0, "rate": None})
         job.refresh_from_db()
         assert (job.workers, job.timeout) == (3, 5.0)
         assert job.run

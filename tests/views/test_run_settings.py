@@ -21,18 +21,18 @@ class PanelTests(People):
 
     def whole(self, **changed: Any) -> dict[str, Any]:
         """What a browser sends: all fields, and what stood in them at first."""
-        form = self.client.get(self.job.get_absolute_url()).context["dials"]
+        form = self.client.get(self.job.get_absolute_url()).context["run_settings"]
         shown = {name: "" if form[name].value() is None else form[name].value() for name in form.fields}
         return shown | {f"initial-{name}": value for name, value in shown.items()} | changed
 
-    def dial(self, name: str) -> Any:
+    def setting(self, name: str) -> Any:
         self.job.refresh_from_db()
         return getattr(self.job, name)
 
     def test_it_changes_what_was_changed(self) -> None:
         answer = self.send(**self.whole(workers=20, rate="5"))
         self.assertRedirects(answer, self.job.get_absolute_url())
-        assert (self.dial("workers"), self.dial("rate"), self.dial("timeout")) == (20, 5.0, 60.0)
+        assert (self.setting("workers"), self.setting("rate"), self.setting("timeout")) == (20, 5.0, 60.0)
 
     def test_it_says_what_it_did(self) -> None:
         page = self.client.post(self.url, self.whole(workers=20, timeout=""), follow=True).content.decode()
@@ -47,15 +47,15 @@ class PanelTests(People):
         seen = self.whole(rate="5")
         actions.adjust(Job.objects.get(pk=self.job.pk), self.sam, workers=3)
         self.send(**seen)
-        assert (self.dial("workers"), self.dial("rate")) == (3, 5.0)
+        assert (self.setting("workers"), self.setting("rate")) == (3, 5.0)
 
     def test_it_takes_one_dial_by_itself(self) -> None:
         self.send(limit_streak="5")
-        assert str(self.dial("limit")) == "5 in a row fail for one cause"
+        assert str(self.setting("limit")) == "5 in a row fail for one cause"
 
     def test_it_sets_the_usual_sample_for_an_empty_one(self) -> None:
         self.send(limit_share="10", limit_sample="")
-        assert (self.dial("limit_share"), self.dial("limit_sample")) == (10.0, 20)
+        assert (self.setting("limit_share"), self.setting("limit_sample")) == (10.0, 20)
 
     def test_it_says_mistakes_under_their_fields(self) -> None:
         for field, value, sentence in (
@@ -71,8 +71,8 @@ class PanelTests(People):
             assert answer.status_code == 422, field
             page = answer.content.decode()
             assert f'<p class="error" id="dial_{field}_error">{sentence}</p>' in page, field
-            assert 'id="dials" data-verb="adjust" open' in page, field
-        assert self.dial("seq") == Job.objects.get(pk=self.job.pk).seq
+            assert 'id="run-settings" data-verb="adjust" open' in page, field
+        assert self.setting("seq") == Job.objects.get(pk=self.job.pk).seq
 
     def test_it_gives_a_page_that_is_open_the_panel_alone(self) -> None:
         answer = self.client.post(self.url, {"workers": "0"}, headers={"HX-Request": "true"})
@@ -81,7 +81,7 @@ class PanelTests(People):
 
     def test_it_opens_the_part_where_the_mistake_is(self) -> None:
         page = self.send(limit_count="0").content.decode()
-        assert '<details class="fold" id="dials-limit" open>' in page
+        assert '<details class="fold" id="run-settings-limit" open>' in page
 
     def test_it_shows_what_is_so_now(self) -> None:
         page = self.client.get(self.job.get_absolute_url()).content.decode()
@@ -90,7 +90,7 @@ class PanelTests(People):
 
     def test_it_offers_nothing_to_change_in_a_job_that_has_ended(self) -> None:
         page = self.client.get(worked(self.alice).get_absolute_url()).content.decode()
-        assert 'id="dials" data-verb="adjust" hidden' in page
+        assert 'id="run-settings" data-verb="adjust" hidden' in page
 
     def test_it_says_the_state_before_any_mistake(self) -> None:
         job = worked(self.alice)
@@ -100,7 +100,7 @@ class PanelTests(People):
     def test_it_changes_a_job_whose_processor_is_gone(self) -> None:
         Job.objects.filter(pk=self.job.pk).update(processor="no-such")
         self.send(workers=4)
-        assert self.dial("workers") == 4
+        assert self.setting("workers") == 4
 
 
 class TerminalTests(People):

@@ -26,7 +26,7 @@ class Command(JobCommand):
             parameters = asked.pairs(options["param"], "--param")
         except ValueError as error:
             raise Refused(str(error)) from error
-        dials = asked.changes(job, options, POLICY)
+        settings = asked.changes(job, options, POLICY)
         return actions.queued_again(
-            actions.retry(job, **asked.failures(job, options), dials=dials, parameters=parameters)
+            actions.retry(job, **asked.failures(job, options), settings=settings, parameters=parameters)
         )

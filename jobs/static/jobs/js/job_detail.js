@@ -4,7 +4,7 @@ import { paintActivity } from "./activity.js";
 import { startAsking } from "./confirm_retry.js";
 import { paintCauses } from "./causes.js";
 import { Charts } from "./charts.js";
-import { paintDials, startDials } from "./run_settings.js";
+import { paintSettings, startSettings } from "./run_settings.js";
 import { Drawer } from "./drawer.js";
 import { facts, finished, parts, view } from "./format.js";
 import { active, aged, notes } from "./hero.js";
@@ -51,7 +51,7 @@ function paintAll(latest) {
   paintActions(frame, words);
   map.paint();
   paintActivity(frame);
-  paintDials(frame);
+  paintSettings(frame);
   speak(frame, words);
 }
 
@@ -178,7 +178,7 @@ document.addEventListener("visibilitychange", () => paint(current));
 // What the service asks to wait is counted down.
 setInterval(() => current.throttled && paint(current), 1000);
 
-startDials();
+startSettings();
 startAsking({ stays: true });
 startPanels();
 map.take(current, null);

@@ -2,11 +2,11 @@
 
 import { $, $$, announce, takeToasts, toast } from "./shell.js";
 
-const panel = () => $("#dials");
+const panel = () => $("#run-settings");
 const written = (value) => String(value ?? "");
 
 /** Fields that the person has not touched follow the job; what they compare with does in any case. */
-export function paintDials(frame) {
+export function paintSettings(frame) {
   for (const [name, value] of Object.entries(frame.settings)) {
     const field = $(`[name="${name}"]`, panel());
     const seen = $(`[name="initial-${name}"]`, panel());
@@ -34,7 +34,7 @@ async function send(form) {
 }
 
 function complain(page) {
-  $("form", panel()).replaceWith(document.adoptNode($("#dials form", page)));
+  $("form", panel()).replaceWith(document.adoptNode($("#run-settings form", page)));
   $('[aria-invalid="true"]:not([type="hidden"])', panel())?.focus();
   announce($$(".error", panel()).map((error) => error.textContent).join(" "));
 }
@@ -53,7 +53,7 @@ async function submit(event) {
   }
 }
 
-export function startDials() {
+export function startSettings() {
   panel().addEventListener("submit", submit);
   panel().addEventListener("reset", close);
   panel().addEventListener("keydown", (event) => {

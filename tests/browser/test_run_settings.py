@@ -24,12 +24,12 @@ def watched(page: Page, system: System, tmp_path: Path, *options: str, rows: int
 
 
 def opened(page: Page) -> None:
-    page.locator("#dials > summary").click()
+    page.locator("#run-settings > summary").click()
     expect(page.locator("#dial_workers")).to_be_visible()
 
 
 def apply(page: Page) -> None:
-    page.locator("#dials").get_by_role("button", name="Apply").click()
+    page.locator("#run-settings").get_by_role("button", name="Apply").click()
 
 
 def cancel(page: Page) -> None:
@@ -50,7 +50,7 @@ def test_it_changes_the_workers_while_it_runs(page: Page, system: System, tmp_pa
         first = tab.locator("#activity li").first
         expect(first).to_contain_text("Changed items at a time from 2 to 40 by admin", timeout=SLOW)
     expect(other.locator("#dial_workers")).to_have_value("40")
-    expect(page.locator("#dials")).not_to_have_attribute("open", "")
+    expect(page.locator("#run-settings")).not_to_have_attribute("open", "")
     expect(page.locator(".toast")).to_have_text("Changed items at a time from 2 to 40.")
     client = system.client()
     until(lambda: system.snapshot(client, code)["counts"]["running"] > 20, 20, "more than 20 items run at a time")
@@ -88,12 +88,12 @@ def test_it_keeps_what_somebody_types_while_others_change_the_job(page: Page, sy
 
 def test_it_is_left_by_the_keyboard(page: Page, system: System, tmp_path: Path) -> None:
     watched(page, system, tmp_path)
-    page.locator("#dials > summary").focus()
+    page.locator("#run-settings > summary").focus()
     page.keyboard.press("Enter")
     page.locator("#dial_workers").focus()
     page.keyboard.press("Escape")
     expect(page.locator("#dial_workers")).to_be_hidden()
-    expect(page.locator("#dials > summary")).to_be_focused()
+    expect(page.locator("#run-settings > summary")).to_be_focused()
     cancel(page)
 
 
