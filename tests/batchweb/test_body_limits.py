@@ -131,13 +131,23 @@ class RoomTests(People):
     async def begun(
         self, declared: int | None, pieces: int = 1, person: User | None = None, clock: Any = lambda: 0.0
     ) -> tuple[ApplicationCommunicator, Taken]:
-        """Somebody who has sent so many pieces, and sends more later."""
-        taken = Taken()
-        scope = await sync_to_async(request)(person or self.alice, declared)
-        line = ApplicationCommunicator(LimitBodies(taken, clock), scope)
+        """Somebody who has sent so many pieces, of which all was made that could be, and sends more later."""
+        taken, asks = Taken(), asyncio.Event()
+        limits = LimitBodies(taken, clock)
+
+        async def watched(scope: Any, receive: Any, send: Any) -> None:
+            async def more() -> Any:
+                if line.input_queue.empty():
+                    asks.set()
+                return await receive()
+
+            await limits(scope, more, send)
+
+        line = ApplicationCommunicator(watched, await sync_to_async(request)(person or self.alice, declared))
         for _ in range(pieces):
-            await line.send_input({"type": "http.request", "body": PIECE, "more_body": True})
-        await line.receive_nothing(0.2)
+            line.input_queue.put_nowait({"type": "http.request", "body": PIECE, "more_body": True})
+        assert line.future  # which begins with that
+        await asyncio.wait_for(asks.wait(), 60)
         return line, taken
 
     async def kept(self) -> list[int]:
