@@ -47,12 +47,15 @@ class Wakeups:
 
     async def _listen_for_ever(self, group: str) -> None:
         wait, last = BACKOFF
-        while True:
+        while not ending():
             try:
                 await self._listen(group)
-            except Exception as error:  # the layer's drivers raise what they like
+            except Exception as error:  # the layer's drivers raise what they like, also where they are cancelled
+                if ending():
+                    return
                 logger.warning("No wake-ups for the viewers of %s: %s", group, type(error).__name__)
-            await asyncio.sleep(wait)
+            if not ending():
+                await asyncio.sleep(wait)
             wait = min(2 * wait, last)
 
     async def _listen(self, group: str) -> None:
@@ -61,11 +64,18 @@ class Wakeups:
         try:
             await asyncio.wait_for(layer.group_add(group, channel), ANSWER_WITHIN)
             self.tell(group, {})
-            while True:
+            while not ending():
                 self.tell(group, await layer.receive(channel))
         finally:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(layer.group_discard(group, channel), ANSWER_WITHIN)
+
+
+def ending() -> bool:
+    """Whether this task was cancelled. That may get lost on the way: a driver raises an error of its own instead, and
+    before Python 3.12 `wait_for` goes on where the answer comes in that moment."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 wakeups = Wakeups()

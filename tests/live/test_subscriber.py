@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from channels.layers import get_channel_layer
 
 from jobs.live import subscriber
@@ -64,3 +65,15 @@ async def test_it_lets_go_of_a_group_that_nobody_follows() -> None:
     ears = Wakeups()
     ears.leave("job.d", print)
     assert not ears._tasks
+
+
+@pytest.mark.parametrize("steps", range(10))
+async def test_it_stops_listening_at_whatever_moment_it_is_told_to(steps: int) -> None:
+    ears = Wakeups()
+    ears.follow("job.e", print)
+    (listener,) = ears._tasks.values()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    ears.leave("job.e", print)
+    await asyncio.wait([listener], timeout=30)
+    assert listener.done()
