@@ -54,24 +54,17 @@ class Busy(Exception):
     """The line is full."""
 
 
-class Line:
-    """Places at a time for each key, given in the order of asking."""
+class Places:
+    """Who has a place and who waits for one, under each key in the order of asking."""
 
-    def __init__(self, places: int, waiting: int = WAITING) -> None:
+    def __init__(self, places: int) -> None:
         self.places = places
-        self.waiting = waiting
         self.taken: Counter[str] = Counter()
         self.line: dict[str, deque[asyncio.Future[None]]] = {}
 
-    async def enter(self, key: str) -> None:
-        """Returns once there is a place. Raises Busy where too many wait already."""
-        if self.taken[key] < self.places:
-            self.taken[key] += 1
-            return
-        line = self.line.setdefault(key, deque())
-        if len(line) >= self.waiting:
-            raise Busy
-        line.append(mine := asyncio.get_running_loop().create_future())
+    async def wait(self, key: str) -> None:
+        """Returns once a place was given."""
+        self.line.setdefault(key, deque()).append(mine := asyncio.get_running_loop().create_future())
         try:
             await mine
         except asyncio.CancelledError:
@@ -80,6 +73,36 @@ class Line:
             raise
         finally:
             self.forget(key)
+
+    def leave(self, key: str) -> None:
+        """Gives the place to whoever is next."""
+        raise NotImplementedError
+
+    def forget(self, key: str) -> None:
+        """Keeps nothing of those who are gone."""
+        if line := self.line.get(key):
+            self.line[key] = deque(waiting for waiting in line if not waiting.done())
+        if not self.line.get(key):
+            self.line.pop(key, None)
+        if not self.taken[key]:
+            del self.taken[key]
+
+
+class Line(Places):
+    """Places at a time for each key, given in the order of asking."""
+
+    def __init__(self, places: int, waiting: int = WAITING) -> None:
+        super().__init__(places)
+        self.waiting = waiting
+
+    async def enter(self, key: str) -> None:
+        """Returns once there is a place. Raises Busy where too many wait already."""
+        if self.taken[key] < self.places:
+            self.taken[key] += 1
+            return
+        if len(self.line.get(key, ())) >= self.waiting:
+            raise Busy
+        await self.wait(key)
 
     def leave(self, key: str) -> None:
         """Gives the place to whoever waits longest."""
@@ -92,49 +115,29 @@ class Line:
         self.taken[key] -= 1
         self.forget(key)
 
-    def forget(self, key: str) -> None:
-        """Keeps nothing of those who are gone."""
-        if line := self.line.get(key):
-            self.line[key] = deque(waiting for waiting in line if not waiting.done())
-        if not self.line.get(key):
-            self.line.pop(key, None)
-        if not self.taken[key]:
-            del self.taken[key]
 
-
-class Pool:
+class Pool(Places):
     """Places that all keys share: a free one is for whose key has the fewest, then for whose had least of late."""
 
     def __init__(self, places: int, lately: Lately | None = None) -> None:
-        self.places = places
+        super().__init__(places)
         self.lately = lately or Lately()
-        self.taken: Counter[str] = Counter()
-        self.line: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def enter(self, key: str) -> None:
         """Returns once there is a place."""
         if self.taken.total() < self.places:
             self._give(key)
             return
-        self.line.setdefault(key, deque()).append(mine := asyncio.get_running_loop().create_future())
-        try:
-            await mine
-        except asyncio.CancelledError:
-            if not mine.cancelled():
-                self.leave(key)  # it was given a place in the moment in which it gave up
-            raise
-        finally:
-            self._forget(key)
+        await self.wait(key)
 
     def leave(self, key: str) -> None:
         """Gives the place to whoever is next."""
         self.taken[key] -= 1
-        if not self.taken[key]:
-            del self.taken[key]
+        self.forget(key)
         while self.line and self.taken.total() < self.places:
             following = min(self.line, key=lambda one: (self.taken[one], self.lately.of(one)))
             waiting = self.line[following].popleft()
-            self._forget(following)
+            self.forget(following)
             if not waiting.done():
                 self._give(following)
                 waiting.set_result(None)
@@ -142,13 +145,6 @@ class Pool:
     def _give(self, key: str) -> None:
         self.taken[key] += 1
         self.lately.add(key)
-
-    def _forget(self, key: str) -> None:
-        """Keeps nothing of those who are gone."""
-        if line := self.line.get(key):
-            self.line[key] = line = deque(waiting for waiting in line if not waiting.done())
-        if not line:
-            self.line.pop(key, None)
 
 
 class Sessions:

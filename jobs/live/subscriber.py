@@ -47,15 +47,15 @@ class Wakeups:
 
     async def _listen_for_ever(self, group: str) -> None:
         wait, last = BACKOFF
-        while not ending():
+        while True:
             try:
                 await self._listen(group)
             except Exception as error:  # the layer's drivers raise what they like, also where they are cancelled
-                if ending():
-                    return
-                logger.warning("No wake-ups for the viewers of %s: %s", group, type(error).__name__)
-            if not ending():
-                await asyncio.sleep(wait)
+                if not ending():
+                    logger.warning("No wake-ups for the viewers of %s: %s", group, type(error).__name__)
+            if ending():
+                return
+            await asyncio.sleep(wait)
             wait = min(2 * wait, last)
 
     async def _listen(self, group: str) -> None:
